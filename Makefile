@@ -1,0 +1,46 @@
+# Which Python makes .venv: make lab PYTHON=python3.12
+PYTHON ?= python3
+# What lab, notebooks and bench pass on: make lab ARGS=--no-browser
+ARGS ?=
+
+RUN = .venv/bin/python
+CODE = helpers tests notebooks
+PYTEST = $(RUN) -m pytest -n 2 --dist loadscope
+FAILED = { echo; echo "This step failed. $(1)."; exit 1; }
+# Results may not hang on one processor: only x86 can step down to AVX2.
+PLAINER = OMP_NUM_THREADS=1 $(if $(filter x86_64,$(shell uname -m)),ATEN_CPU_CAPABILITY=avx2)
+
+.PHONY: help lab test notebooks bench install
+
+help:
+	@echo "make lab        open the course in JupyterLab   (on a server: ARGS=--no-browser)"
+	@echo "make test       prove everything that the course says"
+	@echo "make notebooks  execute the notebooks in place  (one: ARGS=notebooks/NN_name.ipynb)"
+	@echo "make bench      print tables of times and memory"
+
+lab: install
+	@$(RUN) -m helpers.lab $(ARGS)
+
+define TESTS
+@echo "Unit and browser tests$(1)"
+@$(2) $(PYTEST) tests || $(call FAILED,Run the first file that failed alone: $(RUN) -m pytest tests/test_NAME.py)
+@echo "Every notebook; its outputs are compared$(1)"
+@$(2) $(PYTEST) --nbval notebooks || $(call FAILED,If the new output is the right one: make notebooks; then read the diff)
+endef
+
+test: install
+	@echo "Style"
+	@$(RUN) -m ruff check $(CODE) || $(call FAILED,Most is mended by: $(RUN) -m ruff check --fix $(CODE))
+	@$(RUN) -m ruff format --check $(CODE) || $(call FAILED,Run: $(RUN) -m ruff format $(CODE))
+	$(call TESTS)
+	$(call TESTS, - once more with plainer arithmetic: $(PLAINER),$(PLAINER))
+
+notebooks: install
+	@$(RUN) tests/make_notebooks.py $(ARGS)
+
+bench: install
+	@$(RUN) -m tests.benchmarks $(ARGS)
+
+install:
+	@command -v $(PYTHON) >/dev/null || $(call FAILED,There is no $(PYTHON) here; install Python 3.11 or newer or name one: make lab PYTHON=python3.12)
+	@$(PYTHON) helpers/install.py

@@ -1,0 +1,29 @@
+"""Small modules that the notebooks of Save, Load, Ship import.
+
+Each module is one subject and short enough to read in one sitting. A module imports
+only modules that stand above it in this list; a test holds that order.
+"""
+
+ORDER = (
+    "digits",
+    "training",
+    "models",
+    "tensors",
+    "state_dicts",
+    "archives",
+    "checkpoints",
+    "devices",
+    "quantization",
+    "onnx_export",
+    "measurement",
+    "drawing",
+    "charts",
+    "panel",
+    "explorers",
+    "exercises",
+    "claims",
+    "clinic",
+    "doctor",
+    "install",
+    "lab",
+)
