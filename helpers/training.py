@@ -1,0 +1,97 @@
+"""The few lines of training that every notebook shares."""
+
+import random
+
+import numpy as np
+import torch
+from torch import nn
+
+
+def seed_everything(seed: int) -> None:
+    """Seed Python's, NumPy's and torch's random number generators.
+
+    Args:
+        seed: a whole number from 0 to 2**32 - 1, the range that NumPy accepts.
+
+    Raises:
+        ValueError: the seed is not such a number.
+    """
+    if isinstance(seed, bool) or not isinstance(seed, int) or not 0 <= seed < 2**32:
+        raise ValueError(f"seed is {seed!r}; expected a whole number from 0 to 4294967295")
+    random.seed(seed)
+    np.random.seed(seed)
+    torch.manual_seed(seed)
+
+
+def train_epoch(
+    model: nn.Module,
+    images: torch.Tensor,
+    labels: torch.Tensor,
+    optimizer: torch.optim.Optimizer,
+    *,
+    scheduler: torch.optim.lr_scheduler.LRScheduler | None = None,
+    batch_size: int = 64,
+    loss_function: nn.Module | None = None,
+    generator: torch.Generator | None = None,
+) -> float:
+    """Train for one pass over the data, in a new random order.
+
+    Args:
+        model: takes (B, ...) images and returns (B, classes) logits.
+        images: shape (N, ...).
+        labels: int64, shape (N,).
+        optimizer: built over the model's parameters.
+        scheduler: stepped after every batch, where given.
+        batch_size: images a step; the last batch may be smaller.
+        loss_function: cross entropy, where none is given.
+        generator: the source of the order; torch's global one where none is given.
+
+    Returns:
+        The mean loss over the N images, each taken before its own step.
+
+    Raises:
+        ValueError: there are no images, or not one label for each.
+    """
+    _check_pairs(images, labels)
+    loss_function = loss_function or nn.CrossEntropyLoss()
+    model.train()
+    total = 0.0
+    for batch in torch.randperm(len(images), generator=generator).split(batch_size):
+        optimizer.zero_grad()
+        loss = loss_function(model(images[batch]), labels[batch])
+        loss.backward()
+        optimizer.step()
+        if scheduler is not None:
+            scheduler.step()
+        total += loss.item() * len(batch)
+    return total / len(images)
+
+
+@torch.no_grad()
+def accuracy(model: nn.Module, images: torch.Tensor, labels: torch.Tensor) -> float:
+    """Return the share of images whose largest logit is at the right class, 0 to 1.
+
+    The model is put into eval mode for the count and then back into the mode it was in.
+    To see what a model does in training mode, call it by hand.
+
+    Raises:
+        ValueError: there are no images, or not one label for each.
+    """
+    _check_pairs(images, labels)
+    modes = {module: module.training for module in model.modules()}
+    model.eval()
+    try:
+        predicted = model(images).argmax(dim=1)
+    finally:
+        for module, mode in modes.items():
+            module.training = mode
+    return (predicted == labels).float().mean().item()
+
+
+def _check_pairs(images: torch.Tensor, labels: torch.Tensor) -> None:
+    # Labels of shape (N, 1) would be compared with every image, not with their own.
+    if len(images) == 0 or labels.shape != (len(images),):
+        raise ValueError(
+            f"got {len(images)} images and labels of shape {tuple(labels.shape)}; "
+            "expected one label for each image, and at least one image"
+        )
