@@ -1,0 +1,275 @@
+"""A handful of functions from data to an SVG picture, in one style.
+
+Each returns a `Chart`: the picture, and a sentence that says the same in words.
+Series differ in shape or pattern as well as in colour.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from IPython.display import display
+
+from helpers.drawing import (
+    WIDTH,
+    Axes,
+    bar,
+    label,
+    legend,
+    mark,
+    number,
+    picture,
+    polyline,
+    require_finite,
+)
+
+
+@dataclass(frozen=True)
+class Chart:
+    """A picture and its words.
+
+    Attributes:
+        svg: a complete svg element, WIDTH units wide.
+        text: what the picture shows, in a sentence or two, numbers included.
+        links: (label, path) pairs that a panel offers below the picture; a path is
+            relative to the project's root.
+    """
+
+    svg: str
+    text: str
+    links: tuple[tuple[str, str], ...] = ()
+
+    def _ipython_display_(self) -> None:
+        # JupyterLab shows an SVG output as an image without a text alternative, so the
+        # words stand below it, for everyone.
+        display({"image/svg+xml": self.svg, "text/plain": "[picture]"}, raw=True)
+        print(self.text)
+
+
+def bars(
+    title: str,
+    labels: Sequence[str],
+    series: Mapping[str, Sequence[float]],
+    *,
+    unit: str = "",
+    digits: int = 0,
+    text: str = "",
+) -> Chart:
+    """Draw horizontal bars, one group a label, one bar a series.
+
+    Args:
+        title: stands above the picture.
+        labels: one for each group, at most about 30 characters.
+        series: name -> one value of at least 0 for each label.
+        unit: written after each value.
+        digits: decimals of the values.
+        text: the words; made from the values where empty.
+
+    Raises:
+        ValueError: there are more than 3 series or nothing to draw, or a series has not
+            one value for each label, or a value that is below 0 or not finite.
+    """
+    _require_few(series, most=3)
+    if not labels or not series:
+        raise ValueError("there is nothing to draw: expected a label and a series at least")
+    for name, values in series.items():
+        if len(values) != len(labels):
+            raise ValueError(
+                f"series {name!r} has {len(values)} values for {len(labels)} labels"
+            )
+        require_finite(values)
+        if any(value < 0 for value in values):
+            raise ValueError(f"series {name!r} has a value below 0; bars start at 0")
+    gutter, thick, top = 200, 18, 58 if len(series) > 1 else 40
+    group = thick * len(series) + 14
+    height = top + group * len(labels) + 6
+    largest = max(max(values) for values in series.values()) or 1
+    room = WIDTH - gutter - 90
+    several = len(series) > 1
+    parts = legend(list(series), 40, bars=True) if several else []
+    words = []
+    for row, name in enumerate(labels):
+        y = top + row * group
+        parts.append(label(gutter - 10, y + thick * len(series) / 2 + 3, name, "end"))
+        amounts = []
+        for k, (what, values) in enumerate(series.items()):
+            amount = f"{values[row]:.{digits}f} {unit}".strip()
+            end, line = gutter + values[row] / largest * room, y + k * thick
+            parts.append(bar(gutter, line, end - gutter, thick - 3, k))
+            parts.append(label(end + 6, line + 12, amount))
+            amounts.append(f"{what} {amount}" if several else amount)
+        words.append(f"{name}: {', '.join(amounts)}")
+    text = text or f"{title}. {'; '.join(words)}."
+    return Chart(picture(title, height, parts, text), text)
+
+
+def lines(
+    title: str,
+    series: Mapping[str, Sequence[tuple[float, float]]],
+    *,
+    x_label: str,
+    y_label: str,
+    text: str,
+) -> Chart:
+    """Draw lines through (x, y) points; each has its own dash and its name at the end.
+
+    Raises:
+        ValueError: there are more than 4 series, one has no points, or a point is not
+            finite.
+    """
+    _require_few(series, most=4)
+    for name, points in series.items():
+        if len(points) == 0:
+            raise ValueError(f"series {name!r} has no points")
+    axes = Axes(series, x_label, y_label, right=110)
+    for k, (name, points) in enumerate(series.items()):
+        placed = [(axes.x(x), axes.y(y)) for x, y in points]
+        axes.parts.append(polyline(placed, k))
+        axes.parts += [mark(x, y, k) for x, y in placed]
+        axes.parts.append(label(placed[-1][0] + 10, placed[-1][1] + 4, name))
+    return Chart(axes.picture(title, text), text)
+
+
+def scatter(
+    title: str,
+    series: Mapping[str, Sequence[tuple[float, float]]],
+    *,
+    x_label: str,
+    y_label: str,
+    text: str,
+) -> Chart:
+    """Draw (x, y) points; each series has its own shape.
+
+    Raises:
+        ValueError: there are more than 5 series or no point at all, or one is not finite.
+    """
+    _require_few(series, most=5)
+    axes = Axes(series, x_label, y_label, right=20)
+    axes.parts += legend(list(series), 40)
+    for k, points in enumerate(series.values()):
+        axes.parts += [mark(axes.x(x), axes.y(y), k) for x, y in points]
+    return Chart(axes.picture(title, text), text)
+
+
+def histogram(
+    title: str,
+    values: Sequence[float],
+    *,
+    bins: int = 40,
+    x_label: str,
+    text: str,
+) -> Chart:
+    """Draw how many values fall into each of equally wide bins.
+
+    Raises:
+        ValueError: there are no values, one is not finite, or bins is below 1.
+    """
+    if bins < 1:
+        raise ValueError(f"bins is {bins}; expected at least 1")
+    if not len(values):
+        raise ValueError("there are no values to count")
+    require_finite(values)
+    low, high = min(values), max(values)
+    width = (high - low) / bins or 1.0
+    counts = [0] * bins
+    for value in values:
+        counts[min(int((value - low) / width), bins - 1)] += 1
+    corners = [(low, 0), (low + bins * width, max(counts))]
+    axes = Axes({"": corners}, x_label, "count", right=20)
+    for k, count in enumerate(counts):
+        left, right = axes.x(low + k * width), axes.x(low + (k + 1) * width)
+        top, base = axes.y(count), axes.y(0)
+        axes.parts.append(bar(left, top, right - left - 1, base - top, 0))
+    return Chart(axes.picture(title, text), text)
+
+
+def image_strip(
+    title: str,
+    images: Sequence[Sequence[Sequence[float]]],
+    captions: Sequence[str],
+    *,
+    text: str,
+) -> Chart:
+    """Draw small grey pictures side by side, ten to a row, a caption under each.
+
+    Args:
+        title: stands above the picture.
+        images: each (rows, columns), 0 for paper and 1 for ink, up to about 16 x 16.
+        captions: one for each image, at most about 8 characters.
+        text: the words.
+
+    Raises:
+        ValueError: there are not as many captions as images, or a pixel is not finite.
+    """
+    if len(images) != len(captions):
+        raise ValueError(f"got {len(images)} images and {len(captions)} captions")
+    size, pitch, top = 48, 58, 40
+    parts = []
+    for i, (image, caption) in enumerate(zip(images, captions, strict=True)):
+        left, y = 16 + pitch * (i % 10), top + 78 * (i // 10)
+        side = size / max(len(image), 1)
+        # One path for each shade keeps ten pictures in a few kilobytes.
+        shades: dict[int, str] = {}
+        for r, row in enumerate(image):
+            require_finite(row)
+            for c, ink in enumerate(row):
+                shade = round(255 * (1 - min(max(float(ink), 0), 1)))
+                spot = f"M{number(left + c * side)} {number(y + r * side)}"
+                shades[shade] = (
+                    shades.get(shade, "") + f"{spot}h{side:g}v{side:g}h-{side:g}z"
+                )
+        parts += [
+            f'<path fill="#{shade:02x}{shade:02x}{shade:02x}" d="{path}"/>'
+            for shade, path in sorted(shades.items())
+        ]
+        parts.append(label(left + size / 2, y + size + 15, caption, "middle"))
+    height = top + 78 * (-(-len(images) // 10))
+    return Chart(picture(title, height, parts, text), text)
+
+
+def rounding(
+    title: str,
+    values: Sequence[float],
+    rounded: Sequence[float],
+    levels: Sequence[float],
+    *,
+    text: str,
+) -> Chart:
+    """Draw values and the levels they are rounded to: ring, dot, the error between.
+
+    Args:
+        title: stands above the picture.
+        values: the floats before; at most about 100.
+        rounded: the floats after, one for each.
+        levels: every value that can be represented, drawn as horizontal lines.
+        text: the words.
+
+    Raises:
+        ValueError: there are no values, not as many rounded ones, or one is not finite.
+    """
+    if not len(values) or len(values) != len(rounded):
+        raise ValueError(
+            f"got {len(values)} values and {len(rounded)} rounded ones; "
+            "expected the same number of both, and at least one"
+        )
+    require_finite([*values, *rounded])
+    reach = max(abs(value) for value in [*values, *rounded]) or 1.0
+    corners = [(0, -reach), (len(values) + 1, reach)]
+    axes = Axes({"": corners}, "number of the weight", "value", right=20)
+    near = [level for level in levels if abs(level) <= 1.001 * reach]
+    # From 256 levels on the lines would be a grey block; their spacing is in the words.
+    grid = near if len(near) < 256 else []
+    left, right = axes.x(0), axes.x(len(values) + 1)
+    path = "".join(f"M{number(left)} {number(axes.y(v))}H{number(right)}" for v in grid)
+    axes.parts.append(f'<path class="line" stroke="#bbb" stroke-width="0.7" d="{path}"/>')
+    axes.parts += legend(["exact", "rounded"], 40, shapes=(4, 0))
+    for i, (value, after) in enumerate(zip(values, rounded, strict=True), start=1):
+        x = axes.x(i)
+        axes.parts.append(polyline([(x, axes.y(value)), (x, axes.y(after))], 1, dash=0))
+        axes.parts.append(mark(x, axes.y(after), 0))
+        axes.parts.append(mark(x, axes.y(value), 4))
+    return Chart(axes.picture(title, text), text)
+
+
+def _require_few(series: Mapping[str, object], most: int) -> None:
+    if len(series) > most:
+        raise ValueError(f"{len(series)} series are too many to tell apart, at most {most}")

@@ -1,0 +1,45 @@
+"""How much of a state dict's file is numbers, and how much is bookkeeping?"""
+
+import io
+
+import safetensors.torch
+import torch
+
+from helpers.charts import Chart, bars
+from helpers.models import DigitsNet
+from helpers.panel import Choice, Panel, Range
+
+FORMATS = (".pt", ".safetensors")
+
+
+def sizes(width: int, format: str) -> tuple[int, int]:
+    """Return (bytes of the tensors, bytes of the file) of a DigitsNet's state dict."""
+    state_dict = DigitsNet(width).state_dict()
+    numbers = sum(tensor.nbytes for tensor in state_dict.values())
+    if format == ".safetensors":
+        return numbers, len(safetensors.torch.save(state_dict))
+    file = io.BytesIO()
+    torch.save(state_dict, file)
+    return numbers, file.tell()
+
+
+def draw(width: int, format: str) -> Chart:
+    """Draw the numbers and the rest of the file as two bars."""
+    numbers, file = sizes(width, format)
+    text = (
+        f"Width {width}: {numbers / 1000:.1f} kB of numbers in a {format} file of "
+        f"{file / 1000:.1f} kB. {(file - numbers) / file:.0%} of the file is bookkeeping."
+    )
+    values = {"kB": [numbers / 1000, (file - numbers) / 1000]}
+    labels = ["numbers", "names, headers, padding"]
+    title = f"A DigitsNet of width {width}, saved"
+    return bars(title, labels, values, unit="kB", digits=1, text=text)
+
+
+def file_size() -> Panel:
+    """Return the panel: the model's width and the file's format, held in the browser."""
+    controls = [
+        Range("width", "Width of the model", 1, 32, 24),
+        Choice("format", "Format", FORMATS, FORMATS[0]),
+    ]
+    return Panel("What is in the file?", controls, draw, ahead=True)
