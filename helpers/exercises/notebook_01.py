@@ -1,0 +1,201 @@
+"""The checks for notebook 01's exercises."""
+
+import contextlib
+import io
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+
+import torch
+
+from helpers.exercises.checking import Exercise, NotTried
+from helpers.models import DigitsNet
+
+State = dict[str, torch.Tensor]
+
+
+def snapshot(function: Callable) -> str | None:
+    """Return a state dict that stays as it is while the model trains on."""
+    if not callable(function):
+        return "expected your function, without brackets behind its name."
+    model = DigitsNet(width=2)
+    spec = {name: tensor.clone() for name, tensor in model.state_dict().items()}
+    kept = function(model)
+    if kept is None:
+        raise NotTried
+    if not isinstance(kept, dict):
+        return (
+            f"expected a state dict (a dictionary); your function returns a {_kind(kept)}."
+        )
+    if missing := [name for name in spec if name not in kept]:
+        return (
+            f"{missing[0]!r} is missing. Batch-norm statistics are buffers, not "
+            "parameters: start from model.state_dict()."
+        )
+    for name, tensor in spec.items():
+        if not isinstance(kept[name], torch.Tensor):
+            return f"{name!r} holds a {_kind(kept[name])}; keep tensors, made by clone()."
+        if not _equal(kept[name], tensor):
+            return f"{name!r} has another dtype or other values in your copy."
+    with torch.no_grad():
+        for tensor in model.state_dict().values():
+            tensor.add_(1)
+    moved = [name for name in spec if not torch.equal(kept[name], spec[name])]
+    if moved:
+        return (
+            f"your copy of {moved[0]!r} changed when the model did. A new dictionary is "
+            "not enough: the tensors in it are still the model's own. Copy each tensor."
+        )
+    return None
+
+
+def save_rows(function: Callable) -> str | None:
+    """Save the first `count` rows of a big tensor, in a file no larger than they need."""
+    if not callable(function):
+        return "expected your function, without brackets behind its name."
+    weights = torch.arange(50_000.0).reshape(5_000, 10)
+    count, spec = 7, torch.stack([weights[i] for i in range(7)])
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "rows.pt"
+        returned = function(weights, count, path)
+        if not path.exists():
+            hint = "nothing was saved: call torch.save(..., path); the file is checked."
+            if returned is None:
+                raise NotTried(hint)
+            return hint
+        size = path.stat().st_size
+        try:
+            rows = torch.load(path, weights_only=True)
+        except Exception:
+            return "torch.load finds no tensor in the file; write it with torch.save."
+    if not isinstance(rows, torch.Tensor):
+        return f"expected one tensor in the file; it holds a {_kind(rows)}."
+    if rows.shape == weights.shape:
+        return "the file holds every row; take the first `count`: weights[:count]."
+    if rows.shape != spec.shape:
+        return f"the file holds shape {tuple(rows.shape)}; expected rows 0 to count - 1."
+    if not _equal(rows, spec):
+        return "the shape is right, but the dtype or the values are not those of the rows."
+    smallest = io.BytesIO()
+    torch.save(spec, smallest)
+    if size > smallest.tell() + 1000:
+        return (
+            f"the rows are right, but the file has {size:,} bytes: a slice shares the big "
+            "tensor's storage, and torch.save writes whole storages. detach() and "
+            "contiguous() keep sharing it; clone() does not."
+        )
+    return None
+
+
+def same(function: Callable) -> str | None:
+    """Say whether two state dicts are the same: names, shapes, dtypes and every value."""
+    if not callable(function):
+        return "expected your function, without brackets behind its name."
+    base: State = {"w": torch.tensor([[1.0, 2.0], [3.0, 4.0]]), "b": torch.zeros(2)}
+    # Each case is one way in which two state dicts differ, and the hint for missing it.
+    cases: list[tuple[State, str]] = [
+        (dict(base), "two equal state dicts were called different."),
+        (
+            base | {"w": base["w"] + 1},
+            "other values under the same names were called equal.",
+        ),
+        ({"w": base["w"]}, "a name that only the first one has went unnoticed."),
+        (base | {"more": torch.ones(1)}, "a name that only the second has went unnoticed."),
+        (
+            base | {"w": base["w"] + torch.tensor([[0, 0], [0, 1e-6]])},
+            "a difference of a millionth was called equal. The same means torch.equal, "
+            "not torch.allclose.",
+        ),
+        (
+            base | {"w": base["w"].half()},
+            "float16 beside float32 was called equal. torch.equal on its own may cast: "
+            "compare dtype as well.",
+        ),
+        (
+            base | {"b": torch.zeros(1, 2)},
+            "shape (2,) beside shape (1, 2) was called equal: they broadcast. torch.equal "
+            "compares shapes, (a == b).all() does not.",
+        ),
+        (
+            {"b": base["w"], "w": base["b"]},
+            "values that had changed places under the names were called equal: compare by "
+            "name, not by position.",
+        ),
+    ]
+    for other, hint in cases:
+        spec = _same_slowly(base, other)
+        try:
+            answer = function(dict(base), dict(other))
+        except KeyError as error:
+            return (
+                f"your function raises KeyError: {error} where a name is missing from one "
+                "side. That is an answer: False. Compare the names first."
+            )
+        if answer is None:
+            raise NotTried
+        if isinstance(answer, torch.Tensor) and answer.numel() != 1:
+            return "expected True or False; your function returns a tensor of many values."
+        with contextlib.suppress(TypeError, ValueError):
+            if bool(answer) == spec:
+                continue
+        return hint
+    return None
+
+
+def _same_slowly(a: State, b: State) -> bool:
+    if sorted(a) != sorted(b):
+        return False
+    for name in a:
+        if a[name].dtype != b[name].dtype or a[name].shape != b[name].shape:
+            return False
+        for one, other in zip(a[name].flatten(), b[name].flatten(), strict=True):
+            if one.item() != other.item():
+                return False
+    return True
+
+
+def _equal(a: torch.Tensor, b: torch.Tensor) -> bool:
+    return a.dtype == b.dtype and torch.equal(a, b)
+
+
+def _kind(thing: object) -> str:
+    return type(thing).__name__
+
+
+EXERCISES = {
+    "01.1": Exercise(
+        snapshot,
+        "every parameter and buffer stayed as it was while the model moved on.",
+    ),
+    "01.2": Exercise(
+        save_rows,
+        "the file holds the rows and a few hundred bytes around them.",
+    ),
+    "01.3": Exercise(
+        same,
+        "it agrees with a slow loop over every number, in eight kinds of pairs.",
+    ),
+}
+
+QUIZZES = {
+    "01.q1": (
+        "A colleague sends best.pt, a state dict. What else do you need to use it?",
+        [
+            (
+                "nothing, it is the model",
+                False,
+                "It holds tensors and names. Something must say how to compute with them.",
+            ),
+            (
+                "the class and its arguments",
+                True,
+                "You build the same model from your own code, then fill it.",
+            ),
+            (
+                "the same kind of GPU",
+                False,
+                "Tensors can go anywhere: map_location says where. Notebook 04 has more.",
+            ),
+        ],
+    ),
+}
