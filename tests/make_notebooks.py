@@ -1,0 +1,155 @@
+"""Execute the notebooks in place and leave them in the one form that is committed.
+
+    python tests/make_notebooks.py [--fresh] [NAME ...]
+
+Running it twice changes nothing. An output tagged `nbval-ignore-output` depends on the
+machine, so the one in the file is kept as long as its cell's source is; `--fresh` takes
+the new one.
+"""
+
+import argparse
+import copy
+import subprocess
+import sys
+from concurrent.futures import ProcessPoolExecutor
+from pathlib import Path
+
+import nbformat
+from nbclient import NotebookClient
+from nbclient.exceptions import CellExecutionError
+
+ROOT = Path(__file__).parents[1]
+NOTEBOOKS = ROOT / "notebooks"
+VIEW = "application/vnd.jupyter.widget-view+json"
+
+
+def client(notebook: nbformat.NotebookNode) -> NotebookClient:
+    """Return an executor for a notebook, with this Python's kernel."""
+    return NotebookClient(
+        notebook,
+        timeout=120,
+        kernel_name="python3",
+        resources={"metadata": {"path": str(NOTEBOOKS)}},
+        store_widget_state=False,
+        # A kernel on loopback warns in the terminal that it is not encrypted.
+        extra_arguments=["--IPKernelApp.log_level=40"],
+    )
+
+
+def execute(notebook: nbformat.NotebookNode) -> nbformat.NotebookNode:
+    """Return an executed copy."""
+    notebook = copy.deepcopy(notebook)
+    client(notebook).execute()
+    return notebook
+
+
+def normalise(
+    executed: nbformat.NotebookNode, before: nbformat.NotebookNode | None = None
+) -> nbformat.NotebookNode:
+    """Return a copy without what changes from run to run or from machine to machine.
+
+    Args:
+        executed: a notebook with outputs.
+        before: the same as it was; its ignored outputs are kept where they still fit.
+    """
+    notebook = copy.deepcopy(executed)
+    notebook.metadata = nbformat.from_dict(
+        {
+            "kernelspec": {
+                "display_name": "Python 3 (ipykernel)",
+                "language": "python",
+                "name": "python3",
+            },
+            "language_info": {"name": "python"},
+        }
+    )
+    kept = {cell.id: cell for cell in before.cells} if before else {}
+    count = 0
+    for cell in notebook.cells:
+        tags = list(cell.metadata.get("tags", []))
+        cell.metadata = nbformat.from_dict(
+            {
+                key: value
+                for key, value in cell.metadata.items()
+                if key in ("tags", "jupyter", "slideshow")
+            }
+        )
+        cell.source = cell.source.rstrip()
+        if cell.cell_type != "code":
+            continue
+        count += 1
+        cell.execution_count = count
+        cell.outputs = [_plain(output, count) for output in _merged(cell.outputs)]
+        old = kept.get(cell.id)
+        if (
+            "nbval-ignore-output" in tags
+            and old is not None
+            and old.get("outputs")
+            and old.source.rstrip() == cell.source
+        ):
+            cell.outputs = [_plain(output, count) for output in old.outputs]
+    return notebook
+
+
+def _merged(outputs: list) -> list:
+    # A stream may arrive in one piece or in several, depending on timing.
+    merged = []
+    for output in outputs:
+        last = merged[-1] if merged else None
+        if (
+            last is not None
+            and output.output_type == last.output_type == "stream"
+            and output.name == last.name
+        ):
+            last.text += output.text
+        else:
+            merged.append(copy.deepcopy(output))
+    return merged
+
+
+def _plain(output: nbformat.NotebookNode, count: int) -> nbformat.NotebookNode:
+    output = copy.deepcopy(output)
+    if output.output_type == "error":
+        # A traceback names this machine's folders; name and message are the contract.
+        output.traceback = [f"{output.ename}: {output.evalue}"]
+    if output.output_type == "execute_result":
+        output.execution_count = count
+    if "data" in output:
+        # Without a kernel the view would be a broken icon; words and picture stay.
+        output.data.pop(VIEW, None)
+        output.metadata = nbformat.from_dict({})
+    return output
+
+
+def make(path: Path, fresh: bool = False) -> str:
+    """Execute and normalise one file in place; return a line that says what happened."""
+    before = nbformat.read(path, as_version=4)
+    try:
+        executed = execute(before)
+    except CellExecutionError as error:
+        return f"{path.name}: FAILED, left as it was\n{error}"
+    after = normalise(executed, None if fresh else before)
+    text = nbformat.writes(after, version=4) + "\n"
+    changed = text != path.read_text(encoding="utf-8")
+    if changed:
+        path.write_text(text, encoding="utf-8")
+    return f"{path.name}: {'rewritten' if changed else 'unchanged'}"
+
+
+def main() -> int:
+    """Format, execute and normalise; return 1 if a notebook failed."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--fresh", action="store_true", help="take new ignored outputs")
+    parser.add_argument("names", nargs="*", help="file names; all where none is given")
+    arguments = parser.parse_args()
+    paths = [NOTEBOOKS / Path(name).name for name in arguments.names]
+    paths = paths or sorted(NOTEBOOKS.glob("*.ipynb"))
+    subprocess.run([sys.executable, "-m", "ruff", "format", "--quiet", *paths], check=True)
+    with ProcessPoolExecutor(2) as pool:
+        lines = list(pool.map(make, paths, [arguments.fresh] * len(paths)))
+    print(*lines, sep="\n")
+    return int(any("FAILED" in line for line in lines))
+
+
+if __name__ == "__main__":
+    sys.exit(main())
