@@ -1,0 +1,29 @@
+"""A skipped test names its reason; with CI=true, where everything is there, it fails."""
+
+import os
+
+import pytest
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport():
+    return _refuse_skip((yield))
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_make_collect_report():
+    # A whole module can be skipped as well, by importorskip for instance.
+    return _refuse_skip((yield))
+
+
+def _refuse_skip(report):
+    if report.outcome != "skipped" or hasattr(report, "wasxfail"):
+        return report
+    reason = str(report.longrepr[2]).removeprefix("Skipped").removeprefix(": ")
+    if reason in ("", "unconditional skip"):
+        report.outcome = "failed"
+        report.longrepr = f"{report.nodeid} is skipped without a reason; name one"
+    elif os.environ.get("CI") == "true":
+        report.outcome = "failed"
+        report.longrepr = f"{report.nodeid} is skipped, and CI=true allows none: {reason}"
+    return report

@@ -1,0 +1,79 @@
+"""A skip names its reason; with CI=true it is a failure."""
+
+from pathlib import Path
+
+import pytest
+
+pytest_plugins = ["pytester"]
+
+TESTS = """
+    import pytest
+
+    @pytest.mark.skip(reason="no cat here")
+    def test_marked(): ...
+
+    def test_calls():
+        pytest.skip("no dog here")
+
+    def test_passes(): ...
+
+    @pytest.mark.xfail(reason="known", strict=True)
+    def test_fails_as_it_should():
+        assert False
+"""
+
+
+@pytest.fixture
+def project(pytester):
+    """A folder with this project's conftest.py, and nothing of its settings."""
+    pytester.makeconftest(Path(__file__).with_name("conftest.py").read_text("utf-8"))
+    return pytester
+
+
+def run(project, monkeypatch, ci):
+    monkeypatch.setenv("CI", ci)
+    return project.runpytest_inprocess("-p", "no:cacheprovider", "-rA")
+
+
+def test_a_skip_with_a_reason_is_a_skip(project, monkeypatch):
+    project.makepyfile(TESTS)
+    result = run(project, monkeypatch, ci="")
+    result.assert_outcomes(passed=1, skipped=2, xfailed=1)
+
+
+def test_a_skip_is_a_failure_where_everything_is_there(project, monkeypatch):
+    project.makepyfile(TESTS)
+    result = run(project, monkeypatch, ci="true")
+    result.assert_outcomes(passed=1, failed=1, errors=1, xfailed=1)
+    result.stdout.fnmatch_lines_random(
+        [
+            "*::test_marked is skipped, and CI=true allows none: no cat here",
+            "*::test_calls is skipped, and CI=true allows none: no dog here",
+        ]
+    )
+
+
+@pytest.mark.parametrize("ci", ["true", ""])
+def test_a_skip_without_a_reason_is_a_failure(project, monkeypatch, ci):
+    project.makepyfile(
+        """
+        import pytest
+
+        @pytest.mark.skip
+        def test_marked(): ...
+
+        def test_calls():
+            pytest.skip()
+        """
+    )
+    result = run(project, monkeypatch, ci)
+    result.assert_outcomes(failed=1, errors=1)
+    result.stdout.fnmatch_lines("*::test_calls is skipped without a reason; name one")
+
+
+def test_a_module_that_is_skipped_is_a_failure_as_well(project, monkeypatch):
+    project.makepyfile("import pytest; pytest.importorskip('no_such_package')")
+    assert run(project, monkeypatch, ci="").ret == pytest.ExitCode.NO_TESTS_COLLECTED
+    result = run(project, monkeypatch, ci="true")
+    result.assert_outcomes(errors=1)
+    result.stdout.fnmatch_lines("*CI=true allows none: could not import 'no_such_package'*")
