@@ -1,0 +1,145 @@
+"""Where this Python and its server live, who started a kernel, what JupyterLab finds."""
+
+import subprocess
+import sys
+import types
+from pathlib import Path
+
+import psutil
+
+from helpers import environments
+from helpers.environments import (
+    FOLDER,
+    Environments,
+    extension_folders,
+    find_environments,
+    missing_extensions,
+)
+
+# ---- In words
+
+
+def test_outside_a_notebook_there_is_nothing_to_compare():
+    home = Environments(str(FOLDER / ".venv"))
+    assert (home.agree, str(home)) == (True, ".venv, not in a notebook")
+
+
+def test_a_starter_that_is_not_python_has_no_environment_to_compare():
+    home = Environments(str(Path.home() / "envs" / "a"), None, "code")
+    assert (home.agree, str(home)) == (True, "~/envs/a, started by code")
+
+
+def test_one_environment_spelled_in_two_ways_is_one(tmp_path):
+    (tmp_path / "env").mkdir()
+    home = Environments(str(tmp_path / "env"), str(tmp_path / "env" / ".." / "env"))
+    assert home.agree
+    assert str(home) == f"both in {tmp_path / 'env'}"
+
+
+def test_two_environments_are_both_named(tmp_path):
+    for name in ("a", "b"):
+        (tmp_path / name).mkdir()
+    home = Environments(str(tmp_path / "a"), str(tmp_path / "b"))
+    assert not home.agree
+    assert str(home) == (
+        f"this notebook runs in {tmp_path / 'a'}, JupyterLab in {tmp_path / 'b'}"
+    )
+
+
+# ---- Who started this kernel
+
+
+def test_outside_a_notebook_nobody_is_asked(monkeypatch):
+    monkeypatch.setitem(sys.modules, "psutil", None)  # importing it: ImportError
+    assert find_environments() == Environments(sys.prefix)
+
+
+def test_the_server_is_the_first_ancestor_that_is_no_kernel(monkeypatch):
+    # On Windows the python.exe of a virtual environment starts another Python.
+    launcher = ["gone/python.exe", "-m", "ipykernel_launcher", "-f", "connection.json"]
+    pretend_kernel(monkeypatch, launcher, [sys.executable, "-m", "jupyterlab"])
+    home = find_environments()
+    assert (home.kernel, home.server) == (sys.prefix, sys.prefix)
+
+
+def test_a_server_started_as_plain_python_is_looked_up_on_its_own_path(monkeypatch):
+    pretend_kernel(monkeypatch, [Path(sys.executable).name, "-m", "jupyterlab"])
+    assert find_environments().server == sys.prefix
+
+
+def test_a_server_started_by_a_relative_path_is_looked_up_from_its_own_folder(
+    monkeypatch,
+):
+    relative = Path(sys.executable).relative_to(sys.prefix)
+    pretend_kernel(monkeypatch, [str(relative), "-m", "jupyterlab"], cwd=sys.prefix)
+    assert find_environments().server == sys.prefix
+
+
+def test_a_program_that_is_not_python_is_named_and_not_run(monkeypatch):
+    pretend_kernel(monkeypatch, ["/opt/editor/code", "--type=utility"])
+    assert find_environments() == Environments(sys.prefix, None, "code")
+
+
+def test_a_server_that_does_not_answer_is_only_named(monkeypatch):
+    def too_slow(command, **options):
+        raise subprocess.TimeoutExpired(command, options["timeout"])
+
+    pretend_kernel(monkeypatch, [sys.executable, "-m", "jupyterlab"])
+    monkeypatch.setattr(subprocess, "run", too_slow)
+    home = find_environments()
+    assert (home.server, home.starter) == (None, "an unknown program")
+
+
+def test_a_process_that_may_not_be_looked_at_is_an_unknown_program(monkeypatch):
+    pretend_kernel(monkeypatch)
+
+    def denied():
+        raise psutil.AccessDenied
+
+    monkeypatch.setattr(psutil, "Process", denied)
+    assert find_environments() == Environments(sys.prefix, None, "an unknown program")
+
+
+def pretend_kernel(monkeypatch, *command_lines, cwd="."):
+    """Let this process look like a kernel whose ancestors have these command lines."""
+
+    class Process:
+        def __init__(self, depth=-1):
+            self.depth = depth
+
+        def parent(self):
+            return Process(self.depth + 1)
+
+        def cmdline(self):
+            return command_lines[self.depth]
+
+        def cwd(self):
+            return cwd
+
+        def environ(self):
+            return {"PATH": str(Path(sys.executable).parent)}
+
+    app = types.SimpleNamespace(initialized=lambda: True)
+    kernelapp = types.SimpleNamespace(IPKernelApp=app)
+    monkeypatch.setitem(sys.modules, "ipykernel.kernelapp", kernelapp)
+    monkeypatch.setattr(psutil, "Process", Process)
+
+
+# ---- JupyterLab's extensions
+
+
+def test_extensions_are_looked_for_where_the_server_runs(tmp_path):
+    folders = extension_folders(Environments(sys.prefix, str(tmp_path)))
+    assert folders[0] == tmp_path / "share" / "jupyter" / "labextensions"
+    assert not any(folder.is_relative_to(sys.prefix) for folder in folders)
+
+
+def test_an_extension_that_is_in_none_of_the_folders_is_missing(monkeypatch, tmp_path):
+    folders = [tmp_path / "none", tmp_path]
+    monkeypatch.setattr(environments, "extension_folders", lambda home: folders)
+    for name in ("anywidget", "@jupyter-widgets/jupyterlab-manager"):
+        (tmp_path / name).mkdir(parents=True)
+        (tmp_path / name / "package.json").write_text("{}")
+    assert missing_extensions(Environments(sys.prefix)) == []
+    (tmp_path / "anywidget" / "package.json").unlink()
+    assert missing_extensions(Environments(sys.prefix)) == ["anywidget"]
