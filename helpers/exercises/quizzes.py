@@ -39,7 +39,6 @@ class Quiz(ipywidgets.VBox):
             button = ipywidgets.Button(
                 description=f"{'abcdef'[k]}) {text}",
                 layout=ipywidgets.Layout(width="auto", max_width="640px"),
-                style={"text_align": "left"},
             )
             button.on_click(lambda _, k=k: self.pick(k))
             buttons.append(button)

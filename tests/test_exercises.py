@@ -1,0 +1,402 @@
+"""Exercises and quizzes: stub, solution, a hint for each usual mistake, no traceback."""
+
+import ast
+import importlib
+import re
+import symtable
+import warnings
+from collections.abc import Callable
+
+import ipywidgets
+import numpy as np
+import pytest
+import torch
+
+from helpers.exercises import Quiz, check, quiz
+from helpers.exercises.checking import Result
+from helpers.models import DigitsNet, SimpleNet
+from tests.notebook_rules.reading import FOLDER, code, read, tags
+
+# The notebooks' own cells
+
+
+def find(pattern: str) -> list[tuple[str, str, str, str]]:
+    """(id of the exercise or quiz, notebook, cell, source) wherever the pattern stands."""
+    return [
+        (id, path.name, cell.id, cell.source)
+        for path in sorted(FOLDER.glob("*.ipynb"))
+        for cell in code(read(path).cells)
+        for id in re.findall(pattern, cell.source)
+    ]
+
+
+CHECKS = find(r'exercises\.check\("([^"]+)"')
+QUIZZES = find(r'exercises\.quiz\("([^"]+)"')
+IDS = sorted({id for id, *_ in CHECKS})
+each_id = pytest.mark.parametrize("id", IDS)
+
+
+def bound(source: str) -> set[str]:
+    """The names that a cell defines: variables, functions, classes, imports."""
+    table = symtable.symtable(source, "<cell>", "exec")
+    return {s.get_name() for s in table.get_symbols() if s.is_assigned() or s.is_imported()}
+
+
+def used(source: str) -> set[str]:
+    """The names that a cell takes from the notebook, also inside its functions."""
+    names, tables = set(), [symtable.symtable(source, "<cell>", "exec")]
+    for table in tables:
+        tables += table.get_children()
+        for symbol in table.get_symbols():
+            if symbol.is_global() or table.get_type() == "module":
+                names.add(symbol.get_name())
+    return names
+
+
+def value_of(notebook: str, id: str) -> object:
+    """Run a cell after those that define what it uses; return its last line's value."""
+    cells = code(read(FOLDER / notebook).cells)
+    here = next(k for k, cell in enumerate(cells) if cell.id == id)
+    sources, wanted = [cells[here].source], used(cells[here].source)
+    for cell in reversed(cells[:here]):
+        if bound(cell.source) & wanted and "raises-exception" not in tags(cell):
+            wanted = wanted - bound(cell.source) | used(cell.source)
+            sources.insert(0, cell.source)
+    namespace = {}
+    tree = ast.parse("\n".join(sources))
+    last = tree.body.pop()
+    exec(compile(tree, "<cell>", "exec"), namespace)
+    value = eval(compile(ast.Expression(last.value), "<cell>", "eval"), namespace)
+    if workspace := namespace.get("workspace"):
+        workspace.cleanup()
+    return value
+
+
+@each_id
+@pytest.mark.parametrize("tag, state", [("exercise", "untried"), ("solution", "right")])
+def test_the_stub_is_not_tried_yet_and_the_solution_is_right(id, tag, state):
+    tagged = [
+        (notebook, cell.id)
+        for some, notebook, place, _ in CHECKS
+        for cell in read(FOLDER / notebook).cells
+        if some == id and cell.id == place and tag in tags(cell)
+    ]
+    assert len(tagged) == 1, f"{id} has {len(tagged)} cells tagged {tag!r}"
+    result = value_of(*tagged[0])
+    assert isinstance(result, Result) and result.id == id
+    assert result.state == state, result.text
+
+
+def test_exercises_are_found_and_stand_in_the_notebook_of_their_number():
+    assert {"00.1", "01.1", "01.2", "01.3"} <= set(IDS)
+    assert all(notebook.startswith(id[:2]) for id, notebook, *_ in CHECKS + QUIZZES)
+    assert all(re.fullmatch(r"\d\d\.\d", id) for id in IDS)
+
+
+def written_for(notebook: str):
+    return importlib.import_module(f"helpers.exercises.notebook_{notebook[:2]}")
+
+
+def test_every_exercise_that_is_written_is_set():
+    for notebook in {name for _, name, *_ in CHECKS}:
+        in_notebook = {id for id, name, *_ in CHECKS if name == notebook}
+        assert set(written_for(notebook).EXERCISES) == in_notebook
+
+
+# The usual wrong answers, each with a piece of its own hint
+
+
+def own_pieces(model):
+    return {name: tensor.clone() for name, tensor in model.named_parameters()}
+
+
+def save_and_say_nothing(rows: Callable) -> Callable:
+    return lambda weights, count, path: torch.save(rows(weights, count), path)
+
+
+def compare(values: Callable, names: Callable = lambda a, b: a.keys() == b.keys()):
+    return lambda a, b: names(a, b) and all(values(a[k], b[k]) for k in a if k in b)
+
+
+def strictly(x, y):
+    return x.dtype == y.dtype and torch.equal(x, y)
+
+
+WRONG_ANSWERS = {
+    "00.1": [
+        (0.9887, "that is a share"),
+        (711, "those are the images it gets right"),
+        (719, "that is how many test images there are"),
+        (7, "subtract: all test images, less"),
+        ("8 images", "expected a whole number of images"),
+    ],
+    "01.1": [
+        (lambda model: model.state_dict(), "tensors in it are still the model's own"),
+        (own_pieces, "Batch-norm statistics are buffers"),
+        (lambda model: model, "your function returns a DigitsNet"),
+        (
+            lambda model: [t.clone() for t in model.state_dict().values()],
+            "your function returns a list",
+        ),
+        (
+            lambda model: {name: t.tolist() for name, t in model.state_dict().items()},
+            "'stem.0.weight' holds a list",
+        ),
+        (
+            lambda model: {name: t.half() for name, t in model.state_dict().items()},
+            "another dtype or other values",
+        ),
+        (DigitsNet(2).state_dict(), "without brackets behind its name"),
+    ],
+    "01.2": [
+        (save_and_say_nothing(lambda w, n: w[:n]), "a slice shares the big tensor's"),
+        (save_and_say_nothing(lambda w, n: w), "the file holds every row"),
+        (save_and_say_nothing(lambda w, n: w[:, :n].clone()), "holds shape (5000, 7)"),
+        (save_and_say_nothing(lambda w, n: w[: n + 1].clone()), "holds shape (8, 10)"),
+        (save_and_say_nothing(lambda w, n: w[-n:].clone()), "the dtype or the values"),
+        (save_and_say_nothing(lambda w, n: {"rows": w[:n].clone()}), "it holds a dict"),
+        (lambda weights, count, path: weights[:count].clone(), "nothing was saved"),
+        (
+            lambda weights, count, path: path.write_text(str(weights[:count])),
+            "torch.load finds no tensor in the file",
+        ),
+        (torch.zeros(7, 10), "without brackets behind its name"),
+    ],
+    "01.3": [
+        (lambda a, b: a is b, "two equal state dicts were called different"),
+        (lambda a, b: a.keys() == b.keys(), "other values under the same names"),
+        (compare(strictly, lambda a, b: b.keys() <= a.keys()), "only the first one has"),
+        (compare(strictly, lambda a, b: a.keys() <= b.keys()), "only the second has"),
+        (compare(torch.allclose), "a difference of a millionth"),
+        (compare(torch.equal), "float16 beside float32"),
+        (
+            compare(lambda x, y: x.dtype == y.dtype and (x == y).all()),
+            "shape (2,) beside shape (1, 2)",
+        ),
+        (
+            lambda a, b: (
+                a.keys() == b.keys() and all(map(strictly, a.values(), b.values()))
+            ),
+            "changed places under the names",
+        ),
+        (lambda a, b: all(torch.equal(a[k], b[k]) for k in a), "raises KeyError: 'b'"),
+        (lambda a, b: a["w"] == b["w"], "a tensor of many values"),
+        (True, "without brackets behind its name"),
+    ],
+}
+
+
+@each_id
+def test_each_usual_wrong_answer_gets_its_own_hint(id):
+    assert WRONG_ANSWERS.get(id), f"list the usual wrong answers to {id} in this test"
+    hints = set()
+    for answer, piece in WRONG_ANSWERS[id]:
+        result = check(id, answer)
+        assert result.state == "wrong", piece
+        assert piece in result.text
+        assert result.text not in hints, "another wrong answer gets the same hint"
+        hints.add(result.text)
+
+
+# Right answers that look different
+
+
+@pytest.mark.parametrize(
+    "id, answer",
+    [
+        ("00.1", np.int64(8)),
+        ("00.1", torch.tensor(8)),
+        ("01.1", lambda model: {k: v.clone() for k, v in model.state_dict().items()}),
+        ("01.2", lambda w, n, path: torch.save(torch.nn.Parameter(w[:n].clone()), path)),
+        ("01.2", lambda w, n, path: torch.save(w.clone()[:n].contiguous().clone(), path)),
+        ("01.3", lambda a, b: np.bool_(compare(strictly)(a, b))),
+        ("01.3", lambda a, b: torch.tensor(compare(strictly)(a, b))),
+    ],
+)
+def test_another_way_to_the_right_answer_is_right_too(id, answer):
+    assert check(id, answer).state == "right", check(id, answer).text
+
+
+def test_a_file_is_right_only_up_to_a_few_hundred_bytes_more():
+    def twice(weights, count, path):
+        torch.save(torch.cat([weights[:count], weights[:count]] * 9)[:count], path)
+
+    assert "a slice shares" in check("01.2", twice).text
+
+
+# Whatever else is given: a sentence, never a traceback from our side
+
+
+STRANGE = (object(), "text", [], {}, 3.5, -1, torch.ones(2), int, SimpleNet(), lambda: None)
+
+
+@each_id
+@pytest.mark.parametrize("answer", STRANGE, ids=lambda answer: type(answer).__name__)
+def test_a_strange_answer_gets_one_kind_sentence(id, answer):
+    result = check(id, answer)
+    assert result.state == "wrong"
+    assert result.text[0].isascii() and result.text.endswith((".", "?"))
+    assert "\n" not in result.text and "Traceback" not in result.text
+
+
+@each_id
+@pytest.mark.parametrize("answer", [..., None])
+def test_no_answer_is_not_tried_yet(id, answer):
+    assert check(id, answer) == Result(
+        id, "untried", "replace the ... with your answer, then run the cell."
+    )
+
+
+def test_an_error_in_the_learners_code_is_told_with_its_line():
+    source = "def keep(model):\n    wanted = model.state_dict()\n    return wanted['no']\n"
+    namespace = {}
+    exec(compile(source, "<cell>", "exec"), namespace)
+    result = check("01.1", namespace["keep"])
+    assert result.state == "wrong"
+    assert result.text == "your answer raises KeyError: 'no' (in keep, line 3)."
+
+
+def test_of_a_long_error_the_first_line_is_told_and_an_empty_one_has_its_name():
+    def chatty(model):
+        raise ValueError("what happened.\nAnd a page of advice.")
+
+    def silent(model):
+        raise AssertionError
+
+    line = chatty.__code__.co_firstlineno
+    assert check("01.1", chatty).text == (
+        f"your answer raises ValueError: what happened (in chatty, line {line + 1})."
+    )
+    assert check("01.1", silent).text == (
+        f"your answer raises AssertionError (in silent, line {line + 4})."
+    )
+
+
+def test_a_function_that_takes_something_else_is_told_so():
+    assert "takes 0 positional arguments but 1 was given" in check("01.1", lambda: 1).text
+
+
+def test_a_body_that_saves_nothing_is_told_what_the_check_reads():
+    def save_rows(weights, count, path):
+        weights[:count].clone()
+
+    result = check("01.2", save_rows)
+    assert (result.state, "call torch.save(..., path)" in result.text) == ("untried", True)
+
+
+@pytest.mark.parametrize("id", ["01.9", "1.1", "99.1", "", "01.q1", 1.1])
+def test_an_unknown_exercise(id):
+    with pytest.raises(ValueError) as caught:
+        check(id, 1)
+    assert str(caught.value) == f"there is no exercise {id!r}; an id looks like '01.1'"
+
+
+def test_a_result_is_shown_with_a_sign_and_a_word_and_its_text_stays_text():
+    signs = {"untried": "○", "right": "✓", "wrong": "→"}
+    said = {"untried": "Not tried yet", "right": "Right", "wrong": "Not yet"}
+    for state, sign in signs.items():
+        result = Result("01.1", state, "a < b & c.")
+        bundle = result._repr_mimebundle_()
+        assert bundle["text/plain"] == f"Exercise 01.1 · {said[state]}: a < b & c."
+        assert f"{sign} Exercise 01.1 · {said[state]}" in bundle["text/html"]
+        assert "a &lt; b &amp; c." in bundle["text/html"]
+
+
+# Quizzes
+
+
+each_quiz = pytest.mark.parametrize("id, notebook, cell", [q[:3] for q in QUIZZES])
+
+
+def buttons(some: Quiz) -> list[ipywidgets.Button]:
+    return [child for child in some.children if isinstance(child, ipywidgets.Button)]
+
+
+def test_quizzes_are_found_and_each_that_is_written_is_set():
+    assert {"00.q1", "01.q1"} <= {id for id, *_ in QUIZZES}
+    for notebook in {name for _, name, *_ in QUIZZES}:
+        assert set(written_for(notebook).QUIZZES) == {
+            id for id, name, *_ in QUIZZES if name == notebook
+        }
+
+
+@each_quiz
+def test_a_notebooks_quiz_has_one_right_choice_and_explains_every_one(id, notebook, cell):
+    some = value_of(notebook, cell)
+    assert isinstance(some, Quiz) and some.question.endswith("?")
+    heads = []
+    for k, (text, _, explanation) in enumerate(some.choices):
+        assert text and explanation.endswith(".")
+        said = some.pick(k)
+        assert said.endswith(explanation) and some.said.value.count("</p>") == 1
+        heads.append(said.removesuffix(f". {explanation}"))
+    assert sorted(set(heads)) == ["Not quite", "Right"]
+    assert heads.count("Right") == 1
+    explanations = [choice[2] for choice in some.choices]
+    assert len(set(explanations)) == len(explanations)
+
+
+@each_quiz
+def test_pressing_a_button_says_what_pick_says(id, notebook, cell):
+    some = value_of(notebook, cell)
+    assert len(buttons(some)) == len(some.choices)
+    for k, button in enumerate(buttons(some)):
+        assert button.description == f"{'abcdef'[k]}) {some.choices[k][0]}"
+        some.said.value = ""
+        button.click()
+        pressed = some.said.value
+        some.pick(k)
+        assert pressed == some.said.value != ""
+
+
+@each_quiz
+def test_before_a_choice_nothing_shown_gives_the_answer_away(id, notebook, cell):
+    some = value_of(notebook, cell)
+    shown = repr(some)
+    assert shown == some._repr_mimebundle_()["text/plain"]
+    assert shown.startswith(f"Quiz: {some.question}\n  a) ")
+    assert not any(explanation in shown for *_, explanation in some.choices)
+    assert "True" not in shown and "Right" not in shown
+    assert some.said.value == ""
+    # Nor does a button of the right choice look different.
+    looks = [(b.button_style, b.icon, b.tooltip, b.disabled) for b in buttons(some)]
+    assert len(set(looks)) == 1
+    source = next(source for id_, *_, source in QUIZZES if id_ == id)
+    assert not any(explanation in source for *_, explanation in some.choices)
+
+
+def test_a_quiz_is_built_without_a_warning():
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        quiz("00.q1")
+
+
+def test_a_question_and_an_explanation_are_text_not_markup():
+    some = Quiz("Is 1 < 2?", [("yes", True, "1 < 2 & so on."), ("no", False, "It is.")])
+    assert "Is 1 &lt; 2?" in some.children[0].value
+    some.pick(0)
+    assert "1 &lt; 2 &amp; so on." in some.said.value
+    assert 'role="status"' in some.said.value
+
+
+@pytest.mark.parametrize(
+    "choices, says",
+    [
+        ([("a", True, "x")], "got 1 choices; expected two to six"),
+        ([(str(k), k == 0, "x") for k in range(7)], "got 7 choices; expected two to six"),
+        ([("a", False, "x"), ("b", False, "y")], "expected exactly one right choice"),
+        ([("a", True, "x"), ("b", True, "y")], "expected exactly one right choice"),
+        ([("a", True, "x"), ("b", False, " ")], "the choice 'b' has no explanation"),
+    ],
+)
+def test_a_quiz_is_checked_when_it_is_made(choices, says):
+    with pytest.raises(ValueError) as caught:
+        Quiz("Which?", choices)
+    assert str(caught.value) == says
+
+
+@pytest.mark.parametrize("id", ["01.q9", "99.q1", "01.1", ""])
+def test_an_unknown_quiz(id):
+    with pytest.raises(ValueError) as caught:
+        quiz(id)
+    assert str(caught.value) == f"there is no quiz {id!r}; an id looks like '01.q1'"

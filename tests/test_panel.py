@@ -1,0 +1,281 @@
+"""The live panel, Python's half: frames, keys, values, and the forms nbval compares."""
+
+import json
+import re
+
+import pytest
+import torch
+import traitlets
+
+from helpers.charts import Chart
+from helpers.explorers import file_size, format_chooser, weight_row
+from helpers.panel import MOST_FRAMES, Check, Choice, Panel, Range
+
+EXPLORERS = {
+    "format_chooser": format_chooser.format_chooser,
+    "file_size": file_size.file_size,
+    "weight_row": lambda: weight_row.weight_row(torch.linspace(-1, 1, 24)),
+}
+each_explorer = pytest.mark.parametrize("build", EXPLORERS.values(), ids=EXPLORERS)
+VIEW = "application/vnd.jupyter.widget-view+json"
+
+
+def say(**values) -> Chart:
+    """A picture that shows nothing but its values."""
+    return Chart(f"<svg>{values}</svg>", f"shows {values}", (("more", "README.md"),))
+
+
+def controls():
+    return [
+        Range("bits", "Bits", 2, 8, 4, step=2),
+        Choice("mode", "Mode", ("per tensor", 'a "channel" é'), "per tensor"),
+        Check("symmetric", "Symmetric", True),
+    ]
+
+
+# Frames
+
+
+@each_explorer
+def test_every_combination_has_its_frame_range_edges_included(build):
+    panel = build()
+    combinations = [[]]
+    for control in panel.controls:
+        offered = {
+            "range": lambda c=control: range(c["low"], c["high"] + 1, c["step"]),
+            "choice": lambda c=control: c["options"],
+            "check": lambda: (False, True),
+        }[control["kind"]]()
+        combinations = [[*some, value] for some in combinations for value in offered]
+    assert len(panel.frames) == len(combinations)
+    for values in combinations:
+        key = json.dumps(values, separators=(",", ":"))
+        frame = panel.frames[key]
+        assert frame["key"] == key
+        assert frame["svg"].startswith("<svg ") and frame["text"]
+
+
+@each_explorer
+def test_each_frame_is_what_the_panel_shows_for_its_values(build):
+    panel = build()
+    names = [control["name"] for control in panel.controls]
+    for key, frame in panel.frames.items():
+        panel.values = dict(zip(names, json.loads(key), strict=True))
+        assert (panel.chart.svg, panel.chart.text) == (frame["svg"], frame["text"])
+        assert [list(link) for link in panel.chart.links] == frame["links"]
+    assert len({frame["svg"] for frame in panel.frames.values()}) == len(panel.frames)
+
+
+def test_keys_are_what_javascripts_json_stringify_writes():
+    ahead = [
+        Range("bits", "Bits", -2, 0, 0, step=2),
+        Choice("mode", "Mode", ("per tensor", 'a "b" \\ é\n'), "per tensor"),
+        Check("symmetric", "Symmetric"),
+    ]
+    assert list(Panel("t", ahead, say, ahead=True).frames) == [
+        '[-2,"per tensor",false]',
+        '[-2,"per tensor",true]',
+        r'[-2,"a \"b\" \\ é\n",false]',
+        r'[-2,"a \"b\" \\ é\n",true]',
+        '[0,"per tensor",false]',
+        '[0,"per tensor",true]',
+        r'[0,"a \"b\" \\ é\n",false]',
+        r'[0,"a \"b\" \\ é\n",true]',
+    ]
+
+
+def test_frames_hold_all_that_the_browser_needs_and_survive_the_wire():
+    panel = Panel("Title", controls(), say, ahead=True)
+    state = {
+        name: getattr(panel, name) for name in ("title", "controls", "frames", "values")
+    }
+    assert json.loads(json.dumps(state)) == state
+    assert panel.frames['[2,"per tensor",true]'] == {
+        "key": '[2,"per tensor",true]',
+        "svg": "<svg>{'bits': 2, 'mode': 'per tensor', 'symmetric': True}</svg>",
+        "text": "shows {'bits': 2, 'mode': 'per tensor', 'symmetric': True}",
+        "links": [["more", "README.md"]],
+    }
+    assert [control["kind"] for control in panel.controls] == ["range", "choice", "check"]
+    assert panel.controls[0]["options"] == [2, 4, 6, 8]
+    assert [control["label"] for control in panel.controls] == ["Bits", "Mode", "Symmetric"]
+
+
+def test_ahead_draws_each_once_and_never_again():
+    drawn = []
+
+    def draw(bits):
+        drawn.append(bits)
+        return say(bits=bits)
+
+    panel = Panel("t", [Range("bits", "Bits", 2, 8, 4)], draw, ahead=True)
+    for bits in (8, 2, 8):
+        panel.values = {"bits": bits}
+        repr(panel)
+    assert drawn == [2, 3, 4, 5, 6, 7, 8]
+    assert panel.frame == {}, "the browser has all; nothing need be sent"
+
+
+def test_too_many_pictures_are_refused_before_the_first_is_drawn():
+    def draw(n):
+        raise AssertionError("drawn")
+
+    Panel("t", [Range("n", "N", 1, MOST_FRAMES, 1)], say, ahead=True)
+    with pytest.raises(ValueError) as caught:
+        Panel("t", [Range("n", "N", 0, MOST_FRAMES, 1)], draw, ahead=True)
+    assert str(caught.value) == (
+        "513 pictures are too many to hold in the browser (at most 512); "
+        "leave out ahead=True"
+    )
+
+
+def test_without_ahead_python_draws_at_each_move_and_only_then():
+    drawn = []
+
+    def draw(**values):
+        drawn.append(values["bits"])
+        return say(**values)
+
+    panel = Panel("t", controls(), draw)
+    assert panel.frames == {} and drawn == [4]
+    assert panel.frame["key"] == '[4,"per tensor",true]'
+    for bits in (6, 8):
+        panel.values = {**panel.values, "bits": bits}
+        assert panel.frame["key"] == json.dumps([bits, "per tensor", True]).replace(
+            ", ", ","
+        )
+        assert panel.frame["text"] == panel.chart.text == f"shows {panel.values}"
+        assert panel.frame["svg"] == panel.chart.svg
+    repr(panel)
+    assert drawn == [4, 6, 8]
+
+
+# Values
+
+
+def test_values_from_the_browser_arrive_in_the_order_of_the_controls():
+    panel = Panel("t", controls(), say)
+    panel.set_state({"values": {"symmetric": False, "mode": "per tensor", "bits": 8}})
+    assert list(panel.values.items()) == [
+        ("bits", 8),
+        ("mode", "per tensor"),
+        ("symmetric", False),
+    ]
+    assert panel.frame["key"] == '[8,"per tensor",false]'
+
+
+@pytest.mark.parametrize(
+    "change, says",
+    [
+        ({"bits": 3}, "bits is 3; expected one of 2, 4, 6, 8"),
+        ({"bits": 10}, "bits is 10; expected one of 2, 4, 6, 8"),
+        ({"bits": 4.0}, "bits is 4.0; expected one of 2, 4, 6, 8"),
+        ({"bits": "4"}, "bits is '4'; expected one of 2, 4, 6, 8"),
+        ({"symmetric": 1}, "symmetric is 1; expected one of False, True"),
+        ({"symmetric": None}, "symmetric is None; expected one of False, True"),
+        (
+            {"mode": "per row"},
+            "mode is 'per row'; expected one of 'per tensor', 'a \"channel\" é'",
+        ),
+        ({"colour": 1}, "there is no control 'colour'"),
+    ],
+)
+def test_a_value_that_no_control_offers_is_refused_and_nothing_moves(change, says):
+    panel = Panel("t", controls(), say)
+    before = panel.values, panel.frame
+    with pytest.raises(ValueError) as caught:
+        panel.values = {**panel.values, **change}
+    assert str(caught.value) == says
+    assert (panel.values, panel.frame) == before
+
+
+def test_every_control_needs_its_value():
+    panel = Panel("t", controls(), say)
+    with pytest.raises(ValueError) as caught:
+        panel.values = {"bits": 4, "mode": "per tensor"}
+    assert str(caught.value) == "there is no value for the control 'symmetric'"
+    with pytest.raises(traitlets.TraitError):
+        panel.values = [4, "per tensor", True]
+
+
+def test_true_is_not_the_number_1():
+    # In Python True == 1, but the browser would ask for the frame "[1]", not "[true]".
+    panel = Panel("t", [Range("n", "N", 0, 3, 2)], say, ahead=True)
+    with pytest.raises(ValueError) as caught:
+        panel.values = {"n": True}
+    assert str(caught.value) == "n is True; expected one of 0, 1, 2, 3"
+    with pytest.raises(ValueError, match="n is False; expected one of 0, 1"):
+        Range("n", "N", 0, 1, False)
+
+
+@pytest.mark.parametrize(
+    "build, says",
+    [
+        (lambda: Range("n", "N", 0, 6, 3, step=2), "n is 3; expected one of 0, 2, 4, 6"),
+        (lambda: Range("n", "N", 0, 2, 9), "n is 9; expected one of 0, 1, 2"),
+        (lambda: Choice("c", "C", ("a", "b"), "d"), "c is 'd'; expected one of 'a', 'b'"),
+        (
+            lambda: Panel("t", [Check("b", "B", 1)], say),
+            "b is 1; expected one of False, True",
+        ),
+        (
+            lambda: Panel("t", [Check("b", "B"), Check("b", "C")], say),
+            "two controls share a name: b, b",
+        ),
+    ],
+)
+def test_a_control_starts_on_a_value_that_it_offers(build, says):
+    with pytest.raises(ValueError) as caught:
+        build()
+    assert str(caught.value) == says
+
+
+# The forms for nbval and for readers without a kernel
+
+
+@each_explorer
+def test_text_and_picture_are_the_same_each_time_and_name_no_memory_address(build):
+    first, second = build(), build()
+    for panel in (first, second):
+        data, _ = panel._repr_mimebundle_()
+        assert data["text/plain"] == repr(first)
+        assert data["image/svg+xml"] == first.chart.svg
+        assert VIEW in data, "the live view"
+        stable = data["text/plain"] + data["image/svg+xml"]
+        assert not re.search(r"\b0x[0-9a-f]{5,}|object at|IPY_MODEL", stable)
+    assert first.model_id != second.model_id
+
+
+def test_the_words_name_the_panel_its_values_and_what_it_shows():
+    panel = Panel("Try it", controls(), lambda **values: Chart("<svg/>", "One sentence."))
+    assert repr(panel) == (
+        "Panel(Try it: bits=4, mode='per tensor', symmetric=True): One sentence."
+    )
+    panel.values = {**panel.values, "bits": 2}
+    assert repr(panel).startswith("Panel(Try it: bits=2, ")
+
+
+def test_the_forms_follow_the_values():
+    for ahead in (True, False):
+        panel = Panel("t", controls(), say, ahead=ahead)
+        before, _ = panel._repr_mimebundle_()
+        panel.values = {**panel.values, "bits": 8}
+        after, _ = panel._repr_mimebundle_()
+        assert (
+            "'bits': 4" in before["text/plain"] and "'bits': 4" in before["image/svg+xml"]
+        )
+        assert "'bits': 8" in after["text/plain"] and "'bits': 8" in after["image/svg+xml"]
+
+
+def test_another_formula_behind_a_panel_changes_what_nbval_compares(monkeypatch):
+    row = torch.linspace(-1, 1, 24)
+    right = weight_row.weight_row(row)
+
+    def round_down(tensor, qparams):
+        scaled = torch.floor(tensor / qparams.scale) + qparams.zero_point
+        return scaled.clamp(qparams.qmin, qparams.qmax).to(torch.int32)
+
+    monkeypatch.setattr(weight_row, "quantize", round_down)
+    wrong = weight_row.weight_row(row)
+    assert repr(wrong) != repr(right)
+    assert wrong.chart.svg != right.chart.svg

@@ -1,0 +1,202 @@
+"""Training: seeds that reproduce, a mean loss that can be checked by hand, modes kept."""
+
+import random
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from helpers.training import accuracy, seed_everything, train_epoch
+
+
+def draw_from_everywhere():
+    return random.random(), np.random.rand(), torch.rand(1).item()
+
+
+def problem(count=10):
+    """A linear model with a few random images and labels."""
+    torch.manual_seed(3)
+    return nn.Linear(4, 3), torch.randn(count, 4), torch.randint(3, (count,))
+
+
+# seed_everything
+
+
+def test_the_same_seed_gives_the_same_numbers_in_python_numpy_and_torch():
+    seed_everything(7)
+    first = draw_from_everywhere()
+    seed_everything(7)
+    assert draw_from_everywhere() == first
+    seed_everything(8)
+    assert all(a != b for a, b in zip(draw_from_everywhere(), first, strict=True))
+
+
+@pytest.mark.parametrize("seed", [0, 2**32 - 1])
+def test_both_ends_of_the_range_are_seeds(seed):
+    seed_everything(seed)
+
+
+@pytest.mark.parametrize("seed", [-1, 2**32, 1.0, "1", None, True])
+def test_anything_else_is_refused_before_a_generator_is_touched(seed):
+    seed_everything(7)
+    first = draw_from_everywhere()
+    seed_everything(7)
+    with pytest.raises(ValueError) as caught:
+        seed_everything(seed)
+    assert str(caught.value) == (
+        f"seed is {seed!r}; expected a whole number from 0 to 4294967295"
+    )
+    assert draw_from_everywhere() == first
+
+
+# train_epoch
+
+
+def test_the_mean_counts_every_image_once_also_in_a_short_last_batch():
+    model, images, labels = problem(count=10)
+    frozen = torch.optim.SGD(model.parameters(), lr=0.0)
+    loss = train_epoch(model, images, labels, frozen, batch_size=4)
+    one_by_one = [
+        -torch.log_softmax(model(image), dim=0)[label].item()
+        for image, label in zip(images, labels, strict=True)
+    ]
+    assert loss == pytest.approx(sum(one_by_one) / 10, rel=1e-6)
+    batches = [one_by_one[:4], one_by_one[4:8], one_by_one[8:]]
+    mean_of_means = sum(sum(batch) / len(batch) for batch in batches) / 3
+    assert loss != pytest.approx(mean_of_means, rel=1e-3), "the example shows no difference"
+
+
+def test_each_loss_is_taken_before_its_own_step():
+    model, images, labels = problem(count=1)
+    before = nn.functional.cross_entropy(model(images), labels).item()
+    loss = train_epoch(model, images, labels, torch.optim.SGD(model.parameters(), lr=0.5))
+    after = nn.functional.cross_entropy(model(images), labels).item()
+    assert loss == pytest.approx(before) and after < before
+
+
+def test_one_epoch_is_plain_sgd_over_the_generators_order():
+    model, images, labels = problem(count=10)
+    twin = nn.Linear(4, 3)
+    twin.load_state_dict(model.state_dict())
+    train_epoch(
+        model,
+        images,
+        labels,
+        torch.optim.SGD(model.parameters(), lr=0.1),
+        batch_size=4,
+        generator=torch.Generator().manual_seed(5),
+    )
+    order = torch.randperm(10, generator=torch.Generator().manual_seed(5)).tolist()
+    for batch in (order[:4], order[4:8], order[8:]):
+        loss = nn.functional.cross_entropy(twin(images[batch]), labels[batch])
+        gradients = torch.autograd.grad(loss, list(twin.parameters()))
+        with torch.no_grad():
+            for parameter, gradient in zip(twin.parameters(), gradients, strict=True):
+                parameter -= 0.1 * gradient
+    assert torch.allclose(model.weight, twin.weight, atol=1e-6)
+    assert torch.allclose(model.bias, twin.bias, atol=1e-6)
+
+
+def test_the_order_comes_from_torchs_seed_where_no_generator_is_given():
+    weights = []
+    for seed in (1, 1, 2):
+        model, images, labels = problem()
+        torch.manual_seed(seed)
+        sgd = torch.optim.SGD(model.parameters(), lr=0.5)
+        train_epoch(model, images, labels, sgd, batch_size=3)
+        weights.append(model.weight.detach())
+    assert torch.equal(weights[0], weights[1])
+    assert not torch.equal(weights[0], weights[2])
+
+
+def test_the_scheduler_steps_once_a_batch():
+    model, images, labels = problem(count=10)
+    sgd = torch.optim.SGD(model.parameters(), lr=1.0)
+    halve = torch.optim.lr_scheduler.StepLR(sgd, step_size=1, gamma=0.5)
+    train_epoch(model, images, labels, sgd, scheduler=halve, batch_size=4)
+    assert halve.get_last_lr() == [1 / 8]
+
+
+def test_another_loss_function_takes_the_place_of_cross_entropy():
+    model, images, _ = problem()
+    targets = torch.zeros(10)
+    frozen = torch.optim.SGD(model.parameters(), lr=0.0)
+
+    def mean_square(logits, labels):
+        return (logits**2).mean(dim=1).sub(labels).mean()
+
+    loss = train_epoch(model, images, targets, frozen, loss_function=mean_square)
+    assert loss == pytest.approx((model(images) ** 2).mean().item(), rel=1e-6)
+
+
+def test_the_model_is_left_in_train_mode():
+    model, images, labels = problem()
+    train_epoch(model.eval(), images, labels, torch.optim.SGD(model.parameters(), lr=0.1))
+    assert model.training
+
+
+# accuracy
+
+
+class Dropout(nn.Module):
+    """Gives the right answer in eval mode and a wrong one in training mode."""
+
+    def __init__(self):
+        super().__init__()
+        self.inner, self.fixed = nn.Dropout(), nn.BatchNorm1d(2)
+
+    def forward(self, images):
+        return -images if self.training or self.inner.training else images
+
+
+def test_the_share_is_counted_in_eval_mode():
+    answers = torch.eye(3)[[0, 1, 2, 0]]
+    labels = torch.tensor([0, 1, 2, 2])
+    assert accuracy(Dropout().train(), answers, labels) == 0.75
+
+
+def test_no_gradients_are_kept():
+    class Watch(nn.Module):
+        def forward(self, images):
+            assert not torch.is_grad_enabled()
+            return images
+
+    assert accuracy(Watch(), torch.eye(2), torch.tensor([0, 1])) == 1.0
+    assert torch.is_grad_enabled()
+
+
+def test_every_module_gets_its_own_mode_back():
+    model = Dropout().train()
+    model.fixed.eval()  # a frozen batch norm in a model that trains
+    accuracy(model, torch.eye(2), torch.tensor([0, 1]))
+    assert [m.training for m in model.modules()] == [True, True, False]
+    model.eval().inner.train()
+    accuracy(model, torch.eye(2), torch.tensor([0, 1]))
+    assert [m.training for m in model.modules()] == [False, True, False]
+
+
+def test_the_modes_come_back_also_when_the_model_raises():
+    layer = nn.Linear(3, 3)
+    with pytest.raises(RuntimeError, match="shapes cannot be multiplied"):
+        accuracy(layer, torch.ones(1, 5), torch.tensor([0]))
+    assert layer.training
+
+
+# Images and labels that do not belong together
+
+
+@pytest.mark.parametrize("images, shape", [(0, (0,)), (3, (2,)), (2, (3,)), (3, (3, 1))])
+def test_images_and_labels_must_come_in_pairs(images, shape):
+    layer = nn.Linear(4, 2)
+    before = layer.weight.detach().clone()
+    sgd = torch.optim.SGD(layer.parameters(), lr=1.0)
+    pairs = torch.ones(images, 4), torch.zeros(shape, dtype=torch.int64)
+    for call in (lambda: accuracy(layer, *pairs), lambda: train_epoch(layer, *pairs, sgd)):
+        with pytest.raises(ValueError) as caught:
+            call()
+        assert str(caught.value) == (
+            f"got {images} images and labels of shape {shape}; "
+            "expected one label for each image, and at least one image"
+        )
+    assert torch.equal(layer.weight, before)
