@@ -7,13 +7,12 @@ function element(tag, properties = {}, ...children) {
   return node;
 }
 
-let panels = 0; // makes ids unique on a page with several panels
-
 function makeControl(spec, id, moved) {
   if (spec.kind === "range") {
     const input = element("input", { type: "range", id });
     Object.assign(input, { min: spec.low, max: spec.high, step: spec.step });
     const shown = element("output", { htmlFor: id });
+    shown.setAttribute("aria-live", "off"); // the slider itself says its value
     input.addEventListener("input", () => moved(Number(input.value)));
     const set = (value) => {
       input.value = value;
@@ -56,38 +55,21 @@ function makeLink([label, path]) {
 }
 
 function render({ model, el }) {
-  const prefix = `sls-panel-${++panels}`;
+  // Each panel runs its own copy of this module, so a counter would repeat.
+  const prefix = `sls-panel-${Math.random().toString(36).slice(2)}`;
   const picture = element("div", { className: "picture" });
   const words = element("p", { className: "words" });
   const links = element("p", { className: "links" });
+  picture.setAttribute("aria-hidden", "true"); // the words say the same
   words.setAttribute("aria-live", "polite");
-  const names = model.get("controls").map((spec) => spec.name);
-  let values = { ...model.get("values") };
-
-  function paint(frame) {
-    picture.innerHTML = frame.svg;
-    words.textContent = frame.text;
-    links.replaceChildren(...frame.links.map(makeLink));
-    picture.removeAttribute("aria-busy");
-  }
-
-  function show() {
-    names.forEach((name, k) => controls[k].set(values[name]));
-    const key = JSON.stringify(names.map((name) => values[name]));
-    const held = model.get("frames")[key] ?? model.get("frame");
-    if (held.key === key) paint(held);
-    else picture.setAttribute("aria-busy", "true"); // Python is asked, and will answer
-  }
-
-  const controls = model.get("controls").map((spec, k) =>
+  const specs = model.get("controls");
+  const controls = specs.map((spec, k) =>
     makeControl(spec, `${prefix}-${k}`, (value) => {
-      values = { ...values, [spec.name]: value };
-      show();
-      model.set("values", values);
+      // Every view of the panel hears of the change, this one too, and shows it.
+      model.set("values", { ...model.get("values"), [spec.name]: value });
       // While the kernel is busy, ipywidgets keeps only the newest value to send.
       model.save_changes();
     }));
-
   const form = element("div", { className: "controls" }, ...controls.map((c) => c.node));
   const panel = element("section", { className: "sls-panel" }, form, picture, words, links);
   panel.setAttribute("aria-label", model.get("title"));
@@ -96,21 +78,29 @@ function render({ model, el }) {
   panel.addEventListener("keydown", (event) => {
     if (!event.ctrlKey && !event.metaKey) event.stopPropagation();
   });
-  const onValues = () => {
-    values = { ...model.get("values") };
-    show();
-  };
-  // An answer to an older question is shown too, so that the picture moves during a long
-  // drag; the newest question's answer comes last and stays.
-  const onFrame = () => { if (model.get("frame").svg) paint(model.get("frame")); };
-  model.on("change:values", onValues);
-  model.on("change:frame", onFrame);
+
+  let painted;
+  function show() {
+    const values = specs.map((spec) => model.get("values")[spec.name]);
+    controls.forEach((control, k) => control.set(values[k]));
+    const key = JSON.stringify(values);
+    // An older answer is shown too, so that the picture moves during a long drag.
+    const frame = model.get("frames")[key] ?? model.get("frame");
+    if (frame !== painted) {
+      painted = frame;
+      picture.innerHTML = frame.svg;
+      words.textContent = frame.text;
+      links.replaceChildren(...frame.links.map(makeLink));
+    }
+    const behind = frame.key !== key; // Python has yet to answer
+    if (behind) picture.setAttribute("aria-busy", "true");
+    else picture.removeAttribute("aria-busy");
+  }
+  const changes = "change:values change:frame";
+  model.on(changes, show);
   show();
   el.append(panel);
-  return () => {
-    model.off("change:values", onValues);
-    model.off("change:frame", onFrame);
-  };
+  return () => model.off(changes, show);
 }
 
 export default { render };

@@ -7,7 +7,7 @@ within a frame, also while the kernel is busy or gone. Otherwise Python draws at
 
 import json
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from itertools import product
 from pathlib import Path
 
@@ -15,71 +15,11 @@ import anywidget
 import traitlets
 
 from helpers.charts import Chart
+from helpers.controls import Check, Choice, Control, Range
+
+__all__ = ["Check", "Choice", "Control", "Panel", "Range"]
 
 MOST_FRAMES = 512  # at 5 to 10 kB each, what a notebook page still takes with ease
-
-
-@dataclass(frozen=True)
-class Range:
-    """A slider over whole numbers, from low to high, both included.
-
-    Raises:
-        ValueError: the value is not one that the slider can stand on.
-    """
-
-    name: str
-    label: str
-    low: int
-    high: int
-    value: int
-    step: int = 1
-    kind: str = "range"
-
-    def __post_init__(self):
-        """Refuse a value that the browser would silently move."""
-        _one_of(self)
-
-    @property
-    def options(self) -> list[int]:
-        """Every value that the slider can stand on."""
-        return list(range(self.low, self.high + 1, self.step))
-
-
-@dataclass(frozen=True)
-class Choice:
-    """A few named options, of which one is chosen (radio buttons).
-
-    Raises:
-        ValueError: the value is not among the options.
-    """
-
-    name: str
-    label: str
-    options: tuple[str, ...]
-    value: str
-    kind: str = "choice"
-
-    def __post_init__(self):
-        """Refuse a value that is not offered."""
-        _one_of(self)
-
-
-@dataclass(frozen=True)
-class Check:
-    """A box that is ticked or not."""
-
-    name: str
-    label: str
-    value: bool = False
-    kind: str = "check"
-
-    @property
-    def options(self) -> list[bool]:
-        """Not ticked, ticked."""
-        return [False, True]
-
-
-Control = Range | Choice | Check
 
 
 class Panel(anywidget.AnyWidget):
@@ -116,6 +56,7 @@ class Panel(anywidget.AnyWidget):
         Raises:
             ValueError: two controls share a name, or there are too many combinations to
                 be drawn ahead.
+            TypeError: `draw` returns something else than a Chart.
         """
         names = [control.name for control in controls]
         if len(set(names)) < len(names):
@@ -132,9 +73,10 @@ class Panel(anywidget.AnyWidget):
                     f"(at most {MOST_FRAMES}); leave out ahead=True"
                 )
             for combination in combinations:
+                key = _key(combination)
                 some = dict(zip(names, combination, strict=True))
-                chart = self._charts[_key(combination)] = draw(**some)
-                frames[_key(combination)] = _frame(_key(combination), chart)
+                self._charts[key] = _drawn(draw, some)
+                frames[key] = _frame(key, self._charts[key])
         super().__init__(
             title=title,
             controls=[{**asdict(c), "options": list(c.options)} for c in controls],
@@ -147,7 +89,7 @@ class Panel(anywidget.AnyWidget):
         """The Chart for the values that the controls stand on."""
         key = _key(self.values.values())
         if key not in self._charts:
-            self._charts = {key: self._draw(**self.values)}
+            self._charts = {key: _drawn(self._draw, self.values)}
         return self._charts[key]
 
     @traitlets.validate("values")
@@ -156,7 +98,7 @@ class Panel(anywidget.AnyWidget):
         for control in self._controls:
             if control.name not in values:
                 raise ValueError(f"there is no value for the control {control.name!r}")
-            _one_of(control, values[control.name])
+            control.accept(values[control.name])
         if unknown := values.keys() - {control.name for control in self._controls}:
             raise ValueError(f"there is no control {min(unknown)!r}")
         # In the order of the controls, since the key of a picture is made from it.
@@ -164,8 +106,16 @@ class Panel(anywidget.AnyWidget):
 
     @traitlets.observe("values")
     def _redraw(self, change: dict) -> None:
-        if not self.frames:
-            self.frame = _frame(_key(self.values.values()), self.chart)
+        if self.frames:
+            return
+        key = _key(self.values.values())
+        try:
+            self.frame = _frame(key, self.chart)
+        except Exception as error:
+            # ipywidgets would tell only JupyterLab's log, where no learner looks.
+            text = f"No picture for this setting. {type(error).__name__}: {error}"
+            self.frame = _frame(key, Chart("", text))
+            raise
 
     def __repr__(self) -> str:
         """Say in words what the panel shows; the same on every machine."""
@@ -195,9 +145,12 @@ def _frame(key: str, chart: Chart) -> dict:
     }
 
 
-def _one_of(control: Control, *value) -> None:
-    value = value[0] if value else control.value
-    # True == 1 in Python, so the type has to fit as well.
-    if not any(value == o and type(value) is type(o) for o in control.options):
-        offered = ", ".join(map(repr, control.options))
-        raise ValueError(f"{control.name} is {value!r}; expected one of {offered}")
+def _drawn(draw: Callable[..., Chart], values: dict) -> Chart:
+    try:
+        chart = draw(**values)
+    except Exception as error:
+        error.add_note(f"while drawing the panel for {values}")
+        raise
+    if not isinstance(chart, Chart):
+        raise TypeError(f"draw returned a {type(chart).__name__}; expected a Chart")
+    return chart

@@ -167,10 +167,10 @@ def test_values_from_the_browser_arrive_in_the_order_of_the_controls():
 @pytest.mark.parametrize(
     "change, says",
     [
-        ({"bits": 3}, "bits is 3; expected one of 2, 4, 6, 8"),
-        ({"bits": 10}, "bits is 10; expected one of 2, 4, 6, 8"),
-        ({"bits": 4.0}, "bits is 4.0; expected one of 2, 4, 6, 8"),
-        ({"bits": "4"}, "bits is '4'; expected one of 2, 4, 6, 8"),
+        ({"bits": 3}, "bits is 3; expected 2 to 8 in steps of 2"),
+        ({"bits": 10}, "bits is 10; expected 2 to 8 in steps of 2"),
+        ({"bits": 4.0}, "bits is 4.0; expected 2 to 8 in steps of 2"),
+        ({"bits": "4"}, "bits is '4'; expected 2 to 8 in steps of 2"),
         ({"symmetric": 1}, "symmetric is 1; expected one of False, True"),
         ({"symmetric": None}, "symmetric is None; expected one of False, True"),
         (
@@ -203,17 +203,36 @@ def test_true_is_not_the_number_1():
     panel = Panel("t", [Range("n", "N", 0, 3, 2)], say, ahead=True)
     with pytest.raises(ValueError) as caught:
         panel.values = {"n": True}
-    assert str(caught.value) == "n is True; expected one of 0, 1, 2, 3"
-    with pytest.raises(ValueError, match="n is False; expected one of 0, 1"):
+    assert str(caught.value) == "n is True; expected 0 to 3 in steps of 1"
+    with pytest.raises(ValueError, match="n is False; expected 0 to 1 in steps of 1"):
         Range("n", "N", 0, 1, False)
 
 
 @pytest.mark.parametrize(
     "build, says",
     [
-        (lambda: Range("n", "N", 0, 6, 3, step=2), "n is 3; expected one of 0, 2, 4, 6"),
-        (lambda: Range("n", "N", 0, 2, 9), "n is 9; expected one of 0, 1, 2"),
+        (lambda: Range("n", "N", 0, 6, 3, step=2), "n is 3; expected 0 to 6 in steps of 2"),
+        (lambda: Range("n", "N", 0, 2, 9), "n is 9; expected 0 to 2 in steps of 1"),
         (lambda: Choice("c", "C", ("a", "b"), "d"), "c is 'd'; expected one of 'a', 'b'"),
+        (
+            lambda: Range("n", "N", 5, 2, 3),
+            "n runs 5 to 2 in steps of 1; expected low below high, and a step of at least "
+            "1 that leads from one to the other",
+        ),
+        (
+            lambda: Range("n", "N", 0, 3, 2, step=2),
+            "n runs 0 to 3 in steps of 2; expected low below high, and a step of at least "
+            "1 that leads from one to the other",
+        ),
+        (
+            lambda: Range("n", "N", 0.0, 1.0, 0.0),
+            "n has low, high, step (0.0, 1.0, 1); expected integers",
+        ),
+        (
+            lambda: Choice("c", "C", ("x", "x"), "x"),
+            "c has the options ('x', 'x'); expected two or more, each once",
+        ),
+        (lambda: Check("b", "B", 1), "b is 1; expected one of False, True"),
         (
             lambda: Panel("t", [Check("b", "B", 1)], say),
             "b is 1; expected one of False, True",
@@ -279,3 +298,30 @@ def test_another_formula_behind_a_panel_changes_what_nbval_compares(monkeypatch)
     wrong = weight_row.weight_row(row)
     assert repr(wrong) != repr(right)
     assert wrong.chart.svg != right.chart.svg
+
+
+def test_a_range_of_a_thousand_values_says_so_in_few_words():
+    with pytest.raises(ValueError) as caught:
+        Range("n", "N", 0, 1000, 5000)
+    assert str(caught.value) == "n is 5000; expected 0 to 1000 in steps of 1"
+
+
+def test_a_draw_that_raises_is_told_in_the_panel_and_the_next_move_works():
+    def draw(bits):
+        if bits == 3:
+            raise ValueError("three is not drawn")
+        return say(bits=bits)
+
+    panel = Panel("t", [Range("bits", "Bits", 2, 4, 2)], draw)
+    with pytest.raises(ValueError) as caught:
+        panel.values = {"bits": 3}
+    assert caught.value.__notes__ == ["while drawing the panel for {'bits': 3}"]
+    said = "No picture for this setting. ValueError: three is not drawn"
+    assert panel.frame == {"key": "[3]", "svg": "", "text": said, "links": []}
+    panel.values = {"bits": 4}
+    assert panel.frame["key"] == "[4]" and panel.frame["svg"]
+
+
+def test_a_draw_that_returns_no_chart_is_named():
+    with pytest.raises(TypeError, match="draw returned a str; expected a Chart"):
+        Panel("t", [Check("b", "B")], lambda b: "a picture", ahead=True)

@@ -1,0 +1,113 @@
+"""The controls of a live panel: what each offers, and what it accepts."""
+
+from dataclasses import dataclass
+
+
+class _Control:
+    """What the three kinds share: `accept`, and a start value that is accepted."""
+
+    def __post_init__(self):
+        """Refuse a start value that the browser would silently change."""
+        self.accept(self.value)
+
+    def accept(self, value: object) -> None:
+        """Return if the control can stand on the value.
+
+        Raises:
+            ValueError: it cannot; the text says what it offers.
+        """
+        # True == 1 in Python, so the type has to fit as well.
+        if not any(value == o and type(value) is type(o) for o in self.options):
+            raise ValueError(f"{self.name} is {value!r}; expected {self.offers}")
+
+    @property
+    def offers(self) -> str:
+        """What the control offers, in words."""
+        return "one of " + ", ".join(map(repr, self.options))
+
+
+@dataclass(frozen=True)
+class Range(_Control):
+    """A slider over whole numbers, from low to high, both included.
+
+    Raises:
+        ValueError: the limits are no range, or the value is not one that the slider can
+            stand on.
+    """
+
+    name: str
+    label: str
+    low: int
+    high: int
+    value: int
+    step: int = 1
+    kind: str = "range"
+
+    def __post_init__(self):
+        """Refuse limits that are no range."""
+        limits = (self.low, self.high, self.step)
+        if not all(type(limit) is int for limit in limits):
+            raise ValueError(f"{self.name} has low, high, step {limits}; expected integers")
+        if self.low >= self.high or self.step < 1 or (self.high - self.low) % self.step:
+            raise ValueError(
+                f"{self.name} runs {self.offers}; expected low below high, and a step of "
+                "at least 1 that leads from one to the other"
+            )
+        super().__post_init__()
+
+    @property
+    def options(self) -> range:
+        """Every value that the slider can stand on."""
+        return range(self.low, self.high + 1, self.step)
+
+    @property
+    def offers(self) -> str:
+        """What the slider offers, in words."""
+        return f"{self.low} to {self.high} in steps of {self.step}"
+
+
+@dataclass(frozen=True)
+class Choice(_Control):
+    """A few named options, of which one is chosen (radio buttons).
+
+    Raises:
+        ValueError: there are not at least two different options, or the value is not
+            among them.
+    """
+
+    name: str
+    label: str
+    options: tuple[str, ...]
+    value: str
+    kind: str = "choice"
+
+    def __post_init__(self):
+        """Refuse options that nobody could tell apart."""
+        if len(self.options) < 2 or len(set(self.options)) < len(self.options):
+            raise ValueError(
+                f"{self.name} has the options {self.options}; expected two or more, "
+                "each once"
+            )
+        super().__post_init__()
+
+
+@dataclass(frozen=True)
+class Check(_Control):
+    """A box that is ticked or not.
+
+    Raises:
+        ValueError: the value is neither True nor False.
+    """
+
+    name: str
+    label: str
+    value: bool = False
+    kind: str = "check"
+
+    @property
+    def options(self) -> tuple[bool, bool]:
+        """Not ticked, ticked."""
+        return (False, True)
+
+
+Control = Range | Choice | Check
