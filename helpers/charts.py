@@ -12,6 +12,7 @@ from IPython.display import display
 from helpers.drawing import (
     WIDTH,
     Axes,
+    arrow,
     bar,
     label,
     legend,
@@ -52,6 +53,7 @@ def bars(
     *,
     unit: str = "",
     digits: int = 0,
+    largest: float | None = None,
     text: str = "",
 ) -> Chart:
     """Draw horizontal bars, one group a label, one bar a series.
@@ -62,15 +64,19 @@ def bars(
         series: name -> one value of at least 0 for each label.
         unit: written after each value.
         digits: decimals of the values.
+        largest: the value that fills the width, the same for pictures to be compared;
+            the largest of the values where None.
         text: the words; made from the values where empty.
 
     Raises:
         ValueError: there are more than 3 series or nothing to draw, or a series has not
-            one value for each label, or a value that is below 0 or not finite.
+            one value for each label, or a value that is below 0, above `largest` or not
+            finite.
     """
     _require_few(series, most=3)
     if not labels or not series:
         raise ValueError("there is nothing to draw: expected a label and a series at least")
+    require_finite([] if largest is None else [largest])
     for name, values in series.items():
         if len(values) != len(labels):
             raise ValueError(
@@ -79,10 +85,16 @@ def bars(
         require_finite(values)
         if any(value < 0 for value in values):
             raise ValueError(f"series {name!r} has a value below 0; bars start at 0")
+        if largest is not None and max(values) > largest:
+            raise ValueError(
+                f"series {name!r} has the value {max(values)}; expected at most `largest`, "
+                f"which is {largest}"
+            )
     gutter, thick, top = 200, 18, 58 if len(series) > 1 else 40
     group = thick * len(series) + 14
     height = top + group * len(labels) + 6
-    largest = max(max(values) for values in series.values()) or 1
+    if largest is None:
+        largest = max(max(values) for values in series.values())
     room = WIDTH - gutter - 90
     several = len(series) > 1
     parts = legend(list(series), 40, bars=True) if several else []
@@ -93,7 +105,7 @@ def bars(
         amounts = []
         for k, (what, values) in enumerate(series.items()):
             amount = f"{values[row]:.{digits}f} {unit}".strip()
-            end, line = gutter + values[row] / largest * room, y + k * thick
+            end, line = gutter + values[row] / (largest or 1) * room, y + k * thick
             parts.append(bar(gutter, line, end - gutter, thick - 3, k))
             parts.append(label(end + 6, line + 12, amount))
             amounts.append(f"{what} {amount}" if several else amount)
@@ -226,6 +238,12 @@ def image_strip(
     return Chart(picture(title, height, parts, text), text)
 
 
+def largest_error(values: Sequence[float], rounded: Sequence[float]) -> int:
+    """Return the index, from 0, of the value that its rounded one misses by most."""
+    errors = [abs(a - b) for a, b in zip(values, rounded, strict=True)]
+    return errors.index(max(errors))
+
+
 def rounding(
     title: str,
     values: Sequence[float],
@@ -236,9 +254,12 @@ def rounding(
 ) -> Chart:
     """Draw values and the levels they are rounded to: ring, dot, the error between.
 
+    An arrow points at the largest error. From 64 levels in sight on, which would be a
+    grey block, their number is written instead.
+
     Args:
         title: stands above the picture.
-        values: the floats before; at most about 100.
+        values: the floats before; at most about 50.
         rounded: the floats after, one for each.
         levels: every value that can be represented, drawn as horizontal lines.
         text: the words.
@@ -253,20 +274,36 @@ def rounding(
         )
     require_finite([*values, *rounded])
     reach = max(abs(value) for value in [*values, *rounded]) or 1.0
-    corners = [(0, -reach), (len(values) + 1, reach)]
-    axes = Axes({"": corners}, "number of the weight", "value", right=20)
+    # Above and below all marks there is room for the words "largest error".
+    edge = min(1.4 * reach, 1e300)
+    corners = [(0, -edge), (len(values) + 1, edge)]
+    axes = Axes({"": corners}, "number of the weight", "value", right=20, height=340)
     near = [level for level in levels if abs(level) <= 1.001 * reach]
-    # From 256 levels on the lines would be a grey block; their spacing is in the words.
-    grid = near if len(near) < 256 else []
+    grid = near if len(near) < 64 else []
     left, right = axes.x(0), axes.x(len(values) + 1)
     path = "".join(f"M{number(left)} {number(axes.y(v))}H{number(right)}" for v in grid)
     axes.parts.append(f'<path class="line" stroke="#bbb" stroke-width="0.7" d="{path}"/>')
     axes.parts += legend(["exact", "rounded"], 40, shapes=(4, 0))
+    if len(grid) < len(near):
+        too_many = f"{len(levels)} levels: too close to draw"
+        axes.parts.append(label(right, 44, too_many, "end"))
     for i, (value, after) in enumerate(zip(values, rounded, strict=True), start=1):
         x = axes.x(i)
         axes.parts.append(polyline([(x, axes.y(value)), (x, axes.y(after))], 1, dash=0))
         axes.parts.append(mark(x, axes.y(after), 0))
         axes.parts.append(mark(x, axes.y(value), 4))
+    worst = largest_error(values, rounded)
+    if values[worst] != rounded[worst]:
+        pair, x = (values[worst], rounded[worst]), axes.x(worst + 1)
+        # The words stay inside the plot, where they may not be centred on the arrow.
+        middle = min(max(x, left + 45), right - 45)
+        top, base = axes.y(edge), axes.y(-edge)
+        if sum(pair) >= 0:
+            line, start, end = top + 11, top + 15, axes.y(max(pair)) - 6
+        else:
+            line, start, end = base - 5, base - 16, axes.y(min(pair)) + 6
+        axes.parts.append(label(middle, line, "largest error", "middle", 12))
+        axes.parts.append(arrow(x, start, end))
     return Chart(axes.picture(title, text), text)
 
 

@@ -21,6 +21,9 @@ from helpers.environments import (
     FOLDER,
     Environments,
     find_environments,
+    how_to_install,
+    how_to_reinstall,
+    in_conda,
     missing_extensions,
 )
 from helpers.findings import Finding, Report
@@ -28,8 +31,6 @@ from helpers.measurement import cpu_features, format_bytes, free_disk, free_memo
 
 COURSE = "save-load-ship"
 WEIGHTS = FOLDER / "helpers" / "weights" / "digits_net.safetensors"
-INSTALL = "In the course's folder: python -m pip install -c constraints.txt -e ."
-REINSTALL = "python -m pip install --no-deps --force-reinstall"
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "chrome")
 
 
@@ -97,6 +98,7 @@ def check_python(version: Sequence[int] = sys.version_info) -> Finding:
     if tuple(version[:2]) >= (3, 11):
         return Finding("Python", found)
     cure = "Delete .venv; make lab PYTHON=python3.12 (with a Python 3.11 or newer)"
+    cure = how_to_install() if in_conda() else cure
     return Finding("Python", f"{found}, needs >=3.11", "problem", cure)
 
 
@@ -111,10 +113,10 @@ def check_packages(
             requirements = metadata.requires(COURSE) or []
         parse = load("packaging.requirements").Requirement
     except metadata.PackageNotFoundError:
-        return [Finding(COURSE, "the course is not installed", "problem", INSTALL)]
+        return [Finding(COURSE, "the course is not installed", "problem", how_to_install())]
     except ImportError:
         found = "cannot be imported: versions cannot be compared"
-        return [Finding("packaging", found, "problem", INSTALL)]
+        return [Finding("packaging", found, "problem", how_to_install())]
     parsed = [parse(text) for text in requirements]
     # With no extra asked for, the marker of an optional requirement is false.
     needed = [r for r in parsed if not r.marker or r.marker.evaluate({"extra": ""})]
@@ -130,15 +132,15 @@ def check_package(
     try:
         found = version_of(name)
         if not requirement.specifier.contains(found, prereleases=True):
-            return Finding(name, f"{found}, needs {limits}", "problem", INSTALL)
+            return Finding(name, f"{found}, needs {limits}", "problem", how_to_install())
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             load({"scikit-learn": "sklearn"}.get(name, name))
     except metadata.PackageNotFoundError:
-        return Finding(name, f"not installed, needs {limits}", "problem", INSTALL)
+        return Finding(name, f"not installed, needs {limits}", "problem", how_to_install())
     except Exception as error:
         found = f"{found}, cannot be imported ({type(error).__name__}: {error})"
-        return Finding(name, found, "problem", f"{REINSTALL} {name}")
+        return Finding(name, found, "problem", how_to_reinstall(name))
     return Finding(name, found)
 
 
@@ -154,8 +156,8 @@ def check_extensions(missing: Sequence[str]) -> Finding:
     """Can JupyterLab show widgets?"""
     if not missing:
         return Finding("Widget extensions", "anywidget and ipywidgets")
-    found, cure = f"missing: {', '.join(missing)}", f"{REINSTALL} {' '.join(missing)}"
-    return Finding("Widget extensions", found, "problem", cure)
+    found = f"missing: {', '.join(missing)}"
+    return Finding("Widget extensions", found, "problem", how_to_reinstall(*missing))
 
 
 def check_weights(path: Path) -> Finding:

@@ -69,6 +69,14 @@ def mark(x: float, y: float, series: int) -> str:
     return f'<path d="M{x_} {y_}{outline}" fill="{colour}"/>'
 
 
+def arrow(x: float, start: float, end: float) -> str:
+    """Draw a vertical arrow with its point at `end`, in the colour of the text."""
+    back = -6 if end > start else 6
+    shaft = f"M{number(x - 0.6)} {number(start)}h1.2V{number(end + back)}"
+    head = f"h3.4l-4 {-back}l-4 {back}h3.4z"
+    return f'<path class="ink" fill="#222" d="{shaft}{head}"/>'
+
+
 def polyline(
     points: Sequence[tuple[float, float]], series: int, dash: int | None = None
 ) -> str:

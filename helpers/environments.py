@@ -18,11 +18,37 @@ if TYPE_CHECKING:
     import psutil
 
 FOLDER = Path(__file__).resolve().parents[1]
+CONDA_NAMES = {"torch": "pytorch-cpu"}
 # Each package with the folder that it adds to JupyterLab's extensions.
 EXTENSIONS = {
     "anywidget": "anywidget",
     "jupyterlab_widgets": "@jupyter-widgets/jupyterlab-manager",
 }
+
+
+def in_conda() -> bool:
+    """Tell whether conda made the environment that this Python runs from."""
+    return Path(sys.prefix, "conda-meta").is_dir()
+
+
+def how_to_install() -> str:
+    """Return the sentence that brings this environment to what the course needs.
+
+    pip with the exact versions of constraints.txt would replace packages that conda has
+    installed, and break others that were linked against them.
+    """
+    command = "python -m pip install -c constraints.txt -e ."
+    if in_conda():  # in whichever environment of conda: it updates the one it names
+        command = "conda env update -f environment.yml, then conda activate save-load-ship"
+    return f"In the course's folder: {command}"
+
+
+def how_to_reinstall(*packages: str) -> str:
+    """Return the command that puts broken packages in place again, and only those."""
+    if in_conda():
+        names = (CONDA_NAMES.get(package, package) for package in packages)
+        return f"conda install --force-reinstall {' '.join(names)}"
+    return f"python -m pip install --no-deps --force-reinstall {' '.join(packages)}"
 
 
 @dataclass(frozen=True)

@@ -5,18 +5,41 @@ on, and one Ctrl-C ends the server and its kernels. Arguments that are not named
 to JupyterLab as they are: ``python -m helpers.lab --no-browser``.
 """
 
+from __future__ import annotations
+
 import argparse
 import os
+import platform
 import signal
 import sys
 from importlib.util import find_spec
 from pathlib import Path
+
+from helpers.environments import how_to_install, in_conda
+from helpers.install import is_new_enough
 
 ROOT = Path(__file__).resolve().parents[1]
 FIRST_NOTEBOOK = "notebooks/00_start_here.ipynb"
 # Jupyter asks whether it may fetch its news, unless an overrides.json says no.
 SETTINGS = Path(__file__).resolve().with_name("lab_settings")
 NEEDED = ("jupyterlab", "ipykernel", "ipywidgets", "anywidget", "torch")
+
+
+def require_new_python(version: str) -> None:
+    """Leave with a sentence if this Python is too old for the course.
+
+    Args:
+        version: that of this Python, such as "3.12.1".
+
+    Raises:
+        SystemExit: it is older than 3.11.
+    """
+    if not is_new_enough(version):
+        other = "`make lab`, or name another Python: make lab PYTHON=python3.12"
+        sys.exit(
+            f"The course needs Python 3.11 or newer; {sys.executable} is {version}. "
+            + (how_to_install() if in_conda() else f"Start the course with {other}")
+        )
 
 
 def require_course_environment() -> None:
@@ -30,7 +53,7 @@ def require_course_environment() -> None:
         sys.exit(
             f"{sys.executable} is not the course's environment: it lacks "
             f"{', '.join(missing)}. Start the course with `make lab`, or install it "
-            "into this environment: python -m pip install -c constraints.txt -e ."
+            f"into this environment. {how_to_install()}"
         )
 
 
@@ -139,6 +162,7 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--port", type=int, help="default: 8888 or the next free one")
     parser.add_argument("--ip", default="127.0.0.1", help="default: this machine only")
     options, extra = parser.parse_known_args(argv)
+    require_new_python(platform.python_version())
     require_course_environment()
     # A kernel that was once installed for all environments would otherwise stand before
     # the one beside this Python. Jupyter reads this, so it comes before the imports.

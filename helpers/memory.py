@@ -25,6 +25,8 @@ from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple
 
 _LINUX = platform.system() == "Linux"
+# A change below this tells nothing: Python and its program code move as much in any call.
+_STILL = 1 << 20
 
 
 @dataclass(frozen=True)
@@ -68,7 +70,8 @@ def peak_memory(function: Callable[..., Any], *args: Any) -> PeakMemory:
     This process reads the other's counters every millisecond or faster, and once more
     after the function has returned, while its result is alive. On Linux the kernel's
     own high-water mark (VmHWM) then adds what was missed between two readings; it does
-    not tell the kinds apart, so it goes to the one that had grown more.
+    not tell the kinds apart, so it goes to the one that was growing at that moment,
+    or, where the readings do not tell, to the one that had grown more.
 
     Args:
         function: What to measure. What it prints is thrown away.
@@ -144,19 +147,35 @@ def _sample(pid: int) -> _Sample:
 
 
 def _peaks(samples: list[_Sample]) -> tuple[int, int]:
-    """Return the growth of (allocated, mapped) from the first sample to their peaks."""
+    """Return the growth of (allocated, mapped) from the first sample to their peaks.
+
+    The mark reached its height between two readings, so the highest sum lies between
+    them. What it exceeds both by belongs to the kind that was growing then.
+    """
     first, last = samples[0], samples[-1]
     growths = [
         (sample.allocated - first.allocated, sample.mapped - first.mapped)
         for sample in samples
     ]
-    highest = max(growths, key=sum)
-    missed = max(0, last.mark - first.mark - sum(highest))
-    if highest[1] > highest[0]:
-        growths.append((highest[0], highest[1] + missed))
+    risen = next(k for k, sample in enumerate(samples) if sample.mark == last.mark)
+    earlier, before, after = (growths[max(risen - back, 0)] for back in (2, 1, 0))
+    allocated, mapped = max(before, after, key=sum)
+    missed = max(0, last.mark - first.mark - allocated - mapped)
+    signs = (
+        _change(before, after),  # grew from one reading to the other
+        _change(earlier, before),  # had been growing until then
+        _change(after, before),  # was given back
+    )
+    told = next((sign for sign in signs if max(sign) >= _STILL), (allocated, mapped))
+    if told[1] > told[0]:
+        growths.append((allocated, mapped + missed))
     else:
-        growths.append((highest[0] + missed, highest[1]))
+        growths.append((allocated + missed, mapped))
     return max(a for a, _ in growths), max(m for _, m in growths)
+
+
+def _change(start: tuple[int, int], end: tuple[int, int]) -> tuple[int, int]:
+    return end[0] - start[0], end[1] - start[1]
 
 
 def _start_process() -> subprocess.Popen:

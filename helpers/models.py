@@ -5,11 +5,13 @@
 
 import hashlib
 import json
+import os
+import secrets
 from pathlib import Path
 
+import safetensors.torch
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
 from torch import nn
 
 from helpers.digits import load_digits
@@ -110,21 +112,38 @@ def load_reference_model(path: str | Path = WEIGHTS) -> DigitsNet:
             f"{path} is damaged: its tensors do not match the SHA-256 in it; {cure}"
         )
     model = DigitsNet()
-    try:
-        model.load_state_dict(state_dict)
-    except RuntimeError as error:
-        raise ValueError(f"{path} does not hold a DigitsNet; {cure}") from error
+    # load_state_dict would convert another dtype without a word.
+    if _layout(state_dict) != _layout(model.state_dict()):
+        raise ValueError(f"{path} does not hold a DigitsNet in float32; {cure}")
+    model.load_state_dict(state_dict)
     return model.eval()
 
 
 def save_reference_model(model: DigitsNet, path: str | Path = WEIGHTS) -> Path:
-    """Write the weights with their recipe and SHA-256, all or nothing; return the path."""
+    """Write the weights with their recipe and SHA-256, all or nothing; return the path.
+
+    The permissions are those of a new file, by the umask.
+
+    Raises:
+        OSError: the file cannot be written; what was at the path is still there.
+    """
     path = Path(path)
     state_dict = {name: t.contiguous() for name, t in model.state_dict().items()}
     metadata = {"recipe": json.dumps(RECIPE), "sha256": _digest(state_dict)}
-    # safetensors checks nothing when it loads, so the digest travels in the file; its
-    # writer keeps the old file until the new one is complete.
-    save_file(state_dict, path, metadata=metadata)
+    # safetensors checks nothing when it loads, so the digest travels in the file.
+    data = safetensors.torch.save(state_dict, metadata=metadata)
+    # In the same folder, since a file can only be moved as one step within a file system.
+    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
+    try:
+        with temporary.open("xb") as file:
+            file.write(data)
+            file.flush()
+            # Otherwise a power cut could leave the new name on an empty file.
+            os.fsync(file.fileno())
+        temporary.replace(path)
+    except BaseException:  # Ctrl-C too
+        temporary.unlink(missing_ok=True)
+        raise
     return path
 
 
@@ -160,8 +179,13 @@ def _digest(state_dict: dict[str, torch.Tensor]) -> str:
     sha = hashlib.sha256()
     for name, tensor in sorted(state_dict.items()):
         sha.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
-        sha.update(tensor.contiguous().numpy().tobytes())
+        # As bytes, since NumPy has no bfloat16.
+        sha.update(tensor.contiguous().flatten().view(torch.uint8).numpy().tobytes())
     return sha.hexdigest()
+
+
+def _layout(state_dict: dict[str, torch.Tensor]) -> dict[str, tuple]:
+    return {name: (tensor.dtype, tensor.shape) for name, tensor in state_dict.items()}
 
 
 def main() -> None:

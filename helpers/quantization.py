@@ -108,8 +108,10 @@ def quantize(tensor: torch.Tensor, qparams: QParams) -> torch.Tensor:
     `torch.round` and in ONNX's QuantizeLinear.
 
     Raises:
-        ValueError: the tensor holds NaN, for which there is no integer.
+        ValueError: the tensor holds NaN, for which there is no integer, or the scale is
+            not for a tensor of this shape.
     """
+    _check_shapes(tensor, qparams)
     if torch.isnan(tensor).any():
         raise ValueError("the tensor holds NaN, which no integer can stand for")
     scaled = torch.round(tensor.float() / qparams.scale) + qparams.zero_point
@@ -117,7 +119,12 @@ def quantize(tensor: torch.Tensor, qparams: QParams) -> torch.Tensor:
 
 
 def dequantize(integers: torch.Tensor, qparams: QParams) -> torch.Tensor:
-    """Return the floats, float32, that the integers stand for; shape is kept."""
+    """Return the floats, float32, that the integers stand for; shape is kept.
+
+    Raises:
+        ValueError: the scale is not for a tensor of this shape.
+    """
+    _check_shapes(integers, qparams)
     return (integers - qparams.zero_point) * qparams.scale
 
 
@@ -157,6 +164,17 @@ def _check_values(tensor: torch.Tensor, scheme: Scheme) -> None:
         )
     if scheme.granularity == "channel" and tensor.dim() == 0:
         raise ValueError("the tensor has no axis, so no channels; use granularity='tensor'")
+
+
+def _check_shapes(tensor: torch.Tensor, qparams: QParams) -> None:
+    try:
+        # Broadcasting the other way round as well would return a tensor of another shape.
+        qparams.scale.expand(tensor.shape)
+    except RuntimeError as error:
+        raise ValueError(
+            f"the tensor has shape {tuple(tensor.shape)} and the scale shape "
+            f"{tuple(qparams.scale.shape)}; expected qparams chosen for this tensor"
+        ) from error
 
 
 def _min_max(values: torch.Tensor, scheme: Scheme) -> tuple[torch.Tensor, torch.Tensor]:

@@ -15,7 +15,7 @@ StateDict = Mapping[str, Tensor]
 
 
 @dataclass(frozen=True, repr=False)
-class Report:
+class NameReport:
     """One row per name; counts as short text, and as HTML what is worth a look."""
 
     rows: tuple[tuple[str, ...], ...]
@@ -44,25 +44,55 @@ class Report:
 
 
 def largest_difference(a: Tensor, b: Tensor) -> float | None:
-    """None for the same bits, or for equal values where the dtypes differ."""
+    """Return it as a float; 0.0 for equal values in other bits, None for no difference.
+
+    There is no difference where all bits are the same or, between two dtypes, all values.
+    """
     same_dtype = a.dtype == b.dtype
     a, b = (t.detach().cpu().resolve_conj().contiguous().flatten() for t in (a, b))
     if same_dtype and torch.equal(a.view(torch.uint8), b.view(torch.uint8)):
         return None
-    wide = torch.complex128 if a.is_complex() or b.is_complex() else torch.float64
+    gap_between = _whole_gap if _is_whole(a) and _is_whole(b) else _gap
     largest = 0.0
     # In pieces, so that the wide copies of a large tensor take little memory.
     for x, y in zip(a.split(2**20), b.split(2**20), strict=True):
-        x, y = x.to(wide), y.to(wide)
-        equal = (x == y) | (x.isnan() & y.isnan())
-        gap = torch.where(equal, 0.0, (x - y).abs())
-        gap = gap.nan_to_num(nan=torch.inf, posinf=torch.inf)
-        largest = max(largest, gap.max().item() if len(gap) else 0.0)
+        if len(x):
+            largest = max(largest, gap_between(x, y).max().item())
     return largest if same_dtype or largest else None
 
 
+def _gap(x: Tensor, y: Tensor) -> Tensor:
+    wide = torch.complex128 if x.is_complex() or y.is_complex() else torch.float64
+    x, y = x.to(wide), y.to(wide)
+    equal = (x == y) | (x.isnan() & y.isnan())
+    gap = torch.where(equal, 0.0, (x - y).abs())
+    return gap.nan_to_num(nan=torch.inf, posinf=torch.inf)
+
+
+def _is_whole(tensor: Tensor) -> bool:
+    return not (tensor.is_floating_point() or tensor.is_complex())
+
+
+def _whole_gap(x: Tensor, y: Tensor) -> Tensor:
+    # 2**53 and 2**53 + 1 are one float64, and a difference of two int64 may need 65
+    # bits. In halves of 32 bits nothing is lost before the one rounding of the sum.
+    high_x, low_x = _halves(x)
+    high_y, low_y = _halves(y)
+    return ((high_x - high_y).double() * 2**32 + (low_x - low_y).double()).abs()
+
+
+def _halves(integers: Tensor) -> tuple[Tensor, Tensor]:
+    """Return (high, low), int64, with high * 2**32 + low == integers."""
+    low_bits = 2**32 - 1
+    if integers.dtype == torch.uint64:  # int64 reads its upper half as negative
+        signed = integers.view(torch.int64)
+        return (signed >> 32) & low_bits, signed & low_bits
+    wide = integers.long()
+    return wide >> 32, wide & low_bits
+
+
 def tensors_of(source: nn.Module | StateDict, argument: str) -> StateDict:
-    """The state dict of a module, or a dict that is one, or an error that helps."""
+    """Return the state dict that the source has or is, or raise an error that helps."""
     if isinstance(source, nn.Module):
         source = source.state_dict()
     if not isinstance(source, Mapping):
@@ -89,7 +119,7 @@ def tensors_of(source: nn.Module | StateDict, argument: str) -> StateDict:
 
 
 def _advice(source: Mapping) -> str:
-    """Which entry of a checkpoint to pass."""
+    """Say which entry of a checkpoint to pass."""
 
     def fits(value: object) -> bool:
         inner = value.values() if isinstance(value, Mapping) and value else [None]

@@ -1,5 +1,6 @@
 """The few lines of training that every notebook shares."""
 
+import operator
 import random
 
 import numpy as np
@@ -11,16 +12,18 @@ def seed_everything(seed: int) -> None:
     """Seed Python's, NumPy's and torch's random number generators.
 
     Args:
-        seed: a whole number from 0 to 2**32 - 1, the range that NumPy accepts.
+        seed: a whole number (NumPy's and torch's too) from 0 to 2**32 - 1, the range
+            that NumPy accepts.
 
     Raises:
         ValueError: the seed is not such a number.
     """
-    if isinstance(seed, bool) or not isinstance(seed, int) or not 0 <= seed < 2**32:
+    number = _whole_number(seed)
+    if number is None or not 0 <= number < 2**32:
         raise ValueError(f"seed is {seed!r}; expected a whole number from 0 to 4294967295")
-    random.seed(seed)
-    np.random.seed(seed)
-    torch.manual_seed(seed)
+    random.seed(number)
+    np.random.seed(number)
+    torch.manual_seed(number)
 
 
 def train_epoch(
@@ -50,13 +53,19 @@ def train_epoch(
         The mean loss over the N images, each taken before its own step.
 
     Raises:
-        ValueError: there are no images, or not one label for each.
+        ValueError: there are no images, or not one label for each, or the batch size is
+            not a whole number of 1 or more.
     """
     _check_pairs(images, labels)
+    size = _whole_number(batch_size)
+    if size is None or size < 1:
+        raise ValueError(
+            f"batch_size is {batch_size!r}; expected a whole number of 1 or more"
+        )
     loss_function = loss_function or nn.CrossEntropyLoss()
     model.train()
     total = 0.0
-    for batch in torch.randperm(len(images), generator=generator).split(batch_size):
+    for batch in torch.randperm(len(images), generator=generator).split(size):
         optimizer.zero_grad()
         loss = loss_function(model(images[batch]), labels[batch])
         loss.backward()
@@ -95,3 +104,11 @@ def _check_pairs(images: torch.Tensor, labels: torch.Tensor) -> None:
             f"got {len(images)} images and labels of shape {tuple(labels.shape)}; "
             "expected one label for each image, and at least one image"
         )
+
+
+def _whole_number(value: object) -> int | None:
+    """Return the value as an int, or None where it is not one; True is no number here."""
+    try:
+        return None if isinstance(value, bool) else operator.index(value)
+    except TypeError:
+        return None

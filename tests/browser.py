@@ -11,12 +11,13 @@ import threading
 from collections.abc import Iterator
 from pathlib import Path
 
-import pytest
-from playwright.sync_api import Browser, Error, Page, sync_playwright
+from playwright.sync_api import Browser, Error, Locator, Page, Playwright, sync_playwright
+
+from helpers.doctor import BROWSERS
 
 ROOT = Path(__file__).parents[1]
 SCREENSHOTS = Path(__file__).parent / "screenshots"
-NAMES = ("chromium", "chromium-browser", "google-chrome", "chrome")
+START_LIMIT = 60  # seconds; a start takes three
 # Chromium looks for updates and the like, which a test has no use for.
 QUIET = [
     "--no-sandbox",
@@ -43,18 +44,52 @@ STATE = """() => {
 }"""
 
 
+# Whether every widget of every cell that is on the page has been drawn.
+DRAWN = """() => {
+    const view = "application/vnd.jupyter.widget-view+json";
+    const cells = [...window.jupyterapp.shell.currentWidget.content.widgets];
+    return cells.filter((cell) => cell.model.type === "code" && !cell.isPlaceholder())
+        .every((cell) => {
+            const wanted = cell.model.outputs.toJSON().some((o) => o.data?.[view]);
+            const shown = cell.node.querySelector(".jp-OutputArea-output .lm-Widget");
+            return !wanted || (shown && !cell.node.innerText.includes("Loading widget"));
+        });
+}"""
+
+
+class BrowserMissing(RuntimeError):
+    """No browser starts; the message says how to get one."""
+
+
 @contextlib.contextmanager
 def chromium() -> Iterator[Browser]:
-    """The system's Chromium, else Playwright's own; outside CI a skip if there is none."""
-    found = next((path for name in NAMES if (path := shutil.which(name))), None)
-    with sync_playwright() as playwright:
-        try:
-            browser = playwright.chromium.launch(executable_path=found, args=QUIET)
-        except Error:
-            cure = "install Chromium, or run `.venv/bin/playwright install chromium`"
-            pytest.skip(f"there is no browser: {cure}")
+    """Start a browser, and end it.
+
+    Raises:
+        BrowserMissing: none starts.
+    """
+    with sync_playwright() as playwright, launch(playwright) as browser:
         yield browser
-        browser.close()
+
+
+def launch(playwright: Playwright) -> Browser:
+    """Start the system's Chromium, else an installed Chrome, else Playwright's own.
+
+    Raises:
+        BrowserMissing: none of them starts.
+    """
+    ways = [{"channel": "chrome"}, {}]
+    if found := next(filter(None, map(shutil.which, BROWSERS)), None):
+        ways.insert(0, {"executable_path": found})
+    for way in ways:
+        try:
+            return playwright.chromium.launch(args=QUIET, **way)
+        except Error as error:
+            last = error
+    raise BrowserMissing(
+        "there is no browser that starts: install Chromium, or run "
+        f"`.venv/bin/playwright install chromium`. The last error: {last}"
+    ) from last
 
 
 @contextlib.contextmanager
@@ -62,6 +97,9 @@ def lab(folder: Path) -> Iterator[str]:
     """Start the course's own JupyterLab over a copy of the notebooks; yield its URL.
 
     JupyterLab saves what it has run, so it works on a copy.
+
+    Raises:
+        RuntimeError: it does not start in time.
     """
     for name in ("notebooks", "helpers"):
         shutil.copytree(
@@ -81,17 +119,21 @@ def lab(folder: Path) -> Iterator[str]:
         env={**os.environ, "JUPYTER_CONFIG_DIR": str(folder / "config")},
     )
     said = ""
+    limit = threading.Timer(START_LIMIT, process.kill)  # which ends the lines
+    limit.start()
     try:
         for line in process.stdout:
             said += line
             if found := re.search(r"http://\S+", line):
                 break
         else:
-            raise RuntimeError(f"JupyterLab did not start:\n{said}")
+            raise RuntimeError(f"JupyterLab did not start in {START_LIMIT} s:\n{said}")
+        limit.cancel()
         # Read on, so that the server never waits for a full pipe.
         threading.Thread(target=process.stdout.read, daemon=True).start()
         yield found[0]
     finally:
+        limit.cancel()
         process.send_signal(signal.SIGINT)
         try:
             process.wait(20)
@@ -122,30 +164,86 @@ def run_all(page: Page, timeout: float = 120) -> list[str]:
         timeout=timeout * 1000,
         polling=200,
     )
-    # Widgets draw a moment after their cell is done.
-    page.wait_for_timeout(500)
+    page.wait_for_function(DRAWN)
     return page.evaluate(STATE)["errors"]
 
 
-def show(page: Page, selector: str) -> None:
-    """Scroll a part of the notebook into view; JupyterLab renders only what is near."""
-    for _ in range(60):
-        if page.locator(selector).count():
-            page.locator(selector).first.scroll_into_view_if_needed()
-            return
-        page.locator(".jp-WindowedPanel-outer").first.evaluate(
-            "node => node.scrollBy(0, node.clientHeight / 2)"
-        )
-        page.wait_for_timeout(60)
-    raise AssertionError(f"{selector} is nowhere in the notebook")
+def cells(page: Page, selector: str) -> list[int]:
+    """Return the numbers, from 0, of the cells that hold what a selector names."""
+    return page.evaluate(
+        "selector => [...window.jupyterapp.shell.currentWidget.content.widgets]"
+        ".flatMap((cell, k) => cell.node.querySelector(selector) ? [k] : [])",
+        selector,
+    )
+
+
+def cell(page: Page, index: int) -> Locator:
+    """Bring a cell into view, since JupyterLab may keep only what is near on the page."""
+    page.evaluate(
+        "k => window.jupyterapp.shell.currentWidget.content.scrollToItem(k)", index
+    )
+    found = page.locator(f".jp-Notebook [data-windowed-list-index='{index}']")
+    found.wait_for()
+    return found
+
+
+def cell_named(page: Page, id: str) -> tuple[int, Locator]:
+    """Bring the cell with an id into view; return its number and itself."""
+    index = page.evaluate(
+        "id => [...window.jupyterapp.shell.currentWidget.content.widgets]"
+        ".findIndex((cell) => cell.model.id === id)",
+        id,
+    )
+    return index, cell(page, index)
+
+
+def show(page: Page, selector: str) -> Locator:
+    """Scroll to the first cell that holds what a selector names, and return that cell."""
+    first = cell(page, next(iter(cells(page, selector))))
+    first.locator(selector).first.scroll_into_view_if_needed()
+    return first
+
+
+def execute(page: Page, code: str) -> str:
+    """Run code in the page's kernel, beside the notebook; return what it prints.
+
+    What the kernel had sent before has arrived by then.
+    """
+    return page.evaluate(
+        """async code => {
+            const context = window.jupyterapp.shell.currentWidget.sessionContext;
+            const request = { code, store_history: false };
+            const future = context.session.kernel.requestExecute(request);
+            let printed = "";
+            future.onIOPub = (message) => {
+                if (message.header.msg_type === "stream") printed += message.content.text;
+            };
+            await future.done;
+            return printed;
+        }""",
+        code,
+    )
 
 
 def keep_busy(page: Page, seconds: float) -> None:
-    """Make the kernel sleep, and wait until it does."""
+    """Make the kernel sleep, and wait until it has begun to."""
+    page.evaluate(
+        """code => new Promise((begun) => {
+            const context = window.jupyterapp.shell.currentWidget.sessionContext;
+            const future = context.session.kernel.requestExecute({ code });
+            future.onIOPub = (message) => {
+                if (message.header.msg_type === "execute_input") begun();
+            };
+        })""",
+        f"import time; time.sleep({seconds})",
+    )
+
+
+def interrupt(page: Page) -> None:
+    """End what keeps the kernel busy, and wait until it is idle."""
     kernel = "window.jupyterapp.shell.currentWidget.sessionContext.session.kernel"
-    code = f"import time; time.sleep({seconds})"
-    page.evaluate(f"() => {{ {kernel}.requestExecute({{code: '{code}'}}); }}")
-    page.wait_for_function(f"() => {kernel}.status === 'busy'")
+    page.evaluate(f"() => {kernel}.interrupt()")
+    page.wait_for_function(f"() => {kernel}.status === 'idle'")
 
 
 def close(page: Page) -> None:

@@ -121,19 +121,25 @@ def _plain(output: nbformat.NotebookNode, count: int) -> nbformat.NotebookNode:
     return output
 
 
-def make(path: Path, fresh: bool = False) -> str:
-    """Execute and normalise one file in place; return a line that says what happened."""
+def make(path: Path, fresh: bool = False) -> tuple[bool, str]:
+    """Execute and normalise one file in place.
+
+    Returns:
+        Whether every cell ran, and a line that says what happened. A file whose cells do
+        not run is left as it was.
+    """
     before = nbformat.read(path, as_version=4)
     try:
         executed = execute(before)
     except CellExecutionError as error:
-        return f"{path.name}: FAILED, left as it was\n{error}"
+        return False, f"{path.name}: FAILED, left as it was\n{error}"
     after = normalise(executed, None if fresh else before)
-    text = nbformat.writes(after, version=4) + "\n"
-    changed = text != path.read_text(encoding="utf-8")
-    if changed:
-        path.write_text(text, encoding="utf-8")
-    return f"{path.name}: {'rewritten' if changed else 'unchanged'}"
+    # As bytes: text would end its lines as this system does.
+    data = (nbformat.writes(after, version=4) + "\n").encode()
+    if data == path.read_bytes():
+        return True, f"{path.name}: unchanged"
+    path.write_bytes(data)
+    return True, f"{path.name}: rewritten"
 
 
 def main() -> int:
@@ -146,9 +152,9 @@ def main() -> int:
     paths = paths or sorted(NOTEBOOKS.glob("*.ipynb"))
     subprocess.run([sys.executable, "-m", "ruff", "format", "--quiet", *paths], check=True)
     with ProcessPoolExecutor(2) as pool:
-        lines = list(pool.map(make, paths, [arguments.fresh] * len(paths)))
-    print(*lines, sep="\n")
-    return int(any("FAILED" in line for line in lines))
+        results = list(pool.map(make, paths, [arguments.fresh] * len(paths)))
+    print(*(line for _, line in results), sep="\n")
+    return 0 if all(ok for ok, _ in results) else 1
 
 
 if __name__ == "__main__":

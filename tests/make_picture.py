@@ -1,5 +1,6 @@
 """Take the README's picture: the first slider in JupyterLab, at twice the pixels."""
 
+import sys
 import tempfile
 from pathlib import Path
 
@@ -9,12 +10,25 @@ PICTURE = lab.ROOT / "notebooks" / "pictures" / "first_slider.png"
 
 
 def main() -> None:
-    """Start JupyterLab, run notebook 00 and write the picture."""
+    """Write the picture.
+
+    Raises:
+        SystemExit: there is no browser; the message says how to get one.
+    """
     PICTURE.parent.mkdir(exist_ok=True)
+    try:
+        take(PICTURE)
+    except lab.BrowserMissing as missing:
+        sys.exit(str(missing))
+    print(PICTURE)
+
+
+def take(picture: Path) -> None:
+    """Start JupyterLab, run notebook 00 and take the picture of its first slider."""
     with (
         tempfile.TemporaryDirectory() as folder,
-        lab.lab(Path(folder)) as url,
         lab.chromium() as browser,
+        lab.lab(Path(folder)) as url,
     ):
         page = browser.new_page(
             viewport={"width": 1280, "height": 900}, device_scale_factor=2
@@ -23,10 +37,9 @@ def main() -> None:
         lab.run_all(page)
         lab.show(page, ".sls-panel input[type=range]")
         page.locator(".sls-panel", has=page.locator("input[type=range]")).screenshot(
-            path=PICTURE
+            path=picture
         )
         lab.close(page)
-    print(PICTURE)
 
 
 if __name__ == "__main__":

@@ -8,6 +8,8 @@ from itertools import combinations
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from matplotlib.font_manager import FontProperties
+from matplotlib.textpath import TextPath
 
 from helpers import charts, drawing
 from helpers.charts import Chart
@@ -109,6 +111,41 @@ def assert_inside(chart: Chart) -> None:
     assert not re.search("nan|inf", chart.svg.replace(chart.text, ""), re.IGNORECASE)
 
 
+def text_boxes(chart: Chart) -> dict[str, tuple[float, float, float, float]]:
+    """Left, top, right, bottom of each level text, in DejaVu Sans.
+
+    It is the widest of the fonts that the charts name, and comes with matplotlib.
+    """
+    root, boxes = parse(chart), {}
+    turned = [node for group in named(root, "g") for node in named(group, "text")]
+    for node in named(root, "text"):
+        if node in turned:
+            continue
+        x, y, size = (float(node.get(name)) for name in ("x", "y", "font-size"))
+        path = TextPath((0, 0), node.text, size=size, prop=FontProperties("DejaVu Sans"))
+        wide = path.get_extents().x1
+        left = x - {"start": 0, "middle": wide / 2, "end": wide}[node.get("text-anchor")]
+        boxes[f"{node.text} at {x}, {y}"] = (
+            left,
+            y - 0.8 * size,
+            left + wide,
+            y + 0.2 * size,
+        )
+    return boxes
+
+
+def assert_texts_apart(chart: Chart) -> None:
+    """Every text lies on the paper, and no two are less than 3 units apart in a line."""
+    boxes, paper = text_boxes(chart), parse(chart)
+    for name, (left, top, right, bottom) in boxes.items():
+        assert left >= 0 and right <= float(paper.get("width")), name
+        assert top >= 0 and bottom <= float(paper.get("height")), name
+    for one, other in combinations(boxes, 2):
+        a, b = boxes[one], boxes[other]
+        beside = a[2] + 3 <= b[0] or b[2] + 3 <= a[0]
+        assert beside or a[3] <= b[1] or b[3] <= a[1], (one, other)
+
+
 # The picture and its words
 
 
@@ -161,6 +198,17 @@ def test_bars_are_as_long_as_their_values():
     chart = charts.bars("t", ["a", "b", "c"], {"s": [1, 2, 4]})
     lengths = [float(bar.get("width")) for bar in named(parse(chart), "rect")[1:]]
     assert lengths == pytest.approx([max(lengths) / 4, max(lengths) / 2, max(lengths)])
+
+
+def test_bars_of_two_pictures_have_one_scale_where_the_largest_is_given():
+    def lengths(*values, **more):
+        chart = charts.bars("t", ["a", "b"], {"s": values}, **more)
+        return [float(bar.get("width")) for bar in named(parse(chart), "rect")[1:]]
+
+    full = max(lengths(0, 8))
+    assert lengths(4, 2, largest=8) == pytest.approx([full / 2, full / 4])
+    assert lengths(8, 2, largest=8) == pytest.approx([full, full / 4])
+    assert lengths(0, 0, largest=0) == lengths(0, 0)
 
 
 def test_a_line_goes_through_its_points_and_up_is_more():
@@ -229,8 +277,71 @@ def test_rounding_shows_each_value_its_level_and_the_error_between():
         assert error.get("points").split() == ends
     grid = [d for d in named(root, "path") if d.get("stroke") == "#bbb"]
     assert grid[0].get("d").count("M") == 3
-    many = [k / 500 for k in range(-500, 501)]
-    assert 'd=""' in charts.rounding("t", [1.0], [1.0], many, text="t").svg
+
+
+def rounded_to(count: int, values=(1.0, -0.4), rounded=(1.0, -0.3)) -> Chart:
+    levels = [2 * k / (count - 1) - 1 for k in range(count)]
+    return charts.rounding("t", values, rounded, levels, text="t")
+
+
+def test_levels_that_would_be_a_grey_block_are_counted_instead():
+    for count, note in ((63, []), (64, ["64 levels: too close to draw"])):
+        chart = rounded_to(count)
+        [grid] = [d for d in named(parse(chart), "path") if d.get("stroke") == "#bbb"]
+        assert grid.get("d").count("M") == (0 if note else count)
+        assert [word for word in words(chart) if "levels" in word] == note
+        assert_texts_apart(chart)
+    # In the row of the legend, and flush with the plot.
+    texts = {node.text: node for node in named(parse(rounded_to(64)), "text")}
+    note, legend = texts["64 levels: too close to draw"], texts["rounded"]
+    assert (note.get("y"), note.get("text-anchor")) == (legend.get("y"), "end")
+    assert float(note.get("x")) == drawing.WIDTH - 20
+
+
+def test_levels_out_of_sight_do_not_count_as_too_close():
+    chart = charts.rounding("t", [0.1], [0.0], [k / 10 for k in range(-99, 100)], text="t")
+    [grid] = [d for d in named(parse(chart), "path") if d.get("stroke") == "#bbb"]
+    assert grid.get("d").count("M") == 3
+
+
+def pointer(chart: Chart) -> tuple[float, float, float]:
+    """The x, the start and the point of the arrow."""
+    [arrow] = [d for d in named(parse(chart), "path") if d.get("class") == "ink"]
+    corners = path_places(arrow.get("d"))
+    xs, ys = zip(*corners, strict=True)
+    return sum((min(xs), max(xs))) / 2, ys[0], corners[4][1]
+
+
+@pytest.mark.parametrize("sign", [1, -1])
+@pytest.mark.parametrize("worst", [0, 4, 23])
+def test_an_arrow_points_at_the_largest_error_from_outside(worst, sign):
+    values = [sign * (1.0 if k == worst else 0.5) for k in range(24)]
+    rounded = [
+        0.99 * value if k != worst else 0.9 * value for k, value in enumerate(values)
+    ]
+    assert charts.largest_error(values, rounded) == worst
+    chart = charts.rounding("t", values, rounded, [0.0], text="t")
+    assert_inside(chart)
+    rings = [n for n in named(parse(chart), "circle") if n.get("fill") == "none"][1:]
+    x, start, point = pointer(chart)
+    ring_x, ring_y = (float(rings[worst].get(name)) for name in ("cx", "cy"))
+    assert x == pytest.approx(ring_x, abs=0.1)
+    # The point stops short of the ring, of radius 4.6, on the side where nothing stands.
+    assert 4.6 < sign * (ring_y - point) < 8
+    assert sign * (point - start) >= 8, "too short for an arrow"
+    # It starts at its words, which lie beyond every mark and inside the plot.
+    assert_texts_apart(chart)
+    [(left, top, right, bottom)] = [
+        box for text, box in text_boxes(chart).items() if text.startswith("largest error")
+    ]
+    assert 64 <= left <= x <= right <= drawing.WIDTH
+    assert top >= 54 and bottom <= 340 - 44
+    assert (0 < start - bottom < 5) if sign > 0 else (0 < top - start < 5)
+    assert all(sign * (float(ring.get("cy")) - start) > 4.6 for ring in rings)
+
+
+def test_where_every_value_is_a_level_there_is_no_largest_error_to_show():
+    assert "largest error" not in words(rounded_to(3, [1.0, -1.0], [1.0, -1.0]))
 
 
 finite = st.floats(-9e299, 9e299)
@@ -372,6 +483,10 @@ NAN, INF = math.nan, math.inf
             "series 's' has a value below 0; bars start at 0",
         ),
         (
+            lambda: charts.bars("t", ["a", "b"], {"s": [1, 5]}, largest=4),
+            "series 's' has the value 5; expected at most `largest`, which is 4",
+        ),
+        (
             lambda: charts.bars("t", [], {"s": []}),
             "there is nothing to draw: expected a label and a series at least",
         ),
@@ -432,6 +547,7 @@ def test_the_error_says_what_is_wrong(draw, says):
     "draw",
     [
         lambda value: charts.bars("t", ["a"], {"s": [value]}),
+        lambda value: charts.bars("t", ["a"], {"s": [0]}, largest=value),
         lambda value: charts.lines("t", {"s": [(0, value)]}, **AXES),
         lambda value: charts.scatter("t", {"s": [(value, 0)]}, **AXES),
         lambda value: charts.histogram("t", [0, value], x_label="x", text="t"),

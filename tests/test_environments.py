@@ -1,18 +1,23 @@
 """Where this Python and its server live, who started a kernel, what JupyterLab finds."""
 
+import re
 import subprocess
 import sys
 import types
+from importlib import import_module, metadata
 from pathlib import Path
 
 import psutil
+import pytest
 
-from helpers import environments
+from helpers import doctor, environments, lab
 from helpers.environments import (
     FOLDER,
     Environments,
     extension_folders,
     find_environments,
+    how_to_install,
+    how_to_reinstall,
     missing_extensions,
 )
 
@@ -123,6 +128,63 @@ def pretend_kernel(monkeypatch, *command_lines, cwd="."):
     kernelapp = types.SimpleNamespace(IPKernelApp=app)
     monkeypatch.setitem(sys.modules, "ipykernel.kernelapp", kernelapp)
     monkeypatch.setattr(psutil, "Process", Process)
+
+
+# ---- What to do about it
+
+
+@pytest.fixture
+def conda(monkeypatch, tmp_path):
+    """Let this Python look as if conda had made its environment."""
+    (tmp_path / "conda-meta").mkdir()
+    monkeypatch.setattr(sys, "prefix", str(tmp_path))
+
+
+def test_an_environment_of_pip_gets_the_tested_versions(monkeypatch, tmp_path):
+    monkeypatch.setattr(sys, "prefix", str(tmp_path))
+    assert how_to_install() == (
+        "In the course's folder: python -m pip install -c constraints.txt -e ."
+    )
+    assert how_to_reinstall("torch", "anywidget") == (
+        "python -m pip install --no-deps --force-reinstall torch anywidget"
+    )
+
+
+def test_in_an_environment_of_conda_no_cure_is_pips(conda):
+    named = re.search(r"(?m)^name: (\S+)$", (FOLDER / "environment.yml").read_text("utf-8"))
+    assert how_to_install() == (
+        "In the course's folder: conda env update -f environment.yml, "
+        f"then conda activate {named[1]}"
+    )
+    assert how_to_reinstall("torch", "anywidget") == (
+        "conda install --force-reinstall pytorch-cpu anywidget"
+    )
+
+
+def test_the_doctor_and_the_start_name_condas_cure_there(conda, monkeypatch):
+    def load(name):
+        if name == "broken":
+            raise ImportError("a library is missing")
+        return import_module(name)
+
+    def version_of(name):
+        if name == "gone":
+            raise metadata.PackageNotFoundError(name)
+        return "1.0"
+
+    findings = [
+        *doctor.check_packages(["gone", "old>=2", "broken"], version_of, load),
+        doctor.check_extensions(["anywidget"]),
+        doctor.check_python((3, 10, 1)),
+    ]
+    assert {finding.status for finding in findings} == {"problem"}
+    for finding in findings:
+        assert finding.cure.rpartition(": ")[2].startswith("conda "), finding
+    monkeypatch.setattr(lab, "find_spec", lambda name: None)
+    for leave in (lab.require_course_environment, lambda: lab.require_new_python("3.9.1")):
+        with pytest.raises(SystemExit) as left:
+            leave()
+        assert str(left.value).endswith(how_to_install())
 
 
 # ---- JupyterLab's extensions

@@ -1,11 +1,13 @@
 """Exercises and quizzes: stub, solution, a hint for each usual mistake, no traceback."""
 
 import ast
+import copy
 import importlib
 import re
 import symtable
 import warnings
 from collections.abc import Callable
+from decimal import Decimal
 
 import ipywidgets
 import numpy as np
@@ -127,6 +129,8 @@ WRONG_ANSWERS = {
         (0.9887, "that is a share"),
         (711, "those are the images it gets right"),
         (719, "that is how many test images there are"),
+        (8.13, "nearly: images are whole, so round it."),
+        (1.1, "that looks like a percentage; of how many images?"),
         (7, "subtract: all test images, less"),
         ("8 images", "expected a whole number of images"),
     ],
@@ -146,19 +150,25 @@ WRONG_ANSWERS = {
             lambda model: {name: t.half() for name, t in model.state_dict().items()},
             "another dtype or other values",
         ),
+        (lambda model: model.train(False) and None, "your function returns nothing; end"),
         (DigitsNet(2).state_dict(), "without brackets behind its name"),
     ],
     "01.2": [
         (save_and_say_nothing(lambda w, n: w[:n]), "a slice shares the big tensor's"),
         (save_and_say_nothing(lambda w, n: w), "the file holds every row"),
         (save_and_say_nothing(lambda w, n: w[:, :n].clone()), "holds shape (5000, 7)"),
+        (
+            save_and_say_nothing(lambda w, n: w[0 : n - 1].clone()),
+            "the file holds shape (6, 10); expected (7, 10): a slice leaves out its end, "
+            "so weights[:count].",
+        ),
         (save_and_say_nothing(lambda w, n: w[: n + 1].clone()), "holds shape (8, 10)"),
         (save_and_say_nothing(lambda w, n: w[-n:].clone()), "the dtype or the values"),
         (save_and_say_nothing(lambda w, n: {"rows": w[:n].clone()}), "it holds a dict"),
         (lambda weights, count, path: weights[:count].clone(), "nothing was saved"),
         (
             lambda weights, count, path: path.write_text(str(weights[:count])),
-            "torch.load finds no tensor in the file",
+            "save the tensor itself, with torch.save.",
         ),
         (torch.zeros(7, 10), "without brackets behind its name"),
     ],
@@ -174,11 +184,27 @@ WRONG_ANSWERS = {
             "shape (2,) beside shape (1, 2)",
         ),
         (
+            compare(strictly, lambda a, b: list(a) == list(b)),
+            "the same entries in another order were called different: compare by name.",
+        ),
+        (
             lambda a, b: (
-                a.keys() == b.keys() and all(map(strictly, a.values(), b.values()))
+                a.keys() == b.keys()
+                and all(any(strictly(x, y) for y in b.values()) for x in a.values())
             ),
             "changed places under the names",
         ),
+        (lambda a, b: strictly(a["w"], b["w"]), "return True after the loop."),
+        (
+            lambda a, b: a == b,
+            "== between tensors gives many answers, not one. Go name by name, with "
+            "torch.equal.",
+        ),
+        (
+            lambda a, b: None if compare(strictly)(a, b) else False,
+            "returns nothing for two equal state dicts; end with return True.",
+        ),
+        (lambda a, b: compare(strictly)(a, b) or None, "that differ; return False there."),
         (lambda a, b: all(torch.equal(a[k], b[k]) for k in a), "raises KeyError: 'b'"),
         (lambda a, b: a["w"] == b["w"], "a tensor of many values"),
         (True, "without brackets behind its name"),
@@ -206,6 +232,9 @@ def test_each_usual_wrong_answer_gets_its_own_hint(id):
     [
         ("00.1", np.int64(8)),
         ("00.1", torch.tensor(8)),
+        ("00.1", 8.0),
+        ("00.1", torch.tensor(8.0)),
+        ("00.1", Decimal(8)),
         ("01.1", lambda model: {k: v.clone() for k, v in model.state_dict().items()}),
         ("01.2", lambda w, n, path: torch.save(torch.nn.Parameter(w[:n].clone()), path)),
         ("01.2", lambda w, n, path: torch.save(w.clone()[:n].contiguous().clone(), path)),
@@ -222,6 +251,97 @@ def test_a_file_is_right_only_up_to_a_few_hundred_bytes_more():
         torch.save(torch.cat([weights[:count], weights[:count]] * 9)[:count], path)
 
     assert "a slice shares" in check("01.2", twice).text
+
+
+# What learners write, line by line
+
+
+def test_a_percentage_is_told_from_a_count_wherever_it_comes_from():
+    for answer in (1.1, 1, 98.9):
+        assert "looks like a percentage" in check("00.1", answer).text, answer
+    for answer in (7.909, np.float32(8.2)):
+        assert "round it" in check("00.1", answer).text, answer
+    for answer in (3.5, float("nan"), "8", 10**400):
+        assert "expected a whole number" in check("00.1", answer).text, answer
+
+
+def test_every_way_to_keep_the_whole_storage_is_told_to_clone():
+    for keep in (torch.detach, torch.Tensor.contiguous, copy.deepcopy, lambda rows: rows):
+        answer = save_and_say_nothing(lambda w, n, keep=keep: keep(w[:n]))
+        assert check("01.2", answer).text.endswith(
+            "detach() and contiguous() keep sharing it, copy.deepcopy copies all of it; "
+            "clone() copies the rows alone."
+        )
+
+
+def test_an_array_or_another_format_is_told_to_save_the_tensor():
+    def with_numpy(weights, count, path):
+        np.save(path.open("wb"), weights[:count].numpy())
+
+    for answer in (save_and_say_nothing(lambda w, n: w[:n].numpy()), with_numpy):
+        assert check("01.2", answer).text == (
+            "torch.load finds no tensor in the file: save the tensor itself, with "
+            "torch.save."
+        )
+
+
+def test_comparing_by_position_is_told_to_compare_by_name():
+    def by_position(a, b):
+        for (name, one), (other_name, other) in zip(a.items(), b.items(), strict=False):
+            if name != other_name or not strictly(one, other):
+                return False
+        return len(a) == len(b)
+
+    assert "in another order" in check("01.3", by_position).text
+
+
+def test_a_return_inside_the_loop_is_told_to_go_behind_it():
+    def early(a, b):
+        if a.keys() != b.keys():
+            return False
+        for name in a:
+            if not strictly(a[name], b[name]):  # noqa: SIM103
+                return False
+            return True
+
+    assert "only the first name was compared" in check("01.3", early).text
+
+
+def test_a_forgotten_return_is_told_and_is_not_a_stub():
+    def forgotten(a, b):
+        if a.keys() != b.keys():
+            return False
+        for name in a:
+            if not strictly(a[name], b[name]):
+                return False
+
+    result = check("01.3", forgotten)
+    assert result.state == "wrong"
+    assert "nothing for two equal state dicts; end with return True." in result.text
+
+
+@pytest.mark.parametrize(
+    "equals",
+    [
+        lambda a, b: a == b,
+        lambda a, b: a.items() == b.items(),
+        lambda a, b: a.keys() == b.keys() and all(a[name] == b[name] for name in a),
+    ],
+)
+def test_double_equals_between_tensors_is_told_to_be_torch_equal(equals):
+    assert check("01.3", equals).text.startswith("== between tensors gives many answers")
+
+
+def test_tensors_are_the_same_by_their_values_and_not_by_being_one_object():
+    one_object = compare(lambda x, y: x is y)
+    assert "two equal state dicts were called different" in check("01.3", one_object).text
+
+
+def test_another_error_of_torch_keeps_its_own_words():
+    def stacks(a, b):
+        return torch.stack([a["w"], b["b"]]).sum()
+
+    assert "stack expects each tensor" in check("01.3", stacks).text
 
 
 # Whatever else is given: a sentence, never a traceback from our side
@@ -276,12 +396,32 @@ def test_a_function_that_takes_something_else_is_told_so():
     assert "takes 0 positional arguments but 1 was given" in check("01.1", lambda: 1).text
 
 
-def test_a_body_that_saves_nothing_is_told_what_the_check_reads():
-    def save_rows(weights, count, path):
+def stub(*given):
+    """A docstring and nothing more, as the notebooks' stubs are."""
+
+
+def test_a_function_is_a_stub_only_while_its_code_names_nothing(tmp_path):
+    def save_elsewhere(weights, count, path):
+        torch.save(weights[:count].clone(), tmp_path / "elsewhere.pt")
+
+    def save_nothing(weights, count, path):
         weights[:count].clone()
 
-    result = check("01.2", save_rows)
-    assert (result.state, "call torch.save(..., path)" in result.text) == ("untried", True)
+    def keep(model):
+        model.state_dict()
+
+    for id in ("01.1", "01.2", "01.3"):
+        assert check(id, stub).state == "untried", id
+    for id, begun in (("01.1", keep), ("01.2", save_nothing), ("01.2", save_elsewhere)):
+        result = check(id, begun)
+        assert result.state == "wrong", id
+        assert "nothing" in result.text
+
+
+def test_whoever_saves_nothing_is_told_where_the_check_looks():
+    assert check("01.2", stub) == Result(
+        "01.2", "untried", "nothing was saved at path: call torch.save(..., path)."
+    )
 
 
 @pytest.mark.parametrize("id", ["01.9", "1.1", "99.1", "", "01.q1", 1.1])

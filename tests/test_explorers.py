@@ -17,6 +17,7 @@ from torch import nn
 from helpers.explorers import file_size, format_chooser, weight_row
 from helpers.explorers.format_chooser import FORMATS, QUESTIONS, answers_table, choose
 from helpers.models import DigitsNet, SimpleNet
+from tests.test_charts import assert_texts_apart
 
 ROOT = Path(__file__).parents[1]
 
@@ -80,13 +81,55 @@ def test_the_panel_says_what_to_take_why_and_where_to_read_on(answers):
         assert some.reason[1:] in chart.text
         assert f"▶ {some.name}" in chart.svg
     assert chart.svg.count("▶") == len(chosen)
-    assert chart.svg.count("●") == sum(answers)
     assert len(chart.links) == len(chosen)
     for (label, path), some in zip(chart.links, chosen, strict=True):
         assert label.startswith(f"{some.name}: notebook {some.notebook[:2]}")
         assert (ROOT / path).is_file(), path
         planned = not (ROOT / "notebooks" / f"{some.notebook}.ipynb").exists()
         assert planned == ("planned" in label) == (path == "README.md")
+
+
+@each_path
+def test_no_words_of_the_table_touch_each_other_or_leave_the_paper(answers):
+    assert_texts_apart(format_chooser.draw(**dict(zip(QUESTIONS, answers, strict=True))))
+
+
+def texts_of(svg: str) -> dict[str, tuple[float, float, str]]:
+    found = re.findall(r'x="([\d.]+)" y="([\d.]+)".*?anchor="(\w+)">(.*?)</text>', svg)
+    return {text: (float(x), float(y), anchor) for x, y, anchor, text in found}
+
+
+def test_a_ticked_question_is_underlined_and_no_other():
+    for answers in PATHS:
+        svg = format_chooser.draw(**dict(zip(QUESTIONS, answers, strict=True))).svg
+        lines = re.findall(r'<rect x="(\d+)" y="(\d+)" width="(\d+)" height="3"', svg)
+        centres = [int(x) + int(width) / 2 for x, _, width in lines]
+        texts = texts_of(svg)
+        # The second line of each heading, of which a question's stands over its column.
+        headings = [texts[word] for word in ("on", "runtime", "no class", "pickle")]
+        ticked = [at for at, yes in zip(headings, answers, strict=True) if yes]
+        assert centres == [x for x, _, _ in ticked]
+        assert all(
+            y < int(top) < y + 8
+            for (_, y, _), (_, top, _) in zip(ticked, lines, strict=True)
+        )
+
+
+def test_the_table_says_what_each_format_keeps():
+    texts = texts_of(format_chooser.draw(**dict.fromkeys(QUESTIONS, False)).svg)
+    kept = {
+        STATE_DICT: "weights",
+        CHECKPOINT: "weights, optimizer, random state",
+        SAFETENSORS: "weights, text",
+        PT2: "weights, computation",
+        ONNX: "weights, graph",
+    }
+    assert {some.name: some.keeps for some in FORMATS} == kept
+    rows = {y: text.removeprefix("▶ ") for text, (x, y, _) in texts.items() if x == 14}
+    column = texts["keeps"][0]
+    assert {
+        rows[y]: t for t, (x, y, _) in texts.items() if x == column and y in rows
+    } == kept
 
 
 def test_the_static_table_holds_the_questions_alone_and_agrees_with_the_paths():
@@ -198,18 +241,24 @@ def test_the_row_of_weights_agrees_with_a_slow_loop(bits):
     panel = weight_row.weight_row(row)
     panel.values = {"bits": bits}
     step, rounded = rounded_slowly(row.tolist(), bits)
-    error = max(abs(a - b) for a, b in zip(row.tolist(), rounded, strict=True))
+    errors = [abs(a - b) for a, b in zip(row.tolist(), rounded, strict=True)]
+    error, number = max(errors), 1 + errors.index(max(errors))
     assert panel.chart.text == (
         f"With {bits} bits there are {2**bits - 1} levels, {step:.4f} apart. "
-        f"The largest error is {error:.4f}; half a step is {step / 2:.4f}."
+        f"Weight {number} has the largest error, {error:.4f}; "
+        f"half a step is {step / 2:.4f}."
     )
+    assert panel.chart.svg.count("largest error</text>") == 1
+    assert_texts_apart(panel.chart)
+    drawn = f"{2**bits - 1} levels: too close to draw" not in panel.chart.svg
+    assert drawn == (bits < 7)
     assert panel.chart.svg.count("<polyline") == len(row)
 
 
 def test_the_slider_runs_from_2_to_8_and_starts_where_it_is_told():
     [slider] = weight_row.weight_row(torch.ones(3), bits=5).controls
     assert (slider["low"], slider["high"], slider["value"]) == (2, 8, 5)
-    with pytest.raises(ValueError, match="bits is 9; expected one of 2, 3, 4, 5, 6, 7, 8"):
+    with pytest.raises(ValueError, match="bits is 9; expected 2 to 8 in steps of 1"):
         weight_row.weight_row(torch.ones(3), bits=9)
 
 
@@ -247,12 +296,29 @@ def test_the_sizes_are_those_of_real_files_over_the_whole_range(format, tmp_path
         numbers, file = bytes_of_numbers(width), bytes_on_disk(width, format, tmp_path)
         assert file_size.sizes(width, format) == (numbers, file)
         assert panel.chart.text == (
-            f"Width {width}: {numbers / 1000:.1f} kB of numbers in a {format} file of "
-            f"{file / 1000:.1f} kB. "
+            f"Width {width}: {numbers / 1000:.1f} kB of numbers and "
+            f"{(file - numbers) / 1000:.1f} kB of bookkeeping in a {format} file. "
             f"{(file - numbers) / file:.0%} of the file is bookkeeping."
         )
         shown = re.findall(r">([\d.]+) kB<", panel.chart.svg)
         assert shown == [f"{numbers / 1000:.1f}", f"{(file - numbers) / 1000:.1f}"]
+
+
+@pytest.mark.parametrize("format", [".pt", ".safetensors"])
+def test_the_bar_of_numbers_grows_and_that_of_bookkeeping_stands_still(format):
+    panel, bars = file_size.file_size(), []
+    for width in range(1, 33):
+        panel.values = {"width": width, "format": format}
+        rects = re.findall(r'<rect x="200" y="\d+" width="([\d.]+)"', panel.chart.svg)
+        bars.append([float(length) for length in rects])
+    numbers, bookkeeping = zip(*bars, strict=True)
+    assert list(numbers) == sorted(set(numbers)) and numbers[-1] > 100 * numbers[0]
+    # The padding of each entry differs a little, by 2 kB of 168 at most.
+    assert max(bookkeeping) - min(bookkeeping) < 4
+    # The largest file would fill the room that a bar has.
+    assert file_size.largest_file() == file_size.sizes(32, ".pt")[1]
+    if format == ".pt":
+        assert numbers[-1] + bookkeeping[-1] == pytest.approx(310, abs=0.2)
 
 
 def test_the_share_of_bookkeeping_falls_as_the_model_grows():

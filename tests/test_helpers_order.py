@@ -3,6 +3,7 @@
 import ast
 import subprocess
 import sys
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -92,6 +93,20 @@ def public(tree) -> list:
             if isinstance(node, ast.ClassDef):
                 found += public(node)
     return found
+
+
+def test_docstrings_of_functions_say_what_to_do_and_not_what_is_done():
+    command = [sys.executable, "-m", "ruff", "check", "--select", "D401", "helpers"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_no_two_modules_have_a_public_class_of_one_name():
+    trees = (ast.parse(file.read_text(encoding="utf-8")) for file in MODULES)
+    classes = Counter(
+        node.name for tree in trees for node in public(tree) if type(node) is ast.ClassDef
+    )
+    assert [name for name, count in classes.items() if count > 1] == []
 
 
 def test_the_rule_finds_what_it_is_there_for(tmp_path, monkeypatch):

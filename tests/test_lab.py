@@ -1,5 +1,6 @@
 """Opening the course: helpers/lab.py starts a real JupyterLab, and one Ctrl-C ends it."""
 
+import ast
 import http.client
 import json
 import os
@@ -237,3 +238,43 @@ def test_another_python_is_told_where_the_course_is():
     assert "is not the course's environment: it lacks jupyterlab," in result.stderr
     assert "`make lab`" in result.stderr
     assert len(result.stderr.splitlines()) == 1
+
+
+def test_an_old_python_is_told_so_before_anything_else(monkeypatch, tmp_path):
+    monkeypatch.setattr(sys, "prefix", str(tmp_path))  # not an environment of conda
+    monkeypatch.setattr(lab.platform, "python_version", lambda: "3.10.13")
+    monkeypatch.setattr(lab, "find_spec", lambda name: None)  # it lacks everything, too
+    with pytest.raises(SystemExit) as left:
+        lab.main([])
+    assert str(left.value) == (
+        f"The course needs Python 3.11 or newer; {sys.executable} is 3.10.13. Start the "
+        "course with `make lab`, or name another Python: make lab PYTHON=python3.12"
+    )
+
+
+@pytest.mark.parametrize("module", ["lab", "doctor"])
+def test_an_old_python_gets_as_far_as_that_sentence(module):
+    # What is imported on the way may use nothing newer than Python 3.9.
+    todo, seen = [f"helpers.{module}"], set()
+    while todo:
+        name = todo.pop()
+        seen.add(name)
+        file = ROOT / f"{name.replace('.', '/')}.py"
+        tree = ast.parse(file.read_text(encoding="utf-8"), feature_version=(3, 9))
+        imported = [node for node in tree.body if isinstance(node, ast.Import)]
+        from_modules = [node.module for node in tree.body if type(node) is ast.ImportFrom]
+        names = [alias.name for node in imported for alias in node.names] + from_modules
+        outside = {n.split(".")[0] for n in names} - {"helpers"} - sys.stdlib_module_names
+        assert outside == set(), name
+        # `int | None` in an annotation would be computed, and fail, without this.
+        annotated = any(isinstance(node, ast.BinOp) for node in annotations(tree))
+        assert not annotated or "__future__" in from_modules, name
+        todo += [n for n in names if n.startswith("helpers.") and n not in seen]
+    assert "helpers.environments" in seen
+
+
+def annotations(tree):
+    for node in ast.walk(tree):
+        for field in ("annotation", "returns"):
+            if found := getattr(node, field, None):
+                yield found

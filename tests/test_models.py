@@ -1,7 +1,9 @@
 """The two models, the weights that ship, their recipe, and what low bits do to them."""
 
 import json
+import os
 import re
+import stat
 import struct
 from functools import partial
 
@@ -164,6 +166,58 @@ def test_a_save_that_fails_half_way_leaves_the_old_file(tmp_path, reference):
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, limits)
     assert path.read_bytes() == before
+    assert os.listdir(tmp_path) == ["own.safetensors"]
+
+
+@pytest.mark.parametrize("step", ["fsync", "replace"])
+@pytest.mark.parametrize("error", [OSError("disk full"), KeyboardInterrupt()])
+def test_a_save_that_is_stopped_leaves_the_old_file_alone(
+    tmp_path, reference, monkeypatch, step, error
+):
+    path = save_reference_model(reference, tmp_path / "own.safetensors")
+    before = path.read_bytes()
+
+    def stop(*arguments):
+        assert path.read_bytes() == before, "the old file is not written into"
+        raise error
+
+    monkeypatch.setattr(models.os, step, stop)
+    with pytest.raises(type(error)):
+        save_reference_model(DigitsNet(), path)
+    assert path.read_bytes() == before
+    assert os.listdir(tmp_path) == ["own.safetensors"]
+
+
+def test_the_new_file_is_complete_and_on_the_disk_before_it_takes_the_name(
+    tmp_path, reference, monkeypatch
+):
+    steps, fsync, replace = [], os.fsync, os.replace
+
+    def note_fsync(handle):
+        steps.append(("fsync", os.fstat(handle).st_size))
+        fsync(handle)
+
+    def note_replace(source, target):
+        assert source.parent == target.parent, "one step only within a file system"
+        steps.append(("replace", source.stat().st_size))
+        replace(source, target)
+
+    monkeypatch.setattr(models.os, "fsync", note_fsync)
+    monkeypatch.setattr(models.os, "replace", note_replace)
+    path = save_reference_model(reference, tmp_path / "own.safetensors")
+    size = path.stat().st_size
+    assert steps == [("fsync", size), ("replace", size)]
+
+
+@pytest.mark.skipif(os.name != "posix", reason="Windows has no umask for reading")
+@pytest.mark.parametrize("umask", [0o022, 0o077])
+def test_the_umask_decides_who_may_read_the_file(tmp_path, reference, umask):
+    before = os.umask(umask)
+    try:
+        path = save_reference_model(reference, tmp_path / "own.safetensors")
+    finally:
+        os.umask(before)
+    assert stat.S_IMODE(path.stat().st_mode) == 0o666 & ~umask
 
 
 # Files that are not what they should be: one sentence each, with the cure
@@ -239,4 +293,17 @@ def test_another_file_of_safetensors(tmp_path):
 @pytest.mark.parametrize("other", [SimpleNet(), DigitsNet(width=8), DigitsNet(classes=5)])
 def test_another_models_weights(tmp_path, other):
     path = save_reference_model(other, tmp_path / "weights.safetensors")
-    assert complaint(path) == "does not hold a DigitsNet"
+    assert complaint(path) == "does not hold a DigitsNet in float32"
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float64])
+def test_weights_of_another_dtype(tmp_path, dtype):
+    path = save_reference_model(DigitsNet().to(dtype), tmp_path / "weights.safetensors")
+    assert complaint(path) == "does not hold a DigitsNet in float32"
+
+
+def test_a_digest_that_does_not_fit_weights_that_numpy_cannot_read(tmp_path):
+    path = tmp_path / "weights.safetensors"
+    state_dict = DigitsNet().bfloat16().state_dict()
+    safetensors.torch.save_file(state_dict, path, metadata={"sha256": "0" * 64})
+    assert complaint(path) == "is damaged: its tensors do not match the SHA-256 in it"

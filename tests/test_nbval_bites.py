@@ -32,9 +32,9 @@ CELLS = {
         "slider-table exercise-1 solution-1"
     ),
     STATE_DICTS: (
-        "set-up simple digits-net counts back back-right views light light-claim copies "
-        "copies-claim missing prefix prefix-repair size size-repair slider slider-table "
-        "exercise-1 solution-1 exercise-2 solution-2"
+        "set-up simple digits-net counts without-buffers back back-right views light "
+        "light-claim copies copies-claim missing prefix-lenient prefix-repair size "
+        "size-repair slider slider-table exercise-1 solution-1 exercise-2 solution-2"
     ),
 }
 
@@ -58,7 +58,7 @@ EDITS = {
     STATE_DICTS: (
         Edit("counts", "text/plain", r"\d{3,}", "777"),
         Edit("views", "outputs", r"\[.*\]", "[]"),
-        Edit("light-claim", MIME, '"holds": false', '"holds": true'),
+        Edit("light-claim", MIME, '"holds": null', '"holds": true'),
         Edit("missing", "source", r"del damaged\[.*?\]", "pass"),  # raises no more
         Edit("size", "evalue", "size mismatch", "shape mismatch"),
     ),
@@ -92,12 +92,12 @@ ROUNDS = (
     ),
     (
         START,
-        Mutation("digits", "state=0", "state=1", "strip model load solution-1"),
+        Mutation("digits", "state=0", "state=1", "strip model load"),
         Mutation("explorers/weight_row", "step / 2", "step", "slider"),
     ),
     (
         START,
-        Mutation("models", ".mean(dim=(2", ".amax(dim=(2", "model load solution-1"),
+        Mutation("models", ".mean(dim=(2", ".amax(dim=(2", "model load"),
         Mutation("quantization", "um(low.abs(),", "um(high,", "slider slider-table"),
     ),
     (
@@ -107,9 +107,11 @@ ROUNDS = (
             "state_dicts", ")) == len(rows)", ")) < len(rows)", "back-right prefix-repair"
         ),
         Mutation("state_dicts", "value.is_meta or", "value.dim() == 1 or", "size-repair"),
-        Mutation("claims", 'False: "does not hold"', 'False: "holds"', "light-claim"),
+        Mutation(
+            "claims", 'None: "it depends"', 'None: "holds"', "light-claim copies-claim"
+        ),
         Mutation("exercises/notebook_01", "if moved:", "if not moved:", "solution-1"),
-        Mutation("explorers/file_size", "{(file - numbers) /", "{file /", "slider"),
+        Mutation("explorers/file_size", "- numbers) / file", ") / file", "slider"),
     ),
     (
         STATE_DICTS,
@@ -121,6 +123,10 @@ ROUNDS = (
             "claims", "record = asdict(self)", "record = {}", "light-claim copies-claim"
         ),
         Mutation("exercises/checking", '"right", e', '"wrong", e', "solution-1 solution-2"),
+    ),
+    (
+        STATE_DICTS,
+        Mutation("key_names", "key.removeprefix(", "key.removesuffix(", "prefix-repair"),
     ),
 )
 

@@ -274,6 +274,19 @@ def test_no_integer_stands_for_nan():
         quantize(torch.tensor([1.0, float("nan")]), qparams)
 
 
+@pytest.mark.parametrize("shape", [(5,), (1, 5), (3, 5), ()])
+@pytest.mark.parametrize("call", [quantize, dequantize])
+def test_qparams_of_another_shape_are_refused(call, shape):
+    # Plain broadcasting would give (4, 5) for the first two.
+    qparams = choose_qparams(torch.ones(4, 5), Scheme(granularity="channel"))
+    with pytest.raises(ValueError) as caught:
+        call(torch.ones(shape), qparams)
+    assert str(caught.value) == (
+        f"the tensor has shape {shape} and the scale shape (4, 1); "
+        "expected qparams chosen for this tensor"
+    )
+
+
 def test_a_number_without_an_axis_has_no_channels():
     assert fake_quantize(torch.tensor(3.0), Scheme(2)) == 3.0
     with pytest.raises(ValueError) as caught:

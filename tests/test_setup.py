@@ -16,9 +16,9 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 from helpers import install
+from helpers.environments import CONDA_NAMES
 
 ROOT = Path(__file__).resolve().parents[1]
-CONDA_NAMES = {"torch": "pytorch-cpu"}
 
 
 @pytest.fixture
@@ -179,9 +179,19 @@ def test_a_nearly_full_disk_is_a_warning(project, steps, monkeypatch, capsys):
     monkeypatch.setattr(install.shutil, "disk_usage", lambda path: usage)
     install.make_venv(project)
     assert capsys.readouterr().out == (
-        "Only 1.5 GB are free here; the course needs about 3 GB.\n"
+        "Only 1.5 GB are free here; the course needs about 2.5 GB.\n"
     )
     assert len(steps) == 1
+
+
+def test_the_room_it_asks_for_is_what_its_comment_adds_up_to():
+    source = Path(install.__file__).read_text(encoding="utf-8")
+    reason = re.search(r"# Measured: (.*?)\nROOM = ", source, re.DOTALL)[1]
+    parts = [float(number) for number in re.findall(r"(\d\.\d) GB", reason)]
+    assert len(parts) == 2
+    assert sum(parts) * 1e9 <= install.ROOM <= (sum(parts) + 0.5) * 1e9
+    cure = install.explain("No space left on device")
+    assert f"about {install.ROOM / 1e9:.1f} GB of room" in cure
 
 
 def test_a_broken_environment_is_left_to_the_learner(project, steps):

@@ -209,9 +209,33 @@ def test_other_bits_of_an_equal_value_are_found_with_difference_zero():
     nan = torch.tensor([0x7FC00000], dtype=torch.int32).view(torch.float32)
     other_nan = torch.tensor([0x7FC00001], dtype=torch.int32).view(torch.float32)
     assert compare({"w": nan}, {"w": other_nan}).different == {"w": 0.0}
+
+
+def test_integers_are_compared_exactly():
+    # As float64, 2**53 and 2**53 + 1 are one number, and 2**53 and 2**53 + 3 are 4 apart.
     large = torch.tensor([2**53])
-    found = compare({"n": large}, {"n": large + 1})
-    assert found.different == {"n": 0.0} and not found.identical
+    assert compare({"n": large}, {"n": large + 1}).different == {"n": 1.0}
+    assert compare({"n": large}, {"n": large + 3}).different == {"n": 3.0}
+    least, most = torch.tensor([-(2**63)]), torch.tensor([2**63 - 1])
+    assert compare({"n": least}, {"n": most}).different == {"n": 2.0**64}
+
+
+def test_integers_of_two_dtypes_are_compared_exactly_too():
+    wide = torch.tensor([2**53 + 1])
+    unsigned = wide.to(torch.uint64)
+    assert compare({"n": wide}, {"n": unsigned}).different == {}
+    assert compare({"n": wide - 1}, {"n": unsigned}).different == {"n": 1.0}
+    most = torch.tensor([-1]).view(torch.uint64)  # 2**64 - 1, and not -1
+    assert compare({"n": most}, {"n": torch.tensor([-1])}).different == {"n": 2.0**64}
+    assert compare({"n": torch.tensor([True])}, {"n": torch.tensor([1])}).different == {}
+
+
+@given(st.integers(-(2**63), 2**63 - 1), st.integers(0, 2**64 - 1))
+def test_the_difference_of_two_integers_is_rounded_once(ours, theirs):
+    signed = torch.tensor([ours])
+    unsigned = torch.tensor([theirs], dtype=torch.uint64)
+    found = compare({"n": signed}, {"n": unsigned}).different
+    assert found == ({} if ours == theirs else {"n": float(abs(ours - theirs))})
 
 
 @pytest.mark.parametrize("bit", range(32))

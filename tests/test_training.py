@@ -37,7 +37,15 @@ def test_both_ends_of_the_range_are_seeds(seed):
     seed_everything(seed)
 
 
-@pytest.mark.parametrize("seed", [-1, 2**32, 1.0, "1", None, True])
+@pytest.mark.parametrize("seed", [np.int64(3), np.uint8(3), torch.tensor(3)])
+def test_a_whole_number_of_another_library_is_the_same_seed(seed):
+    seed_everything(3)
+    expected = draw_from_everywhere()
+    seed_everything(seed)
+    assert draw_from_everywhere() == expected
+
+
+@pytest.mark.parametrize("seed", [-1, 2**32, 1.0, "1", None, True, np.int64(-1), np.True_])
 def test_anything_else_is_refused_before_a_generator_is_touched(seed):
     seed_everything(7)
     first = draw_from_everywhere()
@@ -134,6 +142,19 @@ def test_the_model_is_left_in_train_mode():
     model, images, labels = problem()
     train_epoch(model.eval(), images, labels, torch.optim.SGD(model.parameters(), lr=0.1))
     assert model.training
+
+
+@pytest.mark.parametrize("size", [0, -1, 2.0, None, True, "4"])
+def test_a_batch_holds_at_least_one_image(size):
+    model, images, labels = problem()
+    model.eval()
+    sgd = torch.optim.SGD(model.parameters(), lr=0.1)
+    with pytest.raises(ValueError) as caught:
+        train_epoch(model, images, labels, sgd, batch_size=size)
+    assert str(caught.value) == (
+        f"batch_size is {size!r}; expected a whole number of 1 or more"
+    )
+    assert not model.training, "refused before anything is done"
 
 
 # accuracy

@@ -27,6 +27,16 @@ class NotTried(Exception):
     """The learner's function still does nothing; the text may say what it should do."""
 
 
+def is_stub(function: Callable) -> bool:
+    """Say whether a function is still the empty one that the exercise began with.
+
+    Code that calls anything, or takes an attribute, refers to a name: that learner has
+    begun, and a hint serves them better than "not tried yet".
+    """
+    code = getattr(function, "__code__", None)
+    return code is not None and not code.co_names
+
+
 @dataclass(frozen=True)
 class Result:
     """What the learner sees: state is untried, right or wrong."""

@@ -1,6 +1,6 @@
 """The check for notebook 00's exercise."""
 
-import operator
+import math
 
 from helpers.digits import load_digits
 from helpers.exercises.checking import Exercise
@@ -17,14 +17,21 @@ def count_of_wrong_images(answer: object) -> str | None:
     if isinstance(answer, float) and 0 < answer <= 1:
         return "that is a share. How many images is it, of all the test images?"
     try:
-        answer = operator.index(answer)
-    except TypeError:
-        return "expected a whole number of images, such as 3; no unit, no percent sign."
-    if answer == wrong:
+        images = math.nan if isinstance(answer, str) else float(answer)
+    except Exception:  # whatever the learner's object raises, it is no number
+        images = math.nan
+    if images == wrong:
         return None
-    if answer == total - wrong:
+    if abs(images - wrong) < 0.5:
+        return "nearly: images are whole, so round it."
+    percentages = 100 * wrong / total, 100 * (total - wrong) / total
+    if min(abs(images - percentage) for percentage in percentages) < 0.2:
+        return "that looks like a percentage; of how many images?"
+    if abs(images - (total - wrong)) < 0.5:
         return "those are the images it gets right. How many are left?"
-    if answer == total:
+    if not images.is_integer():
+        return "expected a whole number of images, such as 3; no unit, no percent sign."
+    if images == total:
         return "that is how many test images there are. How many does it get wrong?"
     return "subtract: all test images, less the share that is right times all of them."
 
@@ -53,7 +60,7 @@ QUIZZES = {
             (
                 "the whole Python session",
                 False,
-                "That would be a large file, and a strange one.",
+                "It holds tensors and names; variables and imports are not in it.",
             ),
         ],
     ),

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import torch
 
-from helpers.exercises.checking import Exercise, NotTried
+from helpers.exercises.checking import Exercise, NotTried, is_stub
 from helpers.models import DigitsNet
 
 State = dict[str, torch.Tensor]
@@ -22,7 +22,9 @@ def snapshot(function: Callable) -> str | None:
     spec = {name: tensor.clone() for name, tensor in model.state_dict().items()}
     kept = function(model)
     if kept is None:
-        raise NotTried
+        if is_stub(function):
+            raise NotTried
+        return "your function returns nothing; end it with a return."
     if not isinstance(kept, dict):
         return (
             f"expected a state dict (a dictionary); your function returns a {_kind(kept)}."
@@ -57,23 +59,29 @@ def save_rows(function: Callable) -> str | None:
     count, spec = 7, torch.stack([weights[i] for i in range(7)])
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "rows.pt"
-        returned = function(weights, count, path)
+        function(weights, count, path)
         if not path.exists():
-            hint = "nothing was saved: call torch.save(..., path); the file is checked."
-            if returned is None:
+            hint = "nothing was saved at path: call torch.save(..., path)."
+            if is_stub(function):
                 raise NotTried(hint)
             return hint
         size = path.stat().st_size
         try:
             rows = torch.load(path, weights_only=True)
         except Exception:
-            return "torch.load finds no tensor in the file; write it with torch.save."
+            return (
+                "torch.load finds no tensor in the file: save the tensor itself, with "
+                "torch.save."
+            )
     if not isinstance(rows, torch.Tensor):
         return f"expected one tensor in the file; it holds a {_kind(rows)}."
     if rows.shape == weights.shape:
         return "the file holds every row; take the first `count`: weights[:count]."
     if rows.shape != spec.shape:
-        return f"the file holds shape {tuple(rows.shape)}; expected rows 0 to count - 1."
+        found = f"the file holds shape {tuple(rows.shape)}; expected {tuple(spec.shape)}"
+        if rows.shape in ((count - 1, 10), (count + 1, 10)):
+            return f"{found}: a slice leaves out its end, so weights[:count]."
+        return f"{found}: the first `count` rows are weights[:count]."
     if not _equal(rows, spec):
         return "the shape is right, but the dtype or the values are not those of the rows."
     smallest = io.BytesIO()
@@ -82,7 +90,8 @@ def save_rows(function: Callable) -> str | None:
         return (
             f"the rows are right, but the file has {size:,} bytes: a slice shares the big "
             "tensor's storage, and torch.save writes whole storages. detach() and "
-            "contiguous() keep sharing it; clone() does not."
+            "contiguous() keep sharing it, copy.deepcopy copies all of it; clone() copies "
+            "the rows alone."
         )
     return None
 
@@ -94,10 +103,21 @@ def same(function: Callable) -> str | None:
     base: State = {"w": torch.tensor([[1.0, 2.0], [3.0, 4.0]]), "b": torch.zeros(2)}
     # Each case is one way in which two state dicts differ, and the hint for missing it.
     cases: list[tuple[State, str]] = [
-        (dict(base), "two equal state dicts were called different."),
+        (
+            {name: tensor.clone() for name, tensor in base.items()},
+            "two equal state dicts were called different.",
+        ),
+        (
+            {"b": base["b"], "w": base["w"]},
+            "the same entries in another order were called different: compare by name.",
+        ),
         (
             base | {"w": base["w"] + 1},
             "other values under the same names were called equal.",
+        ),
+        (
+            base | {"b": base["b"] + 1},
+            "only the first name was compared: return True after the loop.",
         ),
         ({"w": base["w"]}, "a name that only the first one has went unnoticed."),
         (base | {"more": torch.ones(1)}, "a name that only the second has went unnoticed."),
@@ -119,7 +139,7 @@ def same(function: Callable) -> str | None:
         (
             {"b": base["w"], "w": base["b"]},
             "values that had changed places under the names were called equal: compare by "
-            "name, not by position.",
+            "name.",
         ),
     ]
     for other, hint in cases:
@@ -131,8 +151,23 @@ def same(function: Callable) -> str | None:
                 f"your function raises KeyError: {error} where a name is missing from one "
                 "side. That is an answer: False. Compare the names first."
             )
+        except RuntimeError as error:
+            if "ambiguous" not in str(error):
+                raise
+            return (
+                "== between tensors gives many answers, not one. Go name by name, with "
+                "torch.equal."
+            )
         if answer is None:
-            raise NotTried
+            if is_stub(function):
+                raise NotTried
+            return (
+                "your function returns nothing for two equal state dicts; end with return "
+                "True."
+                if spec
+                else "your function returns nothing for two state dicts that differ; "
+                "return False there."
+            )
         if isinstance(answer, torch.Tensor) and answer.numel() != 1:
             return "expected True or False; your function returns a tensor of many values."
         with contextlib.suppress(TypeError, ValueError):
@@ -173,7 +208,7 @@ EXERCISES = {
     ),
     "01.3": Exercise(
         same,
-        "it agrees with a slow loop over every number, in eight kinds of pairs.",
+        "it agrees with a slow loop over every number, in ten kinds of pairs.",
     ),
 }
 

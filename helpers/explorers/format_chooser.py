@@ -16,14 +16,22 @@ QUESTIONS = {
     "no_class": "My class will not be there",
     "strangers": "Strangers will open it",
 }
-SHORT = ("trains on", "any runtime", "needs no class", "has no pickle")
+# Each question's heading, in two lines; then where the columns stand.
+HEADINGS = (
+    ("trains", "on"),
+    ("any", "runtime"),
+    ("needs", "no class"),
+    ("has no", "pickle"),
+)
+KEEPS, COLUMNS = 140, (396, 451, 509, 566)
 
 
 @dataclass(frozen=True)
 class Format:
-    """A file format, the questions it answers with yes, and why one takes it."""
+    """A file format: what it keeps, which questions it answers with yes, and why take it."""
 
     name: str
+    keeps: str
     answers: frozenset[str]
     reason: str
     notebook: str
@@ -33,30 +41,35 @@ class Format:
 FORMATS = (
     Format(
         "State dict (.pt)",
+        "weights",
         frozenset(),
-        "Tensors under their names: the plainest file, and every PyTorch reads it.",
+        "Tensors under their names: the plainest file, and any PyTorch since 1.6 reads it.",
         "01_state_dicts",
     ),
     Format(
         "Checkpoint (.pt)",
+        "weights, optimizer, random state",
         frozenset({"resume"}),
         "It keeps the optimizer, the schedule and the random state beside the weights.",
         "02_training_checkpoints",
     ),
     Format(
         "safetensors",
+        "weights, text",
         frozenset({"strangers"}),
         "Tensors and text only: there is no pickle in it that could run code.",
         "01_state_dicts",
     ),
     Format(
         "torch.export (.pt2)",
+        "weights, computation",
         frozenset({"no_class"}),
         "It carries the computation itself, so your Python class is not needed.",
         "03_safe_loading",
     ),
     Format(
         "ONNX (.onnx)",
+        "weights, graph",
         frozenset({"elsewhere", "no_class", "strangers"}),
         "A graph of standard operators that other runtimes read, with no pickle in it.",
         "06_onnx",
@@ -84,19 +97,24 @@ def choose(
 def draw(**answers: bool) -> Chart:
     """Draw the table of formats and questions, with the chosen rows marked."""
     chosen = choose(**answers)
-    parts = [
-        label(215 + 106 * k, 52, ("● " if answers[name] else "") + short, "middle", 12)
-        for k, (name, short) in enumerate(zip(QUESTIONS, SHORT, strict=True))
-    ]
+    parts = [label(KEEPS, 64, "keeps", size=12)]
+    for name, heading, x in zip(QUESTIONS, HEADINGS, COLUMNS, strict=True):
+        for k, word in enumerate(heading):
+            parts.append(label(x, 48 + 16 * k, word, "middle", 12))
+        if answers[name]:
+            parts.append(
+                f'<rect x="{x - 24}" y="69" width="48" height="3" fill="#2f6fb7"/>'
+            )
     for row, some in enumerate(FORMATS):
-        y = 84 + 30 * row
+        y = 96 + 30 * row
         if some in chosen:
             box = f'<rect x="6" y="{y - 20}" width="{WIDTH - 12}" height="28" rx="5" '
             parts.append(box + 'fill="none" stroke="#2f6fb7" stroke-width="2"/>')
         parts.append(label(14, y, ("▶ " if some in chosen else "") + some.name))
-        for k, name in enumerate(QUESTIONS):
+        parts.append(label(KEEPS, y, some.keeps, size=12))
+        for name, x in zip(QUESTIONS, COLUMNS, strict=True):
             answer = "yes" if name in some.answers else "–"
-            parts.append(label(215 + 106 * k, y, answer, "middle"))
+            parts.append(label(x, y, answer, "middle"))
     if len(chosen) == 1:
         text = f"Take: {chosen[0].name}. {chosen[0].reason}"
     else:
@@ -107,7 +125,7 @@ def draw(**answers: bool) -> Chart:
             f"Give away: {give.name}. {give.reason}"
         )
     links = tuple(_link(some) for some in chosen)
-    return Chart(picture("Which format answers what", 220, parts, text), text, links)
+    return Chart(picture("Which format answers what", 232, parts, text), text, links)
 
 
 def format_chooser() -> Panel:

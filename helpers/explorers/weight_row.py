@@ -2,7 +2,7 @@
 
 import torch
 
-from helpers.charts import Chart, rounding
+from helpers.charts import Chart, largest_error, rounding
 from helpers.panel import Panel, Range
 from helpers.quantization import Scheme, choose_qparams, dequantize, quantize
 
@@ -18,14 +18,17 @@ def draw(row: torch.Tensor, bits: int) -> Chart:
     """
     qparams = choose_qparams(row, Scheme(bits=bits))
     rounded = dequantize(quantize(row, qparams), qparams)
-    levels = qparams.levels.tolist()
-    step, error = qparams.scale.item(), (row - rounded).abs().max().item()
+    levels, step = qparams.levels.tolist(), qparams.scale.item()
+    exact, rounded = row.tolist(), rounded.tolist()
+    worst = largest_error(exact, rounded)
+    error = abs(exact[worst] - rounded[worst])
     text = (
         f"With {bits} bits there are {len(levels)} levels, {step:.4f} apart. "
-        f"The largest error is {error:.4f}; half a step is {step / 2:.4f}."
+        f"Weight {worst + 1} has the largest error, {error:.4f}; "
+        f"half a step is {step / 2:.4f}."
     )
     title = f"{len(row)} weights at {bits} bits"
-    return rounding(title, row.tolist(), rounded.tolist(), levels, text=text)
+    return rounding(title, exact, rounded, levels, text=text)
 
 
 def weight_row(row: torch.Tensor, bits: int = 3) -> Panel:

@@ -1,8 +1,10 @@
 """Run the benchmarks that are named, or all of them."""
 
 import argparse
+import sys
 
 from tests.benchmarks import notebooks, slider
+from tests.browser import BrowserMissing
 
 BENCHMARKS = {"notebooks": notebooks.main, "slider": slider.main}
 
@@ -17,7 +19,10 @@ def main() -> None:
             f"no benchmark {', '.join(unknown)}; there are {', '.join(BENCHMARKS)}"
         )
     for name in names:
-        BENCHMARKS[name]()
+        try:
+            BENCHMARKS[name]()
+        except BrowserMissing as missing:
+            sys.exit(f"{name}: {missing}")
 
 
 if __name__ == "__main__":
