@@ -334,7 +334,7 @@ def test_an_arrow_points_at_the_largest_error_from_outside(worst, sign):
     [(left, top, right, bottom)] = [
         box for text, box in text_boxes(chart).items() if text.startswith("largest error")
     ]
-    assert 64 <= left <= x <= right <= drawing.WIDTH
+    assert 64 <= left <= x <= right <= drawing.WIDTH - 20
     assert top >= 54 and bottom <= 340 - 44
     assert (0 < start - bottom < 5) if sign > 0 else (0 < top - start < 5)
     assert all(sign * (float(ring.get("cy")) - start) > 4.6 for ring in rings)

@@ -156,13 +156,19 @@ WRONG_ANSWERS = {
     "01.2": [
         (save_and_say_nothing(lambda w, n: w[:n]), "a slice shares the big tensor's"),
         (save_and_say_nothing(lambda w, n: w), "the file holds every row"),
-        (save_and_say_nothing(lambda w, n: w[:, :n].clone()), "holds shape (5000, 7)"),
+        (
+            save_and_say_nothing(lambda w, n: w[:, :n].clone()),
+            "the first `count` rows are weights[:count].",
+        ),
         (
             save_and_say_nothing(lambda w, n: w[0 : n - 1].clone()),
             "the file holds shape (6, 10); expected (7, 10): a slice leaves out its end, "
             "so weights[:count].",
         ),
-        (save_and_say_nothing(lambda w, n: w[: n + 1].clone()), "holds shape (8, 10)"),
+        (
+            save_and_say_nothing(lambda w, n: w[: n + 1].clone()),
+            "holds shape (8, 10); expected (7, 10): a slice leaves out its end",
+        ),
         (save_and_say_nothing(lambda w, n: w[-n:].clone()), "the dtype or the values"),
         (save_and_say_nothing(lambda w, n: {"rows": w[:n].clone()}), "it holds a dict"),
         (lambda weights, count, path: weights[:count].clone(), "nothing was saved"),

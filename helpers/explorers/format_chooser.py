@@ -23,12 +23,12 @@ HEADINGS = (
     ("needs", "no class"),
     ("has no", "pickle"),
 )
-KEEPS, COLUMNS = 140, (396, 451, 509, 566)
+KEEPS, COLUMNS = 162, (396, 451, 509, 566)
 
 
 @dataclass(frozen=True)
 class Format:
-    """A file format: what it keeps, which questions it answers with yes, and why take it."""
+    """A file format: what it keeps, which questions it answers with yes, and a reason."""
 
     name: str
     keeps: str
