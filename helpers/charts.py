@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from IPython.display import display
 
 from helpers.drawing import (
+    COLOURS,
     WIDTH,
     Axes,
     arrow,
@@ -21,6 +22,7 @@ from helpers.drawing import (
     picture,
     polyline,
     require_finite,
+    sheet,
 )
 
 
@@ -169,8 +171,20 @@ def histogram(
     bins: int = 40,
     x_label: str,
     text: str,
+    ticks: Sequence[float] = (),
+    height: int = 320,
 ) -> Chart:
     """Draw how many values fall into each of equally wide bins.
+
+    Args:
+        title: stands above the picture.
+        values: what is counted.
+        bins: how many.
+        x_label: what the values are.
+        text: the words.
+        ticks: places on the x axis to mark with a dashed line, such as quantization
+            levels; left out outside the values, and where there are 64 or more.
+        height: of the picture.
 
     Raises:
         ValueError: there are no values, one is not finite, or bins is below 1.
@@ -186,12 +200,35 @@ def histogram(
     for value in values:
         counts[min(int((value - low) / width), bins - 1)] += 1
     corners = [(low, 0), (low + bins * width, max(counts))]
-    axes = Axes({"": corners}, x_label, "count", right=20)
+    axes = Axes({"": corners}, x_label, "count", right=20, height=height)
     for k, count in enumerate(counts):
         left, right = axes.x(low + k * width), axes.x(low + (k + 1) * width)
         top, base = axes.y(count), axes.y(0)
         axes.parts.append(bar(left, top, right - left - 1, base - top, 0))
+    inside = [tick for tick in ticks if low <= tick <= high]
+    # More lines than that would be a block; the words say how many there are.
+    if len(inside) < 64:
+        base, top = number(axes.y(0)), number(axes.y(max(counts)))
+        path = "".join(f"M{number(axes.x(tick))} {base}V{top}" for tick in inside)
+        style = f'stroke="{COLOURS[1]}" stroke-dasharray="5 3"'
+        axes.parts.append(f'<path d="{path}" {style}/>')
     return Chart(axes.picture(title, text), text)
+
+
+def stack(charts: Sequence[Chart], text: str) -> Chart:
+    """Put charts under one another, as one picture with one sentence.
+
+    Raises:
+        ValueError: there is no chart.
+    """
+    if not charts:
+        raise ValueError("there is no chart to stack")
+    parts, top = [], 0.0
+    for chart in charts:
+        head, _, inside = chart.svg.removesuffix("</svg>").partition(">")
+        parts.append(f'<g transform="translate(0 {number(top)})">{inside}</g>')
+        top += float(head.partition('height="')[2].partition('"')[0])
+    return Chart(sheet(top, parts, text), text)
 
 
 def image_strip(

@@ -30,6 +30,9 @@ class _Control:
 class Range(_Control):
     """A slider over whole numbers, from low to high, both included.
 
+    Where `decimals` is 2, the learner sees 0.75 for a value of 75: steps of whole numbers
+    never drift, as steps of 0.01 would.
+
     Raises:
         ValueError: the limits are no range, or the value is not one that the slider can
             stand on.
@@ -41,6 +44,7 @@ class Range(_Control):
     high: int
     value: int
     step: int = 1
+    decimals: int = 0
     kind: str = "range"
 
     def __post_init__(self):
@@ -89,6 +93,13 @@ class Choice(_Control):
                 "each once"
             )
         super().__post_init__()
+
+
+@dataclass(frozen=True)
+class Menu(Choice):
+    """The same as a Choice, as a menu that opens: for more than four or five options."""
+
+    kind: str = "menu"
 
 
 @dataclass(frozen=True)

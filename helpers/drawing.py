@@ -110,15 +110,20 @@ def legend(
 
 def picture(title: str, height: float, parts: Sequence[str], text: str) -> str:
     """Put title and parts on a paper; `text` becomes the picture's accessible name."""
+    paper = f'<rect class="paper" width="{WIDTH}" height="{number(height)}" fill="#fff"/>'
+    return sheet(height, [paper, label(14, 22, title, size=15), *parts], text)
+
+
+def sheet(height: float, parts: Sequence[str], text: str) -> str:
+    """Make parts an svg element; `text` becomes its accessible name."""
+    # The words stand on a line of their own: see `_shared` in panel.py.
     head = (
         '<svg xmlns="http://www.w3.org/2000/svg" '
         f'viewBox="0 0 {WIDTH} {number(height)}" '
-        f'width="{WIDTH}" height="{number(height)}" role="img" '
-        f'aria-label="{escape(text)}" font-family="{FONT}">'
+        f'width="{WIDTH}" height="{number(height)}" font-family="{FONT}"\n'
+        f'role="img" aria-label="{escape(text)}">'
     )
-    paper = f'<rect class="paper" width="{WIDTH}" height="{number(height)}" fill="#fff"/>'
-    heading = label(14, 22, title, size=15)
-    return "\n".join([head, paper, heading, *parts, "</svg>"])
+    return "\n".join([head, *parts, "</svg>"])
 
 
 class Axes:

@@ -15,8 +15,10 @@ function makeControl(spec, id, moved) {
     shown.setAttribute("aria-live", "off"); // the slider itself says its value
     input.addEventListener("input", () => moved(Number(input.value)));
     const set = (value) => {
+      const text = (value / 10 ** spec.decimals).toFixed(spec.decimals);
       input.value = value;
-      shown.value = value;
+      input.setAttribute("aria-valuetext", text);
+      shown.value = text;
     };
     const label = element("label", { htmlFor: id, textContent: spec.label });
     return { node: element("div", { className: "control" }, label, input, shown), set };
@@ -27,6 +29,14 @@ function makeControl(spec, id, moved) {
     const label = element("label", { htmlFor: id, textContent: spec.label });
     const set = (value) => { input.checked = value; };
     return { node: element("div", { className: "control" }, input, label), set };
+  }
+  if (spec.kind === "menu") {
+    const options = spec.options.map((option) => element("option", { textContent: option }));
+    const input = element("select", { id }, ...options);
+    input.addEventListener("change", () => moved(input.value));
+    const label = element("label", { htmlFor: id, textContent: spec.label });
+    const set = (value) => { input.value = value; };
+    return { node: element("div", { className: "control" }, label, input), set };
   }
   const group = element("fieldset", { className: "control" });
   group.append(element("legend", { textContent: spec.label }));
@@ -88,7 +98,10 @@ function render({ model, el }) {
     const frame = model.get("frames")[key] ?? model.get("frame");
     if (frame !== painted) {
       painted = frame;
-      picture.innerHTML = frame.svg;
+      // Pictures drawn ahead share their lines, and are sent as the lines' numbers.
+      const lines = model.get("lines");
+      const held = Array.isArray(frame.svg);
+      picture.innerHTML = held ? frame.svg.map((k) => lines[k]).join("\n") : frame.svg;
       words.textContent = frame.text;
       links.replaceChildren(...frame.links.map(makeLink));
     }

@@ -15,11 +15,11 @@ import anywidget
 import traitlets
 
 from helpers.charts import Chart
-from helpers.controls import Check, Choice, Control, Range
+from helpers.controls import Check, Choice, Control, Menu, Range
 
-__all__ = ["Check", "Choice", "Control", "Panel", "Range"]
+__all__ = ["Check", "Choice", "Control", "Menu", "Panel", "Range"]
 
-MOST_FRAMES = 512  # at 5 to 10 kB each, what a notebook page still takes with ease
+MOST_FRAMES = 2048
 
 
 class Panel(anywidget.AnyWidget):
@@ -33,6 +33,7 @@ class Panel(anywidget.AnyWidget):
     _css = Path(__file__).with_name("panel.css")
     title = traitlets.Unicode().tag(sync=True)
     controls = traitlets.List().tag(sync=True)
+    lines = traitlets.List().tag(sync=True)
     frames = traitlets.Dict().tag(sync=True)
     frame = traitlets.Dict().tag(sync=True)
     values = traitlets.Dict().tag(sync=True)
@@ -63,7 +64,7 @@ class Panel(anywidget.AnyWidget):
             raise ValueError(f"two controls share a name: {', '.join(names)}")
         self._controls, self._draw, self._charts = tuple(controls), draw, {}
         values = {control.name: control.value for control in controls}
-        frames = {}
+        frames, lines = {}, {}
         if ahead:
             options = [control.options for control in controls]
             combinations = list(product(*options))
@@ -77,9 +78,11 @@ class Panel(anywidget.AnyWidget):
                 some = dict(zip(names, combination, strict=True))
                 self._charts[key] = _drawn(draw, some)
                 frames[key] = _frame(key, self._charts[key])
+                frames[key]["svg"] = _shared(frames[key]["svg"], lines)
         super().__init__(
             title=title,
             controls=[{**asdict(c), "options": list(c.options)} for c in controls],
+            lines=list(lines),
             frames=frames,
             values=values,
         )
@@ -143,6 +146,17 @@ def _frame(key: str, chart: Chart) -> dict:
         "text": chart.text,
         "links": [list(link) for link in chart.links],
     }
+
+
+def _shared(svg: str, lines: dict[str, int]) -> list[int]:
+    """Return the picture as the numbers of its lines, adding new ones to `lines`.
+
+    Pictures drawn ahead differ in a few lines only: axes, labels and most marks are in
+    all of them, and are sent once.
+    """
+    head, _, *rest = svg.splitlines()
+    # The second line names the picture; in a panel, the words below it do.
+    return [lines.setdefault(line, len(lines)) for line in (head, ">", *rest)]
 
 
 def _drawn(draw: Callable[..., Chart], values: dict) -> Chart:
