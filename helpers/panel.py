@@ -6,6 +6,7 @@ within a frame, also while the kernel is busy or gone. Otherwise Python draws at
 """
 
 import json
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from itertools import product
@@ -154,9 +155,9 @@ def _shared(svg: str, lines: dict[str, int]) -> list[int]:
     Pictures drawn ahead differ in a few lines only: axes, labels and most marks are in
     all of them, and are sent once.
     """
-    head, _, *rest = svg.splitlines()
-    # The second line names the picture; in a panel, the words below it do.
-    return [lines.setdefault(line, len(lines)) for line in (head, ">", *rest)]
+    # Each picture's name differs; in a panel, the words below the picture serve.
+    svg = re.sub(r'\nrole="img" aria-label="[^"]*"', "\n", svg)
+    return [lines.setdefault(line, len(lines)) for line in svg.splitlines()]
 
 
 def _drawn(draw: Callable[..., Chart], values: dict) -> Chart:

@@ -186,6 +186,11 @@ def copies(linear: type[nn.Linear]) -> Verdict:
     return run("\n".join(sources), nn=SimpleNamespace(Linear=linear), claims=claims)
 
 
+def bytes_of(id: str, **sizes: int) -> Verdict:
+    """A claim of notebook 08 about a model of those sizes."""
+    return run(cell("08_quantization.ipynb", id), claims=claims, **sizes)
+
+
 class AlwaysShares(nn.Linear):
     def load_state_dict(self, state_dict, strict=True, assign=False):
         return super().load_state_dict(state_dict, strict, assign=True)
@@ -207,6 +212,14 @@ MEASUREMENTS = {
         None: lambda: copies(nn.Linear),
         True: lambda: copies(AlwaysCopies),
         False: lambda: copies(AlwaysShares),
+    },
+    "08.a": {
+        False: lambda: bytes_of("claim-a", float_bytes=1000, eight=251),
+        True: lambda: bytes_of("claim-a", float_bytes=1000, eight=250),
+    },
+    "08.b": {
+        False: lambda: bytes_of("claim-b", float_bytes=1000, four=126),
+        True: lambda: bytes_of("claim-b", float_bytes=1000, four=125),
     },
 }
 

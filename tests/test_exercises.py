@@ -124,6 +124,17 @@ def strictly(x, y):
     return x.dtype == y.dtype and torch.equal(x, y)
 
 
+def affine(ends=lambda low, high, steps: (min(low, 0), max(high, 0), steps), whole=round):
+    """Exercise 08.1 with one part of the right answer exchanged."""
+
+    def qparams_for(low, high, bits):
+        low, high, steps = ends(low, high, 2**bits - 1)
+        scale = (high - low) / steps
+        return scale, whole(-low / scale)
+
+    return qparams_for
+
+
 WRONG_ANSWERS = {
     "00.1": [
         (0.9887, "that is a share"),
@@ -215,6 +226,43 @@ WRONG_ANSWERS = {
         (lambda a, b: a["w"] == b["w"], "a tensor of many values"),
         (True, "without brackets behind its name"),
     ],
+    "08.1": [
+        (affine(lambda low, high, steps: (low, high, steps + 1)), "but only 7 steps"),
+        (affine(whole=lambda zero_point: zero_point), "it is an integer: round it"),
+        (affine(whole=int), "0.0 lies nearest to integer 12, not 11"),
+        (affine(lambda low, high, steps: (low, high, steps)), "for 0.5 to 2.0"),
+        (affine(whole=lambda zero_point: -round(zero_point)), "for -1.0 to 2.0"),
+        (
+            affine(
+                lambda low, high, steps: (low, high, steps),
+                lambda zero_point: max(round(zero_point), 0),
+            ),
+            "your levels end at 0.00 and 1.50",
+        ),
+        (lambda low, high, bits: high / 2**bits, "expected two numbers"),
+        (lambda low, high, bits: print(low), "your function returns nothing; end"),
+        ((0.1, 3), "without brackets behind its name"),
+    ],
+    "08.2": [
+        (lambda w, bits: w.abs().max() / (2 ** (bits - 1) - 1), "one scale for the whole"),
+        (lambda w, bits: w.abs().amax(dim=(0, 2, 3)) / 127, "expected 5 scales, one for"),
+        (
+            lambda w, bits: w.flatten(1).abs().amax(dim=1) / 2 ** (bits - 1),
+            "with 8 bits at 127, not 128",
+        ),
+        (lambda w, bits: w.flatten(1).amax(dim=1) / (2 ** (bits - 1) - 1), "take abs()"),
+        (lambda w, bits: w.flatten(1).abs().mean(dim=1), "weight[0] needs"),
+        (lambda w, bits: print(w.shape), "your function returns nothing; end"),
+        (torch.ones(5), "without brackets behind its name"),
+    ],
+    "08.3": [
+        (100, "that is min-max"),
+        (0.98, "did you mean 98?"),
+        (40, "between 50 and 100; got 40"),
+        (90, "too many weights are clipped: go higher"),
+        (99.9, "99.9 gives 4.0 dB; go lower"),
+        ("99", "such as 99.9"),
+    ],
 }
 
 
@@ -246,6 +294,9 @@ def test_each_usual_wrong_answer_gets_its_own_hint(id):
         ("01.2", lambda w, n, path: torch.save(w.clone()[:n].contiguous().clone(), path)),
         ("01.3", lambda a, b: np.bool_(compare(strictly)(a, b))),
         ("01.3", lambda a, b: torch.tensor(compare(strictly)(a, b))),
+        ("08.1", affine()),
+        ("08.2", lambda w, bits: [v.abs().max().item() / (2 ** (bits - 1) - 1) for v in w]),
+        ("08.3", 98.5),
     ],
 )
 def test_another_way_to_the_right_answer_is_right_too(id, answer):

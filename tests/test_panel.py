@@ -8,12 +8,13 @@ import torch
 import traitlets
 
 from helpers.charts import Chart
-from helpers.explorers import file_size, format_chooser, weight_row
-from helpers.panel import MOST_FRAMES, Check, Choice, Panel, Range
+from helpers.explorers import file_size, format_chooser, number_line, weight_row
+from helpers.panel import MOST_FRAMES, Check, Choice, Menu, Panel, Range
 
 EXPLORERS = {
     "format_chooser": format_chooser.format_chooser,
     "file_size": file_size.file_size,
+    "number_line": number_line.number_line,
     "weight_row": lambda: weight_row.weight_row(torch.linspace(-1, 1, 24)),
 }
 each_explorer = pytest.mark.parametrize("build", EXPLORERS.values(), ids=EXPLORERS)
@@ -36,6 +37,11 @@ def controls():
 # Frames
 
 
+def whole(panel, frame):
+    """The picture of a frame that was drawn ahead, put together from its lines."""
+    return "\n".join(panel.lines[k] for k in frame["svg"])
+
+
 @each_explorer
 def test_every_combination_has_its_frame_range_edges_included(build):
     panel = build()
@@ -44,6 +50,7 @@ def test_every_combination_has_its_frame_range_edges_included(build):
         offered = {
             "range": lambda c=control: range(c["low"], c["high"] + 1, c["step"]),
             "choice": lambda c=control: c["options"],
+            "menu": lambda c=control: c["options"],
             "check": lambda: (False, True),
         }[control["kind"]]()
         combinations = [[*some, value] for some in combinations for value in offered]
@@ -52,7 +59,7 @@ def test_every_combination_has_its_frame_range_edges_included(build):
         key = json.dumps(values, separators=(",", ":"))
         frame = panel.frames[key]
         assert frame["key"] == key
-        assert frame["svg"].startswith("<svg ") and frame["text"]
+        assert whole(panel, frame).startswith("<svg ") and frame["text"]
 
 
 @each_explorer
@@ -61,9 +68,11 @@ def test_each_frame_is_what_the_panel_shows_for_its_values(build):
     names = [control["name"] for control in panel.controls]
     for key, frame in panel.frames.items():
         panel.values = dict(zip(names, json.loads(key), strict=True))
-        assert (panel.chart.svg, panel.chart.text) == (frame["svg"], frame["text"])
+        shown = re.sub(r'role="img" aria-label="[^"]*"', "", panel.chart.svg)
+        assert (shown, panel.chart.text) == (whole(panel, frame), frame["text"])
         assert [list(link) for link in panel.chart.links] == frame["links"]
-    assert len({frame["svg"] for frame in panel.frames.values()}) == len(panel.frames)
+    pictures = {tuple(frame["svg"]) for frame in panel.frames.values()}
+    assert len(pictures) == len(panel.frames)
 
 
 def test_keys_are_what_javascripts_json_stringify_writes():
@@ -86,11 +95,11 @@ def test_keys_are_what_javascripts_json_stringify_writes():
 
 def test_frames_hold_all_that_the_browser_needs_and_survive_the_wire():
     panel = Panel("Title", controls(), say, ahead=True)
-    state = {
-        name: getattr(panel, name) for name in ("title", "controls", "frames", "values")
-    }
+    names = ("title", "controls", "lines", "frames", "values")
+    state = {name: getattr(panel, name) for name in names}
     assert json.loads(json.dumps(state)) == state
-    assert panel.frames['[2,"per tensor",true]'] == {
+    frame = panel.frames['[2,"per tensor",true]']
+    assert {**frame, "svg": whole(panel, frame)} == {
         "key": '[2,"per tensor",true]',
         "svg": "<svg>{'bits': 2, 'mode': 'per tensor', 'symmetric': True}</svg>",
         "text": "shows {'bits': 2, 'mode': 'per tensor', 'symmetric': True}",
@@ -124,7 +133,8 @@ def test_too_many_pictures_are_refused_before_the_first_is_drawn():
     with pytest.raises(ValueError) as caught:
         Panel("t", [Range("n", "N", 0, MOST_FRAMES, 1)], draw, ahead=True)
     assert str(caught.value) == (
-        "513 pictures are too many to hold in the browser (at most 512); "
+        f"{MOST_FRAMES + 1} pictures are too many to hold in the browser (at most "
+        f"{MOST_FRAMES}); "
         "leave out ahead=True"
     )
 
@@ -325,3 +335,21 @@ def test_a_draw_that_raises_is_told_in_the_panel_and_the_next_move_works():
 def test_a_draw_that_returns_no_chart_is_named():
     with pytest.raises(TypeError, match="draw returned a str; expected a Chart"):
         Panel("t", [Check("b", "B")], lambda b: "a picture", ahead=True)
+
+
+def test_pictures_drawn_ahead_share_their_lines():
+    panel = number_line.number_line()
+    frames = panel.frames.values()
+    assert len(frames) > 500
+    used = sum(len(frame["svg"]) for frame in frames)
+    assert len(panel.lines) < used / 10
+    assert len(json.dumps([panel.lines, panel.frames])) < 350_000
+
+
+def test_a_menu_offers_and_refuses_as_a_choice_does():
+    menu = Menu("layer", "Layer", ("stem", "head"), "stem")
+    assert menu.kind == "menu"
+    panel = Panel("t", [menu], say)
+    assert panel.controls[0]["kind"] == "menu"
+    with pytest.raises(ValueError, match="layer is 'tail'; expected one of 'stem', 'head'"):
+        panel.values = {"layer": "tail"}

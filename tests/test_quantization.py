@@ -231,7 +231,10 @@ def test_the_other_fields_of_a_scheme_are_checked_too():
     assert str(caught.value) == "symmetric is 1; expected True or False"
     with pytest.raises(ValueError) as caught:
         Scheme(granularity="row")
-    assert str(caught.value) == "granularity is 'row'; expected 'tensor' or 'channel'"
+    assert (
+        str(caught.value)
+        == "granularity is 'row'; expected one of 'tensor', 'channel', 'group'"
+    )
 
 
 @pytest.mark.parametrize("symmetric", [True, False])
