@@ -24,6 +24,7 @@ from tests.notebook_rules import FOLDER, NOTEBOOKS, ROOT, read
 from tests.notebook_rules.reading import code, raw
 
 START, STATE_DICTS = "00_start_here", "01_state_dicts"
+QUANTIZATION = "08_quantization"
 
 # What a copy is made of: enough to catch every row below, and quick to run.
 CELLS = {
@@ -35,6 +36,10 @@ CELLS = {
         "set-up simple digits-net counts without-buffers back back-right views light "
         "light-claim copies copies-claim missing prefix-lenient prefix-repair size "
         "size-repair slider slider-table exercise-1 solution-1 exercise-2 solution-2"
+    ),
+    QUANTIZATION: (
+        "set-up by-hand zero-point zero-decibel torch-same bits outlier "
+        "outlier-observers granularity bytes claim-a line layer exercise-2 solution-2"
     ),
 }
 
@@ -62,6 +67,10 @@ EDITS = {
         Edit("missing", "source", r"del damaged\[.*?\]", "pass"),  # raises no more
         Edit("size", "evalue", "size mismatch", "shape mismatch"),
     ),
+    QUANTIZATION: (
+        Edit("bits", "text/html", r"\d\d\.\d", "12.3"),
+        Edit("layer", "image/svg+xml", r"M\d+", "M1"),
+    ),
 }
 
 
@@ -78,7 +87,12 @@ class Mutation(NamedTuple):
 ROUNDS = (
     (
         START,
-        Mutation("quantization", "torch.round(te", "torch.floor(te", "slider slider-table"),
+        Mutation(
+            "quantization/schemes",
+            "torch.round(te",
+            "torch.floor(te",
+            "slider slider-table",
+        ),
         Mutation(
             "explorers/format_chooser", "s <= some", "s < some", "chooser chooser-table"
         ),
@@ -87,7 +101,9 @@ ROUNDS = (
     ),
     (
         START,
-        Mutation("quantization", "bits - 1) - 1", "bits - 1)", "slider slider-table"),
+        Mutation(
+            "quantization/schemes", "bits - 1) - 1\n", "bits - 1)\n", "slider slider-table"
+        ),
         Mutation("training", "== labels)", ">= labels)", "model untrained load solution-1"),
     ),
     (
@@ -98,7 +114,12 @@ ROUNDS = (
     (
         START,
         Mutation("models", ".mean(dim=(2", ".amax(dim=(2", "model load"),
-        Mutation("quantization", "um(low.abs(),", "um(high,", "slider slider-table"),
+        Mutation(
+            "quantization/schemes",
+            "scale = _usable(torch.maximum(low.abs(),",
+            "scale = _usable(torch.maximum(high,",
+            "slider slider-table",
+        ),
     ),
     (
         STATE_DICTS,
@@ -127,6 +148,40 @@ ROUNDS = (
     (
         STATE_DICTS,
         Mutation("key_names", "key.removeprefix(", "key.removesuffix(", "prefix-repair"),
+    ),
+    (
+        QUANTIZATION,
+        Mutation(
+            "quantization/schemes",
+            "percentile / 100",
+            "percentile / 105",
+            "outlier-observers",
+        ),
+        Mutation(
+            "quantization/models", "bits / 8)", "bits / 4)", "granularity bytes claim-a"
+        ),
+        Mutation("explorers/number_line", "REACH = 2.5", "REACH = 3.5", "line"),
+        Mutation(
+            "exercises/notebook_08",
+            "if torch.allclose(scales, spec):",
+            "if 0:",
+            "solution-2",
+        ),
+    ),
+    (
+        QUANTIZATION,
+        Mutation(
+            "quantization/models",
+            "10 * math.log10",
+            "20 * math.log10",
+            "zero-decibel bits outlier-observers granularity layer",
+        ),
+        Mutation(
+            "explorers/number_line",
+            "scheme = Scheme(bits=bits",
+            "scheme = Scheme(bits=bits + 1",
+            "line",
+        ),
     ),
 )
 
