@@ -92,6 +92,11 @@ def launch(playwright: Playwright) -> Browser:
     ) from last
 
 
+def not_copied(folder: str, names: list[str]) -> set[str]:
+    """Name what a copy of the course does without: caches, sockets of running kernels."""
+    return {n for n in names if n == "__pycache__" or Path(folder, n).is_socket()}
+
+
 @contextlib.contextmanager
 def lab(folder: Path) -> Iterator[str]:
     """Start the course's own JupyterLab over a copy of the notebooks; yield its URL.
@@ -102,9 +107,7 @@ def lab(folder: Path) -> Iterator[str]:
         RuntimeError: it does not start in time.
     """
     for name in ("notebooks", "helpers"):
-        shutil.copytree(
-            ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__")
-        )
+        shutil.copytree(ROOT / name, folder / name, ignore=not_copied)
     shutil.copy(ROOT / "README.md", folder)
     process = subprocess.Popen(
         [

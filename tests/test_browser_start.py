@@ -2,8 +2,10 @@
 
 import os
 import re
+import socket
 import subprocess
 import sys
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
@@ -92,6 +94,17 @@ def test_without_any_a_benchmark_and_the_picture_say_it_in_a_sentence(monkeypatc
         with pytest.raises(SystemExit) as left:
             main()
         assert str(left.value) == f"{start}there is no browser that starts: {CURE}"
+
+
+@pytest.mark.skipif(os.name != "posix", reason="Windows has no sockets in folders")
+def test_the_socket_of_a_kernel_that_runs_meanwhile_is_not_copied(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)  # since a socket's path must be short
+    Path("notebook.ipynb").touch()
+    Path("__pycache__").mkdir()
+    with socket.socket(socket.AF_UNIX) as kernel:
+        kernel.bind("kernel-ipc-1")
+        left_out = browser.not_copied(".", os.listdir())
+    assert left_out == {"kernel-ipc-1", "__pycache__"}
 
 
 def test_a_jupyterlab_that_says_nothing_is_given_up(tmp_path, monkeypatch):

@@ -144,7 +144,7 @@ def fake_quantize(tensor: torch.Tensor, scheme: Scheme) -> torch.Tensor:
 def _qparams(low: torch.Tensor, high: torch.Tensor, scheme: Scheme) -> QParams:
     if scheme.symmetric:
         qmax = 2 ** (scheme.bits - 1) - 1
-        scale = _usable(torch.maximum(low.abs(), high.abs()) / qmax)
+        scale = _usable(high / qmax)  # low is -high
         return QParams(scale, torch.zeros_like(scale, dtype=torch.int32), -qmax, qmax)
     qmax = 2**scheme.bits - 1
     low, high = low.clamp(max=0), high.clamp(min=0)
