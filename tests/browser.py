@@ -229,7 +229,7 @@ def execute(page: Page, code: str) -> str:
 
 
 def keep_busy(page: Page, seconds: float) -> None:
-    """Make the kernel sleep, and wait until it has begun to."""
+    """Make the kernel sleep, and wait until it has begun to; `is_asleep` asks about it."""
     page.evaluate(
         """code => new Promise((begun) => {
             const context = window.jupyterapp.shell.currentWidget.sessionContext;
@@ -237,16 +237,24 @@ def keep_busy(page: Page, seconds: float) -> None:
             future.onIOPub = (message) => {
                 if (message.header.msg_type === "execute_input") begun();
             };
+            // Not the kernel's status: answers to other questions change that meanwhile.
+            window.isAsleep = true;
+            future.done.finally(() => { window.isAsleep = false; });
         })""",
         f"import time; time.sleep({seconds})",
     )
 
 
-def interrupt(page: Page) -> None:
-    """End what keeps the kernel busy, and wait until it is idle."""
+def is_asleep(page: Page) -> bool:
+    """Tell whether the kernel still sleeps as `keep_busy` made it."""
+    return page.evaluate("() => window.isAsleep")
+
+
+def wake(page: Page) -> None:
+    """Interrupt the sleep of `keep_busy`, and wait until the kernel is free."""
     kernel = "window.jupyterapp.shell.currentWidget.sessionContext.session.kernel"
     page.evaluate(f"() => {kernel}.interrupt()")
-    page.wait_for_function(f"() => {kernel}.status === 'idle'")
+    page.wait_for_function("() => !window.isAsleep")
 
 
 def close(page: Page) -> None:

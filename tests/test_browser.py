@@ -1,5 +1,6 @@
 """The notebooks as a learner meets them: JupyterLab, Chromium, mouse and keyboard."""
 
+import io
 import json
 import re
 import shutil
@@ -10,7 +11,7 @@ import torch
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import expect
 
-from helpers.models import load_reference_model
+from helpers.models import DigitsNet, load_reference_model
 from tests import browser as lab
 
 NAMES = sorted(path.name for path in (lab.ROOT / "notebooks").glob("*.ipynb"))
@@ -204,6 +205,70 @@ def test_the_first_slider_shows_what_an_independent_computation_gives(executed):
     assert len(seen) == 3
 
 
+def named(page, title):
+    """Bring a panel onto the page by its title and return it."""
+    lab.show(page, f"{PANEL}[aria-label='{title}']")
+    return page.locator(f"{PANEL}[aria-label='{title}']")
+
+
+def test_the_size_of_a_file_is_that_of_a_file_saved_here(executed):
+    page, _ = executed("01_state_dicts.ipynb")
+    panel = named(page, "What is in the file?")
+    panel.get_by_role("slider").focus()
+    for keys, width in ((["Home"], 1), (["ArrowRight"] * 7, 8), (["End"], 32)):
+        for key in keys:
+            page.keyboard.press(key)
+        state_dict = DigitsNet(width).state_dict()
+        numbers = sum(t.numel() * t.element_size() for t in state_dict.values())
+        file = io.BytesIO()
+        torch.save(state_dict, file)
+        rest = len(file.getvalue()) - numbers
+        expect(panel.locator(".words")).to_have_text(
+            f"Width {width}: {numbers / 1000:.1f} kB of numbers and {rest / 1000:.1f} kB "
+            f"of bookkeeping in a .pt file. {rest / (numbers + rest):.0%} of the file is "
+            "bookkeeping."
+        )
+
+
+def test_the_number_line_computes_what_a_pocket_calculator_does(executed):
+    page, _ = executed("08_quantization.ipynb")
+    panel = named(page, "The number line")
+    for key, bits in (("Home", 2), ("ArrowRight", 3), ("End", 8)):
+        panel.get_by_role("slider", name="Bits").focus()
+        page.keyboard.press(key)
+        for key, value in (("Home", -2.25), ("ArrowRight", -2.0), ("End", 2.25)):
+            panel.get_by_role("slider", name="Value").focus()
+            page.keyboard.press(key)
+            top = 2 ** (bits - 1) - 1  # symmetric, for values up to 2
+            integer = max(-top, min(top, round(value / (2 / top))))
+            back = integer * 2 / top
+            clipped = "; it lies outside and is clipped" if abs(value) > 2 else ""
+            expect(panel.locator(".words")).to_have_text(
+                f"{2 * top + 1} levels, {-top} to {top}: scale {2 / top:.4f}, zero point "
+                f"0. {value:.2f} becomes {integer} and comes back as {back:.4f}, an error "
+                f"of {abs(value - back):.4f}{clipped}."
+            )
+
+
+def test_the_layer_view_shows_the_decibels_of_an_independent_computation(executed):
+    page, _ = executed("08_quantization.ipynb")
+    panel = named(page, "A layer's weights".replace("'", "\\'"))
+    block = load_reference_model().blocks[1]
+    convolution, norm = block[0], block[1]
+    gain = norm.weight / torch.sqrt(norm.running_var + norm.eps)
+    weight = (convolution.weight * gain.reshape(-1, 1, 1, 1)).detach().double()
+    panel.get_by_role("slider", name="Bits").focus()
+    for key, bits in (("Home", 2), ("ArrowRight", 3), ("End", 8)):
+        page.keyboard.press(key)
+        step = weight.abs().max() / (2 ** (bits - 1) - 1)
+        error = weight - torch.round(weight / step) * step
+        decibels = 10 * torch.log10(weight.square().sum() / error.square().sum())
+        expect(panel.locator(".words")).to_contain_text(
+            f"blocks.1.0: 432 weights at {bits} bits per tensor, minmax. "
+            f"SQNR {decibels:.1f} dB."
+        )
+
+
 def test_keys_for_the_slider_do_not_reach_jupyterlab(executed):
     page, _ = executed("00_start_here.ipynb")
     cells = "() => window.jupyterapp.shell.currentWidget.content.model.cells.length"
@@ -348,10 +413,11 @@ def test_every_control_is_found_by_its_role_and_its_label(executed, name):
                     ).to_have_count(1)
                 inputs += len(spec["options"])
             else:
-                role = {"range": "slider", "check": "checkbox"}[spec["kind"]]
+                roles = {"range": "slider", "check": "checkbox", "menu": "combobox"}
+                role = roles[spec["kind"]]
                 expect(panel.get_by_role(role, **label)).to_have_count(1)
                 inputs += 1
-        expect(panel.locator("input")).to_have_count(inputs)
+        expect(panel.locator("input, select")).to_have_count(inputs)
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -360,8 +426,8 @@ def test_every_control_changes_its_picture_by_keyboard(executed, name):
     looked_at = 0
     for panel in panels(page):
         picture = panel.locator(".picture").element_handle()
-        for handle in panel.locator("input").all():
-            kind = handle.get_attribute("type")
+        for handle in panel.locator("input, select").all():
+            kind = handle.get_attribute("type") or "menu"
             if kind == "radio" and handle.is_checked():
                 continue
             # Where Python draws, the picture of the move before may still be on its way.
@@ -370,7 +436,8 @@ def test_every_control_changes_its_picture_by_keyboard(executed, name):
             handle.focus()
             at_start = handle.evaluate("node => node.value === node.min")
             arrow = "ArrowRight" if at_start else "ArrowLeft"
-            page.keyboard.press(arrow if kind == "range" else "Space")
+            keys = {"range": arrow, "menu": "ArrowDown"}
+            page.keyboard.press(keys.get(kind, "Space"))
             page.wait_for_function(
                 "([picture, before]) => picture.innerHTML !== before", arg=[picture, before]
             )
