@@ -135,11 +135,21 @@ def lines(
         if len(points) == 0:
             raise ValueError(f"series {name!r} has no points")
     axes = Axes(series, x_label, y_label, right=110)
+    ends = []
     for k, (name, points) in enumerate(series.items()):
         placed = [(axes.x(x), axes.y(y)) for x, y in points]
         axes.parts.append(polyline(placed, k))
         axes.parts += [mark(x, y, k) for x, y in placed]
-        axes.parts.append(label(placed[-1][0] + 10, placed[-1][1] + 4, name))
+        ends.append((placed[-1][1], placed[-1][0], name))
+    # Lines that end close together would write one name over the other: names are moved
+    # apart, towards the middle of the picture.
+    down = sum(y for y, _, _ in ends) / len(ends) < axes.height / 2
+    ends.sort(reverse=not down)
+    place = ends[0][0]
+    for k, (y, x, name) in enumerate(ends):
+        if k:
+            place = max(y, place + 16) if down else min(y, place - 16)
+        axes.parts.append(label(x + 10, place + 4, name))
     return Chart(axes.picture(title, text), text)
 
 
