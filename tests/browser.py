@@ -221,7 +221,10 @@ def execute(page: Page, code: str) -> str:
             future.onIOPub = (message) => {
                 if (message.header.msg_type === "stream") printed += message.content.text;
             };
-            await future.done;
+            // A kernel that is busy or gone must end a test, not hang it.
+            const late = new Promise((_, refuse) =>
+                setTimeout(refuse, 60_000, new Error("no answer from the kernel in 60 s")));
+            await Promise.race([future.done, late]);
             return printed;
         }""",
         code,
