@@ -3,8 +3,10 @@
 import ast
 import copy
 import importlib
+import json
 import re
 import symtable
+import sys
 import warnings
 from collections.abc import Callable
 from decimal import Decimal
@@ -597,3 +599,28 @@ def test_an_unknown_quiz(id):
     with pytest.raises(ValueError) as caught:
         quiz(id)
     assert str(caught.value) == f"there is no quiz {id!r}; an id looks like '01.q1'"
+
+
+def test_an_answer_that_leaves_python_gets_a_sentence():
+    def leave(model):
+        sys.exit(3)
+
+    result = check("01.1", leave)
+    assert result.state == "wrong"
+    assert "your answer raises SystemExit: 3 (in leave, line" in result.text
+
+
+def test_the_place_of_an_error_is_in_the_learners_own_code():
+    def parse(model):
+        return json.loads("not JSON")
+
+    assert "(in parse, line" in check("01.1", parse).text
+
+
+def test_a_missing_package_is_not_a_missing_exercise(monkeypatch):
+    def missing(name):
+        raise ModuleNotFoundError("No module named 'sklearn'", name="sklearn")
+
+    monkeypatch.setattr("helpers.exercises.checking.importlib.import_module", missing)
+    with pytest.raises(ModuleNotFoundError, match="sklearn"):
+        check("00.1", 8)

@@ -1,11 +1,18 @@
 """What happens when a learner checks an answer."""
 
 import importlib
+import sysconfig
 from collections.abc import Callable
 from dataclasses import dataclass
 from html import escape
 from pathlib import Path
 
+# Code that the learner has not written: the course, the standard library, packages.
+NOT_THEIRS = (
+    str(Path(__file__).parents[1]),
+    "<frozen",
+    *{sysconfig.get_path(name) for name in ("stdlib", "platstdlib", "purelib", "platlib")},
+)
 STATES = {"untried": "Not tried yet", "right": "Right", "wrong": "Not yet"}
 
 
@@ -79,27 +86,23 @@ def check(id: str, answer: object) -> Result:
     except NotTried as nothing:
         text = "your function returns nothing yet; write its body, end with a return."
         return Result(id, "untried", str(nothing) or text)
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         return Result(id, "wrong", f"your answer raises {_name_place(error)}.")
     if hint is None:
         return Result(id, "right", exercise.because)
     return Result(id, "wrong", hint)
 
 
-def _name_place(error: Exception) -> str:
+def _name_place(error: BaseException) -> str:
     """Return the error with the line in the learner's code where it arose, if any."""
     # torch's longest messages run over a page; their first line says what happened.
     first = next(iter(str(error).splitlines()), "")
     text = f"{type(error).__name__}: {first}".rstrip(".: ")
-    ours = str(Path(__file__).parents[1])
     place, step = "", error.__traceback__
     while step is not None:
         code = step.tb_frame.f_code
         # In a notebook, the learner's functions come from a file made by the kernel.
-        if (
-            not code.co_filename.startswith(ours)
-            and "site-packages" not in code.co_filename
-        ):
+        if not code.co_filename.startswith(NOT_THEIRS):
             place = f" (in {code.co_name}, line {step.tb_lineno})"
         step = step.tb_next
     return text + place
@@ -114,6 +117,9 @@ def find(id: str, kind: str = "EXERCISES") -> object:
     try:
         module = importlib.import_module(f"helpers.exercises.notebook_{str(id)[:2]}")
         return getattr(module, kind)[id]
-    except (ModuleNotFoundError, KeyError):
+    except (ModuleNotFoundError, KeyError) as error:
+        # A package that is missing is another matter, and the doctor's.
+        if isinstance(error, ModuleNotFoundError) and not error.name.startswith("helpers"):
+            raise
         what, such = {"EXERCISES": ("exercise", "01.1"), "QUIZZES": ("quiz", "01.q1")}[kind]
         raise ValueError(f"there is no {what} {id!r}; an id looks like {such!r}") from None
