@@ -20,7 +20,7 @@ from helpers.controls import Check, Choice, Control, Menu, Range
 
 __all__ = ["Check", "Choice", "Control", "Menu", "Panel", "Range"]
 
-MOST_FRAMES = 2048
+MOST_FRAMES = 2048  # 798 pictures that share their lines take about 310 kB
 
 
 class Panel(anywidget.AnyWidget):

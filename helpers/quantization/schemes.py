@@ -148,8 +148,7 @@ def _qparams(low: torch.Tensor, high: torch.Tensor, scheme: Scheme) -> QParams:
         return QParams(scale, torch.zeros_like(scale, dtype=torch.int32), -qmax, qmax)
     qmax = 2**scheme.bits - 1
     low, high = low.clamp(max=0), high.clamp(min=0)
-    # Divided before subtracted: high - low alone can overflow where each is finite.
-    scale = _usable(high / qmax - low / qmax)
+    scale = _usable((high - low) / qmax)
     zero_point = torch.round(-low / scale).clamp(0, qmax).to(torch.int32)
     return QParams(scale, zero_point, 0, qmax)
 
