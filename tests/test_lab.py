@@ -94,7 +94,10 @@ class Server:
             "process": "__import__('os').getpid()",
             "python": "__import__('sys').executable",
         }
-        reply = client.execute("", user_expressions=expressions, reply=True)
+        # Until it is idle again: interrupted in the middle, a kernel says so at the end.
+        reply = client.execute_interactive(
+            "", user_expressions=expressions, timeout=TIMEOUT
+        )
         client.stop_channels()
         answers = reply["content"]["user_expressions"]
         process, python = (
