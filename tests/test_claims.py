@@ -1,36 +1,20 @@
 """Claims: what a verdict records, how it is gathered, and that `holds` is computed."""
 
 import ast
-import copy
 import json
 import xml.etree.ElementTree as ElementTree
-from types import SimpleNamespace
 
 import nbformat
 import numpy as np
 import pytest
 import torch
-from torch import nn
 
-from helpers import claims
 from helpers.claims import MIME, Recorded, Verdict, gather, verdict
+from tests.course import gathered
 from tests.notebook_rules.reading import FOLDER, code, read
 
 NASTY = """<b> & "quotes" 'n' more"""
 WHOLE = {"claim": "c", "measured": "m", "holds": True, "depends_on": "d"}
-
-
-def run(source: str, **namespace):
-    """Run a cell's source in the namespace; return the value of its last line."""
-    tree = ast.parse(source)
-    *before, last = tree.body
-    exec(compile(ast.Module(before, []), "<cell>", "exec"), namespace)
-    return eval(compile(ast.Expression(last.value), "<cell>", "eval"), namespace)
-
-
-def cell(notebook: str, id: str) -> str:
-    [found] = [c.source for c in read(FOLDER / notebook).cells if c.id == id]
-    return found
 
 
 # One verdict
@@ -174,59 +158,14 @@ def test_the_same_id_twice_names_both_cells(tmp_path):
 # `holds` is computed: another measurement gives another verdict
 
 
-def light(**bytes_in_file: int) -> Verdict:
-    """Claim 01.a with files of those sizes; the rest is the notebook's own."""
-    source = cell("01_state_dicts.ipynb", "light-claim")
-    return run(source, claims=claims, **bytes_in_file)
-
-
-def copies(linear: type[nn.Linear]) -> Verdict:
-    """Claim 01.b with another kind of layer; the rest is the notebook's own."""
-    sources = [cell("01_state_dicts.ipynb", id) for id in ("copies", "copies-claim")]
-    return run("\n".join(sources), nn=SimpleNamespace(Linear=linear), claims=claims)
-
-
-def bytes_of(id: str, **sizes: int) -> Verdict:
-    """A claim of notebook 08 about a model of those sizes."""
-    return run(cell("08_quantization.ipynb", id), claims=claims, **sizes)
-
-
-class AlwaysShares(nn.Linear):
-    def load_state_dict(self, state_dict, strict=True, assign=False):
-        return super().load_state_dict(state_dict, strict, assign=True)
-
-
-class AlwaysCopies(nn.Linear):
-    def load_state_dict(self, state_dict, strict=True, assign=False):
-        return super().load_state_dict(copy.deepcopy(state_dict), strict, assign)
-
-
-# id -> for each verdict that can come out, a measurement that leads to it.
-MEASUREMENTS = {
-    "01.a": {
-        None: lambda: light(weights=100, whole=110, with_optimizer=300),
-        True: lambda: light(weights=100, whole=900, with_optimizer=300),
-        False: lambda: light(weights=100, whole=110, with_optimizer=150),
-    },
-    "01.b": {
-        None: lambda: copies(nn.Linear),
-        True: lambda: copies(AlwaysCopies),
-        False: lambda: copies(AlwaysShares),
-    },
-    "08.a": {
-        False: lambda: bytes_of("claim-a", float_bytes=1000, eight=251),
-        True: lambda: bytes_of("claim-a", float_bytes=1000, eight=250),
-    },
-    "08.b": {
-        False: lambda: bytes_of("claim-b", float_bytes=1000, four=126),
-        True: lambda: bytes_of("claim-b", float_bytes=1000, four=125),
-    },
-}
+MEASUREMENTS = gathered("MEASUREMENTS")
 
 
 @pytest.mark.parametrize("id", [recorded.verdict.id for recorded in gather(FOLDER)])
 def test_another_measurement_gives_another_verdict(id):
-    assert id in MEASUREMENTS, f"say in MEASUREMENTS what would change claim {id}"
+    assert id in MEASUREMENTS, (
+        f"what would change it? say so in tests/course/notebook_{id[:2]}.py"
+    )
     assert len(MEASUREMENTS[id]) >= 2
     said = set()
     for holds, measure in MEASUREMENTS[id].items():

@@ -8,8 +8,6 @@ import re
 import symtable
 import sys
 import warnings
-from collections.abc import Callable
-from decimal import Decimal
 
 import ipywidgets
 import numpy as np
@@ -18,7 +16,9 @@ import torch
 
 from helpers.exercises import Quiz, check, quiz
 from helpers.exercises.checking import Result
-from helpers.models import DigitsNet, SimpleNet
+from helpers.models import SimpleNet
+from tests.course import gathered, known
+from tests.course.notebook_01 import compare, save_and_say_nothing, strictly
 from tests.notebook_rules.reading import FOLDER, code, read, tags
 
 # The notebooks' own cells
@@ -37,6 +37,7 @@ def find(pattern: str) -> list[tuple[str, str, str, str]]:
 CHECKS = find(r'exercises\.check\("([^"]+)"')
 QUIZZES = find(r'exercises\.quiz\("([^"]+)"')
 IDS = sorted({id for id, *_ in CHECKS})
+WRONG_ANSWERS = gathered("WRONG_ANSWERS")
 each_id = pytest.mark.parametrize("id", IDS)
 
 
@@ -110,167 +111,9 @@ def test_every_exercise_that_is_written_is_set():
 # The usual wrong answers, each with a piece of its own hint
 
 
-def own_pieces(model):
-    return {name: tensor.clone() for name, tensor in model.named_parameters()}
-
-
-def save_and_say_nothing(rows: Callable) -> Callable:
-    return lambda weights, count, path: torch.save(rows(weights, count), path)
-
-
-def compare(values: Callable, names: Callable = lambda a, b: a.keys() == b.keys()):
-    return lambda a, b: names(a, b) and all(values(a[k], b[k]) for k in a if k in b)
-
-
-def strictly(x, y):
-    return x.dtype == y.dtype and torch.equal(x, y)
-
-
-def affine(ends=lambda low, high, steps: (min(low, 0), max(high, 0), steps), whole=round):
-    """Exercise 08.1 with one part of the right answer exchanged."""
-
-    def qparams_for(low, high, bits):
-        low, high, steps = ends(low, high, 2**bits - 1)
-        scale = (high - low) / steps
-        return scale, whole(-low / scale)
-
-    return qparams_for
-
-
-WRONG_ANSWERS = {
-    "00.1": [
-        (0.9887, "that is a share"),
-        (711, "those are the images it gets right"),
-        (719, "that is how many test images there are"),
-        (8.13, "nearly: images are whole, so round it."),
-        (1.1, "that looks like a percentage; of how many images?"),
-        (7, "subtract: all test images, less"),
-        ("8 images", "expected a whole number of images"),
-    ],
-    "01.1": [
-        (lambda model: model.state_dict(), "tensors in it are still the model's own"),
-        (own_pieces, "Batch-norm statistics are buffers"),
-        (lambda model: model, "your function returns a DigitsNet"),
-        (
-            lambda model: [t.clone() for t in model.state_dict().values()],
-            "your function returns a list",
-        ),
-        (
-            lambda model: {name: t.tolist() for name, t in model.state_dict().items()},
-            "'stem.0.weight' holds a list",
-        ),
-        (
-            lambda model: {name: t.half() for name, t in model.state_dict().items()},
-            "another dtype or other values",
-        ),
-        (lambda model: model.train(False) and None, "your function returns nothing; end"),
-        (DigitsNet(2).state_dict(), "without brackets behind its name"),
-    ],
-    "01.2": [
-        (save_and_say_nothing(lambda w, n: w[:n]), "a slice shares the big tensor's"),
-        (save_and_say_nothing(lambda w, n: w), "the file holds every row"),
-        (
-            save_and_say_nothing(lambda w, n: w[:, :n].clone()),
-            "the first `count` rows are weights[:count].",
-        ),
-        (
-            save_and_say_nothing(lambda w, n: w[0 : n - 1].clone()),
-            "the file holds shape (6, 10); expected (7, 10): a slice leaves out its end, "
-            "so weights[:count].",
-        ),
-        (
-            save_and_say_nothing(lambda w, n: w[: n + 1].clone()),
-            "holds shape (8, 10); expected (7, 10): a slice leaves out its end",
-        ),
-        (save_and_say_nothing(lambda w, n: w[-n:].clone()), "the dtype or the values"),
-        (save_and_say_nothing(lambda w, n: {"rows": w[:n].clone()}), "it holds a dict"),
-        (lambda weights, count, path: weights[:count].clone(), "nothing was saved"),
-        (
-            lambda weights, count, path: path.write_text(str(weights[:count])),
-            "save the tensor itself, with torch.save.",
-        ),
-        (torch.zeros(7, 10), "without brackets behind its name"),
-    ],
-    "01.3": [
-        (lambda a, b: a is b, "two equal state dicts were called different"),
-        (lambda a, b: a.keys() == b.keys(), "other values under the same names"),
-        (compare(strictly, lambda a, b: b.keys() <= a.keys()), "only the first one has"),
-        (compare(strictly, lambda a, b: a.keys() <= b.keys()), "only the second has"),
-        (compare(torch.allclose), "a difference of a millionth"),
-        (compare(torch.equal), "float16 beside float32"),
-        (
-            compare(lambda x, y: x.dtype == y.dtype and (x == y).all()),
-            "shape (2,) beside shape (1, 2)",
-        ),
-        (
-            compare(strictly, lambda a, b: list(a) == list(b)),
-            "the same entries in another order were called different: compare by name.",
-        ),
-        (
-            lambda a, b: (
-                a.keys() == b.keys()
-                and all(any(strictly(x, y) for y in b.values()) for x in a.values())
-            ),
-            "changed places under the names",
-        ),
-        (lambda a, b: strictly(a["w"], b["w"]), "return True after the loop."),
-        (
-            lambda a, b: a == b,
-            "== between tensors gives many answers, not one. Go name by name, with "
-            "torch.equal.",
-        ),
-        (
-            lambda a, b: None if compare(strictly)(a, b) else False,
-            "returns nothing for two equal state dicts; end with return True.",
-        ),
-        (lambda a, b: compare(strictly)(a, b) or None, "that differ; return False there."),
-        (lambda a, b: all(torch.equal(a[k], b[k]) for k in a), "raises KeyError: 'b'"),
-        (lambda a, b: a["w"] == b["w"], "a tensor of many values"),
-        (True, "without brackets behind its name"),
-    ],
-    "08.1": [
-        (affine(lambda low, high, steps: (low, high, steps + 1)), "but only 7 steps"),
-        (affine(whole=lambda zero_point: zero_point), "it is an integer: round it"),
-        (affine(whole=int), "0.0 lies nearest to integer 12, not 11"),
-        (affine(lambda low, high, steps: (low, high, steps)), "for 0.5 to 2.0"),
-        (affine(whole=lambda zero_point: -round(zero_point)), "for -1.0 to 2.0"),
-        (
-            affine(
-                lambda low, high, steps: (low, high, steps),
-                lambda zero_point: max(round(zero_point), 0),
-            ),
-            "your levels end at 0.00 and 1.50",
-        ),
-        (lambda low, high, bits: high / 2**bits, "expected two numbers"),
-        (lambda low, high, bits: print(low), "your function returns nothing; end"),
-        ((0.1, 3), "without brackets behind its name"),
-    ],
-    "08.2": [
-        (lambda w, bits: w.abs().max() / (2 ** (bits - 1) - 1), "one scale for the whole"),
-        (lambda w, bits: w.abs().amax(dim=(0, 2, 3)) / 127, "expected 5 scales, one for"),
-        (
-            lambda w, bits: w.flatten(1).abs().amax(dim=1) / 2 ** (bits - 1),
-            "with 8 bits at 127, not 128",
-        ),
-        (lambda w, bits: w.flatten(1).amax(dim=1) / (2 ** (bits - 1) - 1), "take abs()"),
-        (lambda w, bits: w.flatten(1).abs().mean(dim=1), "weight[0] needs"),
-        (lambda w, bits: print(w.shape), "your function returns nothing; end"),
-        (torch.ones(5), "without brackets behind its name"),
-    ],
-    "08.3": [
-        (100, "that is min-max"),
-        (0.98, "did you mean 98?"),
-        (40, "between 50 and 100; got 40"),
-        (90, "too many weights are clipped: go higher"),
-        (99.9, "99.9 gives 4.0 dB; go lower"),
-        ("99", "such as 99.9"),
-    ],
-}
-
-
 @each_id
 def test_each_usual_wrong_answer_gets_its_own_hint(id):
-    assert WRONG_ANSWERS.get(id), f"list the usual wrong answers to {id} in this test"
+    assert WRONG_ANSWERS.get(id), f"list them in tests/course/notebook_{id[:2]}.py"
     hints = set()
     for answer, piece in WRONG_ANSWERS[id]:
         result = check(id, answer)
@@ -285,21 +128,7 @@ def test_each_usual_wrong_answer_gets_its_own_hint(id):
 
 @pytest.mark.parametrize(
     "id, answer",
-    [
-        ("00.1", np.int64(8)),
-        ("00.1", torch.tensor(8)),
-        ("00.1", 8.0),
-        ("00.1", torch.tensor(8.0)),
-        ("00.1", Decimal(8)),
-        ("01.1", lambda model: {k: v.clone() for k, v in model.state_dict().items()}),
-        ("01.2", lambda w, n, path: torch.save(torch.nn.Parameter(w[:n].clone()), path)),
-        ("01.2", lambda w, n, path: torch.save(w.clone()[:n].contiguous().clone(), path)),
-        ("01.3", lambda a, b: np.bool_(compare(strictly)(a, b))),
-        ("01.3", lambda a, b: torch.tensor(compare(strictly)(a, b))),
-        ("08.1", affine()),
-        ("08.2", lambda w, bits: [v.abs().max().item() / (2 ** (bits - 1) - 1) for v in w]),
-        ("08.3", 98.5),
-    ],
+    [pair for some in known().values() for pair in some.RIGHT_ANSWERS],
 )
 def test_another_way_to_the_right_answer_is_right_too(id, answer):
     assert check(id, answer).state == "right", check(id, answer).text

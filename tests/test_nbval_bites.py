@@ -12,178 +12,19 @@ import shutil
 import subprocess
 import sys
 from collections import Counter
-from typing import NamedTuple
 from xml.etree import ElementTree
 
 import nbformat
 import pytest
 from nbval.plugin import get_sanitize_patterns
 
-from helpers.claims import MIME
+from tests.course import Edit, Mutation, known
 from tests.notebook_rules import FOLDER, NOTEBOOKS, ROOT, read
 from tests.notebook_rules.reading import code, raw
 
-START, STATE_DICTS = "00_start_here", "01_state_dicts"
-QUANTIZATION = "08_quantization"
-
-# What a copy is made of: enough to catch every row below, and quick to run.
-CELLS = {
-    START: (
-        "set-up digits strip model untrained save load quiz chooser chooser-table slider "
-        "slider-table exercise-1 solution-1"
-    ),
-    STATE_DICTS: (
-        "set-up simple digits-net counts without-buffers back back-right views light "
-        "light-claim copies copies-claim missing prefix-lenient prefix-repair size "
-        "size-repair slider slider-table exercise-1 solution-1 exercise-2 solution-2"
-    ),
-    QUANTIZATION: (
-        "set-up by-hand zero-point zero-decibel torch-same bits outlier "
-        "outlier-observers granularity bytes claim-a line layer exercise-2 solution-2"
-    ),
-}
-
-
-class Edit(NamedTuple):
-    """A place in a cell (a field or a MIME type), a pattern, and what replaces it."""
-
-    cell: str
-    place: str
-    old: str
-    new: str
-
-
-EDITS = {
-    START: (
-        Edit("load", "text", r"\d\d\.\d%", "12.3%"),
-        Edit("strip", "image/svg+xml", r"#[0-9a-f]{6}", "#123456"),
-        Edit("chooser-table", "text/html", "ONNX", "ONYX"),
-        Edit("slider", "text/plain", r"\d bits", "9 bits"),
-    ),
-    STATE_DICTS: (
-        Edit("counts", "text/plain", r"\d{3,}", "777"),
-        Edit("views", "outputs", r"\[.*\]", "[]"),
-        Edit("light-claim", MIME, '"holds": null', '"holds": true'),
-        Edit("missing", "source", r"del damaged\[.*?\]", "pass"),  # raises no more
-        Edit("size", "evalue", "size mismatch", "shape mismatch"),
-    ),
-    QUANTIZATION: (
-        Edit("bits", "text/html", r"\d\d\.\d", "12.3"),
-        Edit("layer", "image/svg+xml", r"M\d+", "M1"),
-    ),
-}
-
-
-class Mutation(NamedTuple):
-    """A line of a helper altered, and the cells of the copy whose outputs then differ."""
-
-    file: str
-    old: str
-    new: str
-    caught_by: str
-
-
-# A kernel takes seconds to start, so each round alters what different cells catch.
-ROUNDS = (
-    (
-        START,
-        Mutation(
-            "quantization/schemes",
-            "torch.round(te",
-            "torch.floor(te",
-            "slider slider-table",
-        ),
-        Mutation(
-            "explorers/format_chooser", "s <= some", "s < some", "chooser chooser-table"
-        ),
-        Mutation("charts", "255 * (1 - ", "254 * (1 - ", "strip"),
-        Mutation("exercises/notebook_00", "!= label", "== label", "solution-1"),
-    ),
-    (
-        START,
-        Mutation(
-            "quantization/schemes", "bits - 1) - 1\n", "bits - 1)\n", "slider slider-table"
-        ),
-        Mutation("training", "== labels)", ">= labels)", "model untrained load solution-1"),
-    ),
-    (
-        START,
-        Mutation("digits", "state=0", "state=1", "strip model load"),
-        Mutation("explorers/weight_row", "step / 2", "step", "slider"),
-    ),
-    (
-        START,
-        Mutation("models", ".mean(dim=(2", ".amax(dim=(2", "model load"),
-        Mutation(
-            "quantization/schemes",
-            "high = torch.maximum(low.abs(), high.abs())",
-            "high = high.abs()",
-            "slider slider-table",
-        ),
-    ),
-    (
-        STATE_DICTS,
-        Mutation("state_dicts", '": tensor.numel(),', '": 1,', "digits-net counts"),
-        Mutation(
-            "state_dicts", ")) == len(rows)", ")) < len(rows)", "back-right prefix-repair"
-        ),
-        Mutation("state_dicts", "value.is_meta or", "value.dim() == 1 or", "size-repair"),
-        Mutation(
-            "claims", 'None: "it depends"', 'None: "holds"', "light-claim copies-claim"
-        ),
-        Mutation("exercises/notebook_01", "if moved:", "if not moved:", "solution-1"),
-        Mutation("explorers/file_size", "- numbers) / file", ") / file", "slider"),
-    ),
-    (
-        STATE_DICTS,
-        Mutation("state_dicts", "if k in param", "if k not in param", "digits-net counts"),
-        Mutation(
-            "tensors", "e and torch", "e and not torch", "back back-right prefix-repair"
-        ),
-        Mutation(
-            "claims", "record = asdict(self)", "record = {}", "light-claim copies-claim"
-        ),
-        Mutation("exercises/checking", '"right", e', '"wrong", e', "solution-1 solution-2"),
-    ),
-    (
-        STATE_DICTS,
-        Mutation("key_names", "key.removeprefix(", "key.removesuffix(", "prefix-repair"),
-    ),
-    (
-        QUANTIZATION,
-        Mutation(
-            "quantization/schemes",
-            "percentile / 100",
-            "percentile / 105",
-            "outlier-observers",
-        ),
-        Mutation(
-            "quantization/models", "bits / 8)", "bits / 4)", "granularity bytes claim-a"
-        ),
-        Mutation("explorers/number_line", "REACH = 2.5", "REACH = 3.5", "line"),
-        Mutation(
-            "exercises/notebook_08",
-            "if torch.allclose(scales, spec):",
-            "if 0:",
-            "solution-2",
-        ),
-    ),
-    (
-        QUANTIZATION,
-        Mutation(
-            "quantization/models",
-            "10 * math.log10",
-            "20 * math.log10",
-            "zero-decibel bits outlier-observers granularity layer",
-        ),
-        Mutation(
-            "explorers/number_line",
-            "scheme = Scheme(bits=bits",
-            "scheme = Scheme(bits=bits + 1",
-            "line",
-        ),
-    ),
-)
+CELLS = {stem: some.CELLS for stem, some in known().items()}
+EDITS = {stem: some.EDITS for stem, some in known().items()}
+ROUNDS = [(stem, *few) for stem, some in known().items() for few in some.ROUNDS]
 
 
 def small_copy(folder, stem, mutations=()):

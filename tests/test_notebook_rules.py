@@ -9,6 +9,7 @@ import nbformat
 import pytest
 
 from tests import notebook_rules as rules
+from tests.course import known
 from tests.make_notebooks import normalise
 
 START, STATE_DICTS = (
@@ -49,15 +50,16 @@ def test_readme_has_the_same_map():
 
 
 def test_every_reason_belongs_to_a_cell_that_needs_it():
-    tagged = {
-        (path.stem, cell.id): set(cell.metadata.get("tags", []))
-        for path in rules.NOTEBOOKS
-        for cell in rules.read(path).cells
-    }
-    for place in rules.IGNORED:
-        assert "nbval-ignore-output" in tagged.get(place, set()), place
-    for place in rules.SHOWN:
-        assert tagged.get(place, set()) & {"shows-warning", "shows-deprecated"}, place
+    for stem, some in known().items():
+        [path] = rules.FOLDER.glob(f"{stem}.ipynb")
+        tagged = {
+            cell.id: set(cell.metadata.get("tags", [])) for cell in rules.read(path).cells
+        }
+        for cell in some.IGNORED:
+            assert "nbval-ignore-output" in tagged.get(cell, set()), (stem, cell)
+        for cell in getattr(some, "SHOWN", {}):
+            warns = {"shows-warning", "shows-deprecated"}
+            assert tagged.get(cell, set()) & warns, (stem, cell)
 
 
 # From here on: a copy of a notebook gets one fault, and the rule has to name it.

@@ -9,8 +9,6 @@ from tests.notebook_rules.course_map import course_map, readme_map
 from tests.notebook_rules.exercises_and_pictures import exercises, panels, pictures
 from tests.notebook_rules.numbers_and_links import links, numbers
 from tests.notebook_rules.outputs import (
-    IGNORED,
-    SHOWN,
     comparison,
     execution,
     figures,
@@ -44,11 +42,9 @@ RULES = (
 
 __all__ = [
     "FOLDER",
-    "IGNORED",
     "NOTEBOOKS",
     "ROOT",
     "RULES",
-    "SHOWN",
     "read",
     "readme_map",
     *(rule.__name__ for rule in RULES),

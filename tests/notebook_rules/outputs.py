@@ -1,6 +1,7 @@
 """The outputs are the contract: the same everywhere, and compared."""
 
 import ast
+import importlib
 import re
 from pathlib import Path
 
@@ -15,14 +16,6 @@ from tests.notebook_rules.reading import (
     syntax,
     tags,
 )
-
-# Outputs that depend on the machine are not compared. Each needs a reason.
-IGNORED = {
-    ("00_start_here", "doctor"): "the table describes this machine",
-    ("01_state_dicts", "memory-chart"): "peak memory differs by some MB from run to run",
-}
-# Cells that show a warning or a deprecated call on purpose. Each needs a reason.
-SHOWN: dict[tuple[str, str], str] = {}
 
 TAGS = {
     "exercise",
@@ -87,19 +80,22 @@ def execution(notebook, path: Path) -> list[str]:
 def comparison(notebook, path: Path) -> list[str]:
     """Most outputs are compared, and each that is not is followed by an assertion."""
     faults = []
+    known = importlib.import_module(f"tests.course.notebook_{path.name[:2]}")
+    ignored, warned = known.IGNORED, getattr(known, "SHOWN", {})
     cells = code(notebook.cells)
     with_output = [cell for cell in cells if cell.outputs]
     share = sum(map(is_compared, with_output)) / max(len(with_output), 1)
     if share < LEAST_COMPARED:
         faults.append(f"{share:.0%} of the outputs are compared; at least 70 % are due")
     for cell, after in zip(cells, [*cells[1:], None], strict=True):
-        place = (path.stem, cell.id)
         if "nbval-ignore-output" in tags(cell):
-            if not IGNORED.get(place):
+            if not ignored.get(cell.id):
                 faults.append(f"{cell.id}: ignored, and there is no reason in IGNORED")
             if after is None or not _asserts_and_prints(after):
                 faults.append(f"{cell.id}: ignored; the next cell has to assert and print")
-        if {"shows-warning", "shows-deprecated"} & set(tags(cell)) and not SHOWN.get(place):
+        if {"shows-warning", "shows-deprecated"} & set(tags(cell)) and not warned.get(
+            cell.id
+        ):
             faults.append(f"{cell.id}: tagged 'shows-', and there is no reason in SHOWN")
     return faults
 
