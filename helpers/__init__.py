@@ -15,6 +15,7 @@ ORDER = (
     "checkpoints",
     "devices",
     "quantization",
+    "processor",
     "onnx_export",
     "memory",
     "measurement",
