@@ -78,6 +78,7 @@ def format_bytes(count: float) -> str:
 
     The course writes every size like this, of a file and of memory.
     """
+    count = float(count)  # a NumPy number compares to NumPy's bool, which does not add up
     for unit in ("B", "kB", "MB", "GB", "TB"):
         # 999.5 and more would be rounded to 1000, which is 1.00 of the next unit.
         if abs(count) < 999.5 or unit == "TB":

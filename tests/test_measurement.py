@@ -5,6 +5,7 @@ import sys
 import types
 from pathlib import Path
 
+import numpy
 import psutil
 import pytest
 import torch
@@ -164,6 +165,8 @@ def test_a_missing_file_is_named(tmp_path):
         (24e9, "24.0 GB"),
         (9e15, "9000 TB"),
         (-1234, "-1.23 kB"),
+        (numpy.float64(1234), "1.23 kB"),
+        (numpy.int64(123_456), "123 kB"),
     ],
 )
 def test_bytes_are_written_with_three_digits_and_decimal_units(count, text):
