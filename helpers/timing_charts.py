@@ -86,9 +86,8 @@ def timed_bars(
             f"M{low} {number(middle)}H{high}M{low} {number(middle - 6)}v12"
             f"M{high} {number(middle - 6)}v12"
         )
-        for stroke, ink, width in (("#fff", "", 4), ("#222", ' class="line"', 1.5)):
-            style = f'stroke="{stroke}" stroke-width="{width}" fill="none"'
-            parts.append(f'<path{ink} d="{whisker}" {style}/>')
+        style = 'stroke="#222" stroke-width="1.5" fill="none"'
+        parts.append(f'<path class="line" d="{whisker}" {style}/>')
         parts.append(label(x(row.high) + 6, middle + 4, format_ms(row.median), size=12))
         parts += [
             label(end, middle + 4, words, "end", 12)
