@@ -13,6 +13,7 @@ from helpers.panel import Panel, Range
 from helpers.timing_charts import TimedRow, format_ms, timed_bars
 
 Setting = tuple[int, int]  # width, batch
+TIMES = ("min ms", "median ms", "95th percentile ms")
 
 
 class Cancelled(Exception):
@@ -44,7 +45,10 @@ class Measuring:
         self._lock = threading.Lock()
 
     def request(self, width: int, batch: int) -> None:
-        """Measure this setting instead of what is being measured, and return at once."""
+        """Measure this setting instead of what is being measured, and return at once.
+
+        A setting that has a result is measured again: the machine may have been busy.
+        """
         with self._lock:
             self._wanted = (width, batch)
             if self._thread is None:
@@ -55,6 +59,8 @@ class Measuring:
         """Stop at the next step."""
         with self._lock:
             self._wanted = None
+        self.status, self.done = "Cancelled.", 0
+        self._changed()
 
     def wait(self) -> None:
         """Return when nothing is being measured."""
@@ -75,12 +81,12 @@ class Measuring:
                     return
             self.done = 0
             try:
-                if setting not in self.results:
-                    self.results[setting] = self._measure(setting)
-                self.status = "Done."
+                self.results[setting] = self._measure(setting)
+                self.status, self.done = "Done.", STEPS
             except Cancelled:
-                self.status = "Cancelled."
+                self.status, self.done = "Cancelled.", 0
             except Exception as error:  # nobody would see it in a thread
+                self.done = 0
                 self.status = f"Failed. {type(error).__name__}: {error}"
             with self._lock:
                 if self._wanted == setting:
@@ -118,28 +124,32 @@ def draw(results: dict[Setting, KernelRun], width: int, batch: int) -> Chart:
     run = results[width, batch]
     rows, words = [], []
     for kind, row in run.table.iterrows():
-        low, median, high = (row[f"{name} ms"] for name in TIMES)
+        low, median, high = (row[name] for name in TIMES)
         size, speedup = format_bytes(row["bytes"]), f"{row['speedup']:.1f}×"
         error = f"{row['error']:.2%}" if row["error"] else "0"
-        # With few rounds, the percentile of the fast ones may lie at the median itself.
         rows.append(TimedRow(kind, low, median, high, (speedup, size, error)))
+        gain = f"{row['speedup']:.1f} times as fast, " if words else ""
         words.append(
             f"{kind}: {format_ms(median)} ({format_ms(low)} to {format_ms(high)}), "
-            f"{row['speedup']:.1f} times as fast, {size}, error {error}."
+            f"{gain}{size}, error {error}."
         )
     most = run.ceiling.speedup
-    limit = run.table["median ms"].iloc[0] / most
-    fastest = run.table.loc[["int8 dynamic", "int8 static"], "speedup"].max()
-    above = (
-        " int8 is above it: its weights fit a cache that those of float32 do not."
-        if fastest > 1.1 * most
-        else ""
-    )
+    # Of the fastest calls, which nothing else on the machine has disturbed.
+    least = run.table["min ms"]
+    limit = least["float32"] / most
     text = (
-        f"{title}, one thread. {' '.join(words)} "
-        f"Ceiling of int8 by counting: {most:.1f} times as fast, {format_ms(limit)}."
-        f"{above}"
+        f"{title}, one thread. {' '.join(words)} Ceiling of int8 by counting: "
+        f"{most:.1f} times as fast as float32's fastest call, {format_ms(limit)}."
     )
+    if least[["int8 dynamic", "int8 static"]].min() < 0.9 * limit:
+        text += (
+            " int8 is faster than that, most likely since its weights fit a cache that "
+            "those of float32 do not."
+        )
+    if (run.table["median ms"] > 1.5 * least).any():
+        text += (
+            " Medians far above the fastest calls: other programs were busy; measure again."
+        )
     return timed_bars(
         title,
         rows,
@@ -147,9 +157,6 @@ def draw(results: dict[Setting, KernelRun], width: int, batch: int) -> Chart:
         limit=(limit, f"ceiling of int8, {most:.1f}×"),
         text=text,
     )
-
-
-TIMES = ("min", "median", "95th percentile")
 
 
 class RealKernels(widgets.VBox):
@@ -180,7 +187,7 @@ class RealKernels(widgets.VBox):
         )
         self._measure = widgets.Button(description="Measure", button_style="primary")
         self._cancel = widgets.Button(description="Cancel", disabled=True)
-        self._progress = widgets.IntProgress(0, 0, STEPS)
+        self._progress = widgets.IntProgress(0, 0, STEPS, description="Progress")
         self._status = widgets.Label("")
         self._measure.on_click(lambda button: self.measure())
         self._cancel.on_click(lambda button: self.measuring.cancel())
