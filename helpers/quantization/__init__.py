@@ -1,10 +1,19 @@
 """The affine quantizer, written out so that it can be read aloud.
 
 Begin with `schemes.py`: one tensor to integers and back. `models.py` does it to a whole
-model and counts the bytes.
+model and counts the bytes. `evaluation.py` measures what a setting costs.
 """
 
+from helpers.quantization.evaluation import (
+    Evaluation,
+    Evaluator,
+    Setting,
+    Trail,
+    evaluate,
+    wilson_interval,
+)
 from helpers.quantization.models import (
+    calibrate,
     fold_batch_norm,
     layer_sensitivity,
     packed_bytes,
@@ -23,15 +32,22 @@ from helpers.quantization.schemes import (
     dequantize,
     fake_quantize,
     quantize,
+    round_trip,
 )
 
 __all__ = [
     "GRANULARITIES",
     "OBSERVERS",
+    "Evaluation",
+    "Evaluator",
     "QParams",
     "Scheme",
+    "Setting",
+    "Trail",
+    "calibrate",
     "choose_qparams",
     "dequantize",
+    "evaluate",
     "fake_quantize",
     "fold_batch_norm",
     "layer_sensitivity",
@@ -40,6 +56,8 @@ __all__ = [
     "quantizable_layers",
     "quantize",
     "quantize_model",
+    "round_trip",
     "sqnr_db",
+    "wilson_interval",
     "worst_channel",
 ]

@@ -2,7 +2,7 @@
 
 import copy
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import pandas as pd
 import torch
@@ -13,9 +13,8 @@ from helpers.quantization.schemes import (
     QParams,
     Scheme,
     choose_qparams,
-    dequantize,
     fake_quantize,
-    quantize,
+    round_trip,
 )
 from helpers.training import accuracy
 
@@ -52,7 +51,7 @@ def quantize_model(
     model: nn.Module,
     weights: Scheme | None = None,
     activations: Scheme | None = None,
-    calibration: torch.Tensor | None = None,
+    calibration: torch.Tensor | Mapping[str, QParams] | None = None,
     keep_float: Iterable[str] = (),
 ) -> nn.Module:
     """Return a copy that computes with fake-quantized weights and activations.
@@ -66,7 +65,8 @@ def quantize_model(
         weights: the scheme of the weights; None keeps them in float32.
         activations: the scheme of each layer's input, per tensor; None keeps them.
         calibration: inputs of the model, (N, ...), from which the ranges of the
-            activations are chosen; needed with activations.
+            activations are chosen, or what `calibrate` chose from them; needed with
+            activations.
         keep_float: names of layers that stay in float32, weights and inputs.
 
     Raises:
@@ -77,7 +77,9 @@ def quantize_model(
     layers = _chosen_layers(quantized, keep_float)
     if activations is not None:
         # Calibrated on the float model, as engines do, so before the weights change.
-        ranges = _calibrate(quantized, layers, activations, calibration)
+        ranges = calibration
+        if not isinstance(ranges, Mapping):
+            ranges = calibrate(quantized, activations, calibration)
         for name, layer in layers.items():
             layer.register_forward_pre_hook(_FakeQuantizedInput(ranges[name]))
     if weights is not None:
@@ -85,6 +87,45 @@ def quantize_model(
             for layer in layers.values():
                 layer.weight.copy_(fake_quantize(layer.weight, weights))
     return quantized
+
+
+def calibrate(
+    model: nn.Module, scheme: Scheme, inputs: torch.Tensor | None
+) -> dict[str, QParams]:
+    """Choose scale and zero point for the input of every layer.
+
+    Args:
+        model: in eval mode, with its batch norms folded (see fold_batch_norm).
+        scheme: of the activations, per tensor.
+        inputs: of the model, (N, ...), such as 64 images.
+
+    Returns:
+        name of the layer -> its input's scale and zero point.
+
+    Raises:
+        ValueError: there are no inputs, or the scheme is not per tensor.
+    """
+    if inputs is None or len(inputs) == 0:
+        raise ValueError("activations need calibration: pass inputs, such as 64 images")
+    if scheme.granularity != "tensor":
+        raise ValueError(
+            f"activations are quantized per tensor; got granularity={scheme.granularity!r}"
+        )
+    ranges: dict[str, QParams] = {}
+
+    def watch(name: str):
+        def hook(layer: nn.Module, arguments: tuple[torch.Tensor]) -> None:
+            ranges[name] = choose_qparams(arguments[0], scheme)
+
+        return hook
+
+    layers = quantizable_layers(model)
+    hooks = [m.register_forward_pre_hook(watch(name)) for name, m in layers.items()]
+    with torch.no_grad():
+        model(inputs)
+    for hook in hooks:
+        hook.remove()
+    return ranges
 
 
 def packed_bytes(
@@ -184,35 +225,7 @@ class _FakeQuantizedInput:
         self.qparams = qparams
 
     def __call__(self, layer: nn.Module, inputs: tuple[torch.Tensor]) -> tuple:
-        return (dequantize(quantize(inputs[0], self.qparams), self.qparams),)
-
-
-def _calibrate(
-    model: nn.Module,
-    layers: dict[str, nn.Module],
-    scheme: Scheme,
-    inputs: torch.Tensor | None,
-) -> dict[str, QParams]:
-    if inputs is None or len(inputs) == 0:
-        raise ValueError("activations need calibration: pass inputs, such as 64 images")
-    if scheme.granularity != "tensor":
-        raise ValueError(
-            f"activations are quantized per tensor; got granularity={scheme.granularity!r}"
-        )
-    ranges: dict[str, QParams] = {}
-
-    def watch(name: str):
-        def hook(layer: nn.Module, arguments: tuple[torch.Tensor]) -> None:
-            ranges[name] = choose_qparams(arguments[0], scheme)
-
-        return hook
-
-    hooks = [m.register_forward_pre_hook(watch(name)) for name, m in layers.items()]
-    with torch.no_grad():
-        model(inputs)
-    for hook in hooks:
-        hook.remove()
-    return ranges
+        return (round_trip(inputs[0], self.qparams),)
 
 
 def _chosen_layers(model: nn.Module, keep_float: Iterable[str]) -> dict[str, nn.Module]:

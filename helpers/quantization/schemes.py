@@ -141,6 +141,17 @@ def fake_quantize(tensor: torch.Tensor, scheme: Scheme) -> torch.Tensor:
     return dequantize(quantize(tensor, qparams), qparams)
 
 
+def round_trip(tensor: torch.Tensor, qparams: QParams) -> torch.Tensor:
+    """Return dequantize(quantize(tensor)), bit for bit, several times as fast.
+
+    The integers stay floats on the way: int32 costs a copy there and one back. Integers
+    of 16 bits are exact in float32. NaN stays NaN.
+    """
+    scale, zero_point, qmin, qmax = qparams
+    rounded = torch.round(tensor / scale).add_(zero_point).clamp_(qmin, qmax)
+    return rounded.sub_(zero_point).mul_(scale)
+
+
 def _qparams(low: torch.Tensor, high: torch.Tensor, scheme: Scheme) -> QParams:
     if scheme.symmetric:
         qmax = 2 ** (scheme.bits - 1) - 1
@@ -197,8 +208,7 @@ def _least_squares(rows, low, high, scheme) -> tuple[torch.Tensor, torch.Tensor]
     best_low, best_high = low, high
     for share in torch.linspace(1, 0.2, 41).tolist():
         qparams = _qparams(low * share, high * share, scheme)
-        rounded = dequantize(quantize(rows, qparams), qparams)
-        error = (rows - rounded).square().sum(dim=1, keepdim=True)
+        error = (rows - round_trip(rows, qparams)).square().sum(dim=1, keepdim=True)
         better = error < best
         best = torch.where(better, error, best)
         best_low = torch.where(better, low * share, best_low)

@@ -1,0 +1,279 @@
+"""What one setting of the quantizer costs: accuracy with its interval, bytes, noise."""
+
+import math
+from dataclasses import dataclass, fields
+
+import torch
+from torch import nn
+
+from helpers.quantization.models import (
+    calibrate,
+    fold_batch_norm,
+    packed_bytes,
+    pareto_front,
+    quantizable_layers,
+    quantize_model,
+    sqnr_db,
+)
+from helpers.quantization.schemes import QParams, Scheme
+
+Z_95 = 1.959964  # 95 % of a normal distribution lie within so many standard deviations
+
+
+@dataclass(frozen=True)
+class Setting:
+    """What can be decided about a model that is to be quantized; see quantize_model.
+
+    Attributes:
+        weights: the scheme of the weights; None keeps float32.
+        activations: the scheme of the activations, per tensor; None keeps float32.
+        calibration: how many images the ranges of the activations are chosen from.
+        keep_float: names of layers that stay in float32.
+
+    Raises:
+        ValueError: the number of images is below 1, or the scheme of the activations is
+            not per tensor.
+    """
+
+    weights: Scheme | None = None
+    activations: Scheme | None = None
+    calibration: int = 64
+    keep_float: tuple[str, ...] = ()
+
+    def __post_init__(self):
+        """Refuse what could not be carried out."""
+        if self.calibration < 1:
+            raise ValueError(f"calibration is {self.calibration}; expected 1 image or more")
+        if self.activations and self.activations.granularity != "tensor":
+            raise ValueError(
+                "activations are quantized per tensor; got "
+                f"granularity={self.activations.granularity!r}"
+            )
+
+    def code(self, calibration: str = "digits.train_images") -> str:
+        """Return the call of quantize_model that does this to a `model`.
+
+        Args:
+            calibration: how the calibration images are called there.
+        """
+        arguments = ["model"]
+        if self.weights:
+            arguments.append(f"weights={_scheme_code(self.weights)}")
+        if self.activations:
+            arguments.append(f"activations={_scheme_code(self.activations)}")
+            arguments.append(f"calibration={calibration}[:{self.calibration}]")
+        if self.keep_float:
+            names = "".join(f'"{name}", ' for name in self.keep_float)
+            arguments.append(f"keep_float=({names.strip()})")
+        line = f"quantize_model({', '.join(arguments)})"
+        if len(line) <= 76:
+            return line
+        return "\n".join(["quantize_model(", *(f"    {a}," for a in arguments), ")"])
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """What a setting costs, measured.
+
+    Attributes:
+        setting: what was measured.
+        right: images whose class was found.
+        count: images that were asked about.
+        interval: the 95 % interval of the accuracy, (low, high), 0 to 1.
+        bytes: of the packed model; see packed_bytes.
+        float_bytes: of the model in float32.
+        sqnr: layer -> SQNR of its weights in dB; infinite where they are exact.
+        changed: (number of the image, class in float32, class now) for each image whose
+            class is another one now.
+    """
+
+    setting: Setting
+    right: int
+    count: int
+    interval: tuple[float, float]
+    bytes: int
+    float_bytes: int
+    sqnr: dict[str, float]
+    changed: tuple[tuple[int, int, int], ...]
+
+    @property
+    def accuracy(self) -> float:
+        """Share of the images whose class was found, 0 to 1."""
+        return self.right / self.count
+
+    @property
+    def ratio(self) -> float:
+        """How many times smaller than in float32."""
+        return self.float_bytes / self.bytes
+
+    @property
+    def point(self) -> tuple[int, float]:
+        """(bytes, accuracy), as pareto_front takes it."""
+        return self.bytes, self.accuracy
+
+
+class Evaluator:
+    """Evaluates settings of one model on one set of images; nothing is measured twice.
+
+    Attributes:
+        layers: names of the layers that can be quantized.
+        exact: the evaluation of the model in float32.
+    """
+
+    def __init__(
+        self,
+        model: nn.Module,
+        images: torch.Tensor,
+        labels: torch.Tensor,
+        calibration_images: torch.Tensor | None = None,
+    ):
+        """Fold the batch norms and evaluate the model as it is.
+
+        Args:
+            model: any model whose batch norms follow their convolutions in a Sequential.
+            images: shape (N, ...), at least one.
+            labels: int64, shape (N,).
+            calibration_images: where activations are to be quantized; not the test images.
+
+        Raises:
+            ValueError: there are no images, or not one label for each.
+        """
+        if not len(images) or len(images) != len(labels):
+            raise ValueError(
+                f"got {len(images)} images and {len(labels)} labels; expected one label "
+                "for each image, and at least one"
+            )
+        self._model = fold_batch_norm(model)
+        self._images, self._labels = images, labels
+        self._calibration = calibration_images
+        self._ranges: dict[tuple[Scheme, int], dict[str, QParams]] = {}
+        self._found: dict[Setting, Evaluation] = {}
+        self._classes = _classes(self._model, images)
+        self._weights = {
+            name: layer.weight.detach()
+            for name, layer in quantizable_layers(self._model).items()
+        }
+        self.layers = tuple(self._weights)
+        self.exact = self(Setting())
+
+    def __call__(self, setting: Setting) -> Evaluation:
+        """Return what the setting costs.
+
+        Raises:
+            ValueError: keep_float names no layer, or there are not as many calibration
+                images as the setting asks for.
+        """
+        if setting not in self._found:
+            self._found[setting] = self._evaluate(setting)
+        return self._found[setting]
+
+    def _evaluate(self, setting: Setting) -> Evaluation:
+        ranges = self._calibrated(setting)
+        model = quantize_model(
+            self._model, setting.weights, setting.activations, ranges, setting.keep_float
+        )
+        classes = _classes(model, self._images)
+        right = int((classes == self._labels).sum())
+        rounded = quantizable_layers(model)
+        changed = torch.nonzero(classes != self._classes).flatten().tolist()
+        return Evaluation(
+            setting=setting,
+            right=right,
+            count=len(classes),
+            interval=wilson_interval(right, len(classes)),
+            bytes=packed_bytes(self._model, setting.weights, setting.keep_float),
+            float_bytes=packed_bytes(self._model, None),
+            sqnr={
+                name: sqnr_db(weight, rounded[name].weight.detach())
+                for name, weight in self._weights.items()
+            },
+            changed=tuple((i, self._classes[i].item(), classes[i].item()) for i in changed),
+        )
+
+    def _calibrated(self, setting: Setting) -> dict[str, QParams] | None:
+        scheme, count = setting.activations, setting.calibration
+        if scheme is None:
+            return None
+        there = 0 if self._calibration is None else len(self._calibration)
+        if there < count:
+            raise ValueError(
+                f"the setting asks for {count} calibration images and there are {there}; "
+                "pass more, or ask for fewer"
+            )
+        if (scheme, count) not in self._ranges:
+            images = self._calibration[:count]
+            self._ranges[scheme, count] = calibrate(self._model, scheme, images)
+        return self._ranges[scheme, count]
+
+
+def evaluate(
+    model: nn.Module,
+    setting: Setting,
+    images: torch.Tensor,
+    labels: torch.Tensor,
+    calibration_images: torch.Tensor | None = None,
+) -> Evaluation:
+    """Evaluate one setting; for several of one model, an Evaluator is faster."""
+    return Evaluator(model, images, labels, calibration_images)(setting)
+
+
+class Trail:
+    """The evaluations that a learner has seen, and those that were pinned.
+
+    Attributes:
+        seen: in the order in which they were met, each once.
+        pinned: the same.
+    """
+
+    def __init__(self, *seen: Evaluation):
+        """Begin with what is known before the first move."""
+        self.seen, self.pinned = list(seen), []
+
+    def see(self, evaluation: Evaluation) -> None:
+        """Remember an evaluation that was shown."""
+        if evaluation not in self.seen:
+            self.seen.append(evaluation)
+
+    def pin(self, evaluation: Evaluation) -> None:
+        """Keep an evaluation for the table."""
+        if evaluation not in self.pinned:
+            self.pinned.append(evaluation)
+
+    @property
+    def front(self) -> list[tuple[int, float]]:
+        """The (bytes, accuracy) of those seen that no other one beats, smallest first."""
+        return pareto_front([some.point for some in self.seen])
+
+
+def wilson_interval(right: int, count: int) -> tuple[float, float]:
+    """Return the 95 % interval of a share, (low, high), 0 to 1.
+
+    Unlike share ± 1.96 standard errors it stays within 0 and 1, also where all or none
+    are right. Source: E. B. Wilson, "Probable Inference, the Law of Succession, and
+    Statistical Inference", Journal of the American Statistical Association 22, 1927.
+
+    Raises:
+        ValueError: count is below 1, or right does not lie between 0 and count.
+    """
+    if count < 1 or not 0 <= right <= count:
+        raise ValueError(f"{right} of {count} is no share; expected 0 <= right <= count")
+    share, z2 = right / count, Z_95**2
+    centre = share + z2 / (2 * count)
+    reach = Z_95 * math.sqrt(share * (1 - share) / count + z2 / (4 * count**2))
+    low, high = (centre - reach, centre + reach)
+    return max(low / (1 + z2 / count), 0.0), min(high / (1 + z2 / count), 1.0)
+
+
+@torch.no_grad()
+def _classes(model: nn.Module, images: torch.Tensor) -> torch.Tensor:
+    return model(images).argmax(dim=1)
+
+
+def _scheme_code(scheme: Scheme) -> str:
+    """Write the call that makes the scheme, defaults left out."""
+    given = [
+        f"{field.name}={getattr(scheme, field.name)!r}"
+        for field in fields(scheme)
+        if field.name == "bits" or getattr(scheme, field.name) != field.default
+    ]
+    return f"Scheme({', '.join(given)})".replace("'", '"')
