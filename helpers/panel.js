@@ -126,9 +126,9 @@ function render({ model, el }) {
   });
   const form = element("div", { className: "controls" }, ...controls.map((c) => c.node));
   if (buttons.length) form.append(element("div", { className: "buttons" }, ...buttons));
-  const results = element("div", { className: "results" }, picture, words, links, table);
-  results.append(code, copy);
-  const panel = element("section", { className: "sls-panel" }, form, results);
+  const results = element("div", { className: "results" }, picture, words, links);
+  const kept = element("div", { className: "kept" }, table, code, copy);
+  const panel = element("section", { className: "sls-panel" }, form, results, kept);
   panel.classList.toggle("beside", model.get("beside"));
   panel.setAttribute("aria-label", model.get("title"));
   // JupyterLab's shortcuts would take the keys: arrows move the cell selection, `a`

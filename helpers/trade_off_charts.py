@@ -40,24 +40,31 @@ def trade_off_picture(
     known = trail.guess is not None
     low, high = now.interval
     lines = [
-        f"95 % interval {low:.1%} to {high:.1%} of {now.count} images"
-        if known
-        else f"How many of {now.count} images? Set your guess first.",
+        _question(now, trail),
+        f"95% interval {low:.1%} to {high:.1%} of {now.count} images" if known else "",
         f"{now.bytes:,} bytes, {now.ratio:.1f} times smaller than float32",
         *now.setting.words,
     ]
-    result = [label(14, 40, f"{now.accuracy:.1%}" if known else "? %", size=30)]
-    result.append(label(14, 62, "right", size=15))
-    result += [label(136, 18 + 19 * k, line) for k, line in enumerate(lines)]
+    result = [label(14, 46, f"{now.accuracy:.1%}" if known else "?%", size=30)]
+    result.append(label(14, 70, "right", size=15))
+    shown = [line for line in lines if line]
+    result += [label(136, 20 + 19 * k, line) for k, line in enumerate(shown)]
     plots = _size_and_accuracy(now, trail, guess / 100) + _noise(now.sqnr)
     return stack(
         [
-            _part(result, 84),
+            _part(result, 102),
             _part(plots, 290),
             _changed(now, images) if known else _part([], 118),
         ],
         text,
     )
+
+
+def _question(now: Evaluation, trail: Trail) -> str:
+    if trail.guess is None:
+        return f"How many of the {now.count} images will be right? Guess first."
+    percent, asked = trail.guess
+    return f"You guessed {percent}%, it is {asked.accuracy:.1%}." if asked == now else ""
 
 
 def _size_and_accuracy(now: Evaluation, trail: Trail, guess: float) -> list[str]:
@@ -77,7 +84,7 @@ def _size_and_accuracy(now: Evaluation, trail: Trail, guess: float) -> list[str]
         grid = f"M{LEFT} {number(y)}H{RIGHT}"
         parts.append(f'<path class="line" d="{grid}" stroke="#ccc" stroke-width="0.6"/>')
     middle = (LEFT + RIGHT) / 2
-    parts.append(label(middle, BASE + 34, "size in kB, each step half", "middle"))
+    parts.append(label(middle, BASE + 34, "size in kB, each step doubles it", "middle"))
     turned = label(0, 0, "right, %", "middle")
     parts.append(
         f'<g transform="translate(14 {(TOP + BASE) / 2:g}) rotate(-90)">{turned}</g>'
@@ -91,6 +98,9 @@ def _size_and_accuracy(now: Evaluation, trail: Trail, guess: float) -> list[str]
     parts.append(polyline(steps, SQUARE, dash=0))
     parts += [mark(*place(point), SQUARE) for point in front]
     parts += [mark(*place(some.point), DIAMOND) for some in trail.pinned]
+    if now.point != trail.seen[0].point:
+        x, y = place(trail.seen[0].point)
+        parts.append(label(x + 16, y + 18, "float32", "end", 12))
     return parts + _guess(place((now.bytes, guess))[1], guess) + _now(now, trail, place)
 
 

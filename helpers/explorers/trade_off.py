@@ -1,5 +1,6 @@
 """The trade-off explorer: every choice about the quantizer, and what it costs at once."""
 
+import math
 from dataclasses import replace
 
 import torch
@@ -65,7 +66,7 @@ class TradeOff:
     def controls(self) -> list:
         """Return the panel's controls, on the setting to begin with."""
         return [
-            Range("guess", "My guess, % right", 0, 100, 90),
+            Range("guess", "My guess in %", 0, 100, 90),
             Stops("weight_bits", "Weight bits", BITS, 3),
             Choice("granularity", "One scale per", GRANULARITIES, "tensor"),
             Check("symmetric", "Symmetric", True),
@@ -98,24 +99,27 @@ class TradeOff:
 
 def in_words(now: Evaluation, trail: Trail, guess: int) -> str:
     """Say what the picture shows."""
-    size = f"{now.bytes:,} bytes, {now.ratio:.1f} times smaller than float32"
-    noise = ", ".join(f"{name} {value:.1f}" for name, value in now.sqnr.items())
-    noise = f"SQNR of the weights in dB: {noise}."
-    setting = "; ".join(now.setting.words)
+    weights, activations = now.setting.words
+    setting = f"{weights[0].upper()}{weights[1:]}; {activations}."
+    size = f"{now.bytes:,} bytes, {now.ratio:.1f} times smaller than float32."
+    noise = ", ".join(
+        f"{name} {'exact' if math.isinf(value) else f'{value:.1f}'}"
+        for name, value in now.sqnr.items()
+    )
+    rest = f"{size} {setting} SQNR of the weights in dB: {noise}."
     if trail.guess is None:
         exact = trail.seen[0]
         return (
             f"Predict first. In float32, {exact.accuracy:.1%} of {exact.count} images are "
-            f"right. How many will be with {setting}? That takes {size}. Your guess is "
-            f"{guess} %; press {SHOW}. {noise}"
+            f"right. How many will be with this setting? Your guess is {guess}%; set it, "
+            f"then press {SHOW}. {rest}"
         )
     percent, asked = trail.guess
-    said = f"You guessed {percent} %, it is {asked.accuracy:.1%}. " if asked == now else ""
+    said = f"You guessed {percent}%, it is {asked.accuracy:.1%}. " if asked == now else ""
     low, high = now.interval
     return (
-        f"{said}{now.accuracy:.1%} of {now.count} images are right (95 % interval "
-        f"{low:.1%} to {high:.1%}) with {setting}. {size[0].upper()}{size[1:]}. "
-        f"{len(now.changed)} images changed their class. {noise}"
+        f"{said}{now.accuracy:.1%} of {now.count} images are right (95% interval "
+        f"{low:.1%} to {high:.1%}); {len(now.changed)} changed their class. {rest}"
     )
 
 
