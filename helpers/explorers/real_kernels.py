@@ -182,7 +182,7 @@ class RealKernels(widgets.VBox):
             Range("width", "Width of the layer", 64, 2048, width, step=64),
             Range("batch", "Batch size", 1, 256, batch),
         ]
-        self.panel = _Redrawn(
+        self.panel = Panel(
             "Real kernels",
             controls,
             lambda **values: draw(self.measuring.results, **values),
@@ -218,14 +218,6 @@ class RealKernels(widgets.VBox):
         data["text/plain"] = repr(self)
         data["image/svg+xml"] = self.panel.chart.svg
         return data
-
-
-class _Redrawn(Panel):
-    """A panel whose picture changes although no control was moved."""
-
-    def redraw(self) -> None:
-        self._charts = {}
-        self._redraw({})
 
 
 def real_kernels(width: int = 1024, batch: int = 64) -> RealKernels:
