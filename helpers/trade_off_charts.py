@@ -45,19 +45,23 @@ def trade_off_picture(
         f"{now.bytes:,} bytes, {now.ratio:.1f} times smaller than float32",
         *now.setting.words,
     ]
-    result = [label(14, 46, f"{now.accuracy:.1%}" if known else "?%", size=30)]
-    result.append(label(14, 70, "right", size=15))
-    shown = [line for line in lines if line]
-    result += [label(136, 20 + 19 * k, line) for k, line in enumerate(shown)]
     plots = _size_and_accuracy(now, trail, guess / 100) + _noise(now.sqnr)
     return stack(
         [
-            _part(result, 102),
+            headline(f"{now.accuracy:.1%}" if known else "?%", lines),
             _part(plots, 290),
             _changed(now, images) if known else _part([], 118),
         ],
         text,
     )
+
+
+def headline(share: str, lines: Sequence[str]) -> Chart:
+    """Write a share of right answers in large letters, and up to 5 lines beside it."""
+    parts = [label(14, 46, share, size=30), label(14, 70, "right", size=15)]
+    shown = [line for line in lines if line]
+    parts += [label(136, 20 + 19 * k, line) for k, line in enumerate(shown)]
+    return _part(parts, 102)
 
 
 def _question(now: Evaluation, trail: Trail) -> str:
@@ -100,14 +104,14 @@ def _size_and_accuracy(now: Evaluation, trail: Trail, guess: float) -> list[str]
     parts += [mark(*place(some.point), DIAMOND) for some in trail.pinned]
     if now.point != trail.seen[0].point:
         x, y = place(trail.seen[0].point)
-        parts.append(label(x + 16, y + 18, "float32", "end", 12))
+        parts.append(label(x + 16, y - 8, "float32", "end", 12))
     return parts + _guess(place((now.bytes, guess))[1], guess) + _now(now, trail, place)
 
 
 def _guess(y: float, guess: float) -> list[str]:
     path = f'd="M{LEFT} {number(y)}H{RIGHT}" stroke="{COLOURS[3]}" stroke-dasharray="5 4"'
     above = -5 if guess < 0.9 else 15
-    words = label(RIGHT, y + above, f"my guess {guess:.0%}", "end", 12)
+    words = label(RIGHT - 28, y + above, f"my guess {guess:.0%}", "end", 12)
     return [f"<path {path}/>", words]
 
 

@@ -3,7 +3,7 @@
 import torch
 from torch import nn
 
-from helpers.charts import Chart, bars
+from helpers.charts import Chart, bars, stack
 from helpers.digits import load_digits
 from helpers.models import load_reference_model
 from helpers.panel import Panel, Ticks
@@ -14,6 +14,7 @@ from helpers.quantization import (
     Setting,
     layer_sensitivity,
 )
+from helpers.trade_off_charts import headline
 
 
 def draw(alone: dict[str, float], none: Evaluation, now: Evaluation) -> Chart:
@@ -28,20 +29,26 @@ def draw(alone: dict[str, float], none: Evaluation, now: Evaluation) -> Chart:
     rows = [f"✓ {name}, in float" if name in kept else name for name in alone]
     percent = {"": [100 * right for right in alone.values()]}
     worst = next(iter(alone))
-    cost = now.bytes - none.bytes
-    title = f"{now.accuracy:.1%} right, {now.bytes:,} bytes"
-    text = (
-        f"In float: {', '.join(kept) or 'no layer'}. {now.accuracy:.1%} of {now.count} "
-        f"images are right, {now.bytes:,} bytes"
-    )
+    result = [
+        f"{now.bytes:,} bytes, {now.ratio:.1f} times smaller than float32",
+        f"in float: {_few(kept) or 'no layer'}",
+    ]
     if kept:
         gain = 100 * (now.accuracy - none.accuracy)
-        text += f": {gain:+.1f} points for {cost:,} bytes more"
-    text += (
-        f". Each bar is a layer that is quantized alone, to {now.setting.weights.bits} "
+        result.append(f"{gain:+.1f} points for {now.bytes - none.bytes:,} bytes more")
+    text = (
+        f"{now.accuracy:.1%} of {now.count} images are right: {'; '.join(result)}. "
+        f"Each bar is a layer that is quantized alone, to {now.setting.weights.bits} "
         f"bits: the worst is {worst}, which leaves {alone[worst]:.1%} right."
     )
-    return bars(title, rows, percent, unit="%", digits=1, largest=100, text=text)
+    title = "Right with only this one layer quantized"
+    below = bars(title, rows, percent, unit="%", digits=1, largest=100, text=text)
+    return stack([headline(f"{now.accuracy:.1%}", result), below], text)
+
+
+def _few(names: tuple[str, ...]) -> str:
+    more = f" and {len(names) - 4} more" if len(names) > 4 else ""
+    return ", ".join(names[:4]) + more
 
 
 def sensitivity(
