@@ -7,6 +7,7 @@ only modules that stand above it in this list; a test holds that order.
 ORDER = (
     "digits",
     "training",
+    "sampling",
     "models",
     "tensors",
     "key_names",
@@ -22,6 +23,7 @@ ORDER = (
     "charts",
     "controls",
     "panel",
+    "checkpoint_interval",
     "explorers",
     "exercises",
     "claims",
