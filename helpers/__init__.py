@@ -14,6 +14,7 @@ ORDER = (
     "state_dicts",
     "archives",
     "checkpoints",
+    "faults",
     "devices",
     "quantization",
     "onnx_export",
