@@ -74,7 +74,7 @@ def check_rng(state: dict[str, Any]) -> None:
         for on_gpu in state["cuda"]:
             if on_gpu.dtype != torch.uint8:
                 raise ValueError(f"a state of a GPU is {on_gpu.dtype}")
-    except (TypeError, ValueError, KeyError, RuntimeError, AttributeError) as error:
+    except (TypeError, ValueError, LookupError, RuntimeError, AttributeError) as error:
         raise ValueError(
             f"this is not a state of capture_rng ({type(error).__name__}: {error})"
         ) from error

@@ -16,6 +16,13 @@ import torch
 from helpers.archives.container import Archive
 from helpers.archives.errors import CorruptCheckpointError, UnsafeCheckpointError
 
+# The only globals that are taken for what they are.
+_CONTAINERS = {
+    "collections.OrderedDict": OrderedDict,
+    "builtins.set": set,
+    "__builtin__.set": set,  # what protocol 2 calls it
+    "torch.Size": tuple,
+}
 # Bytes per element of torch's storages; newer dtypes are saved as Untyped.
 _ELEMENT_SIZES = {
     1: "Untyped Bool Byte Char QInt8 QUInt8 QUInt4x2 QUInt2x4",
@@ -102,9 +109,14 @@ class _Reader(pickle._Unpickler):
         super().__init__(io.BytesIO(archive.read("data.pkl")), encoding="utf-8")
         self._archive = archive
 
+    def _keep_class(self) -> None:
+        self.stack.pop()  # the arguments
+
+    # A new object of a class: the class's stand-in stands for it.
+    dispatch = {**pickle._Unpickler.dispatch, pickle.NEWOBJ[0]: _keep_class}  # noqa: RUF012
+
     def find_class(self, module: str, name: str) -> Any:
-        plain = (module, name) == ("collections", "OrderedDict")
-        return OrderedDict if plain else StandIn(f"{module}.{name}")
+        return _CONTAINERS.get(f"{module}.{name}") or StandIn(f"{module}.{name}")
 
     def persistent_load(self, identifier: Any) -> StandIn:
         kind, storage_type, key, _, elements = identifier

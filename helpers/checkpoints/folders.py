@@ -151,10 +151,10 @@ class CheckpointFolder:
         return sorted(ranked, key=lambda path: sign * metrics[path])
 
     def _delete_others(self, new: Path) -> None:
-        # A file that cannot be read takes no place among those that are kept.
+        # A file that cannot be read takes no place of a good one, and is left as it is.
         metrics = self._metrics()
         kept = {new, *list(metrics)[-self.keep_last :]}
         kept |= set(self._best(metrics)[: self.keep_best])
-        for path in self.paths():
+        for path in metrics:
             if path not in kept:
                 path.unlink(missing_ok=True)

@@ -81,31 +81,33 @@ def load_checkpoint(
     path = Path(path)
     content = _read(path, map_location)
     metadata = content["metadata"]
-    problems = {
-        "model": model_problem(model, content["model"]),
-        "optimizer": optimizer and optimizer_problem(model, optimizer, metadata),
-        "scheduler": scheduler and scheduler_problem(scheduler, metadata["scheduler"]),
-        "rng": _rng_problem(content["rng"]) if restore_rng and content["rng"] else None,
-    }
+    with_rng = restore_rng and content["rng"] is not None
+    problems = {"model": model_problem(model, content["model"])}
+    if optimizer is not None:
+        problems["optimizer"] = optimizer_problem(model, optimizer, metadata)
+    if scheduler is not None:
+        problems["scheduler"] = scheduler_problem(scheduler, metadata["scheduler"])
+    if with_rng:
+        problems["random number generators"] = _rng_problem(content["rng"])
     for part, problem in problems.items():
         if problem:
             raise IncompatibleCheckpointError(
                 f"{path} does not fit the {part}: {problem}. Nothing was changed."
             )
     # Copies, as the loaded tensors are still pages of the file.
-    extra = copy.deepcopy(content["extra"])
+    extra, metadata = copy.deepcopy((content["extra"], metadata))
     with ExitStack() as undo:
         _keep_model(model, undo)
         model.load_state_dict(content["model"])
-        if optimizer:
+        if optimizer is not None:
             _keep_optimizer(optimizer, undo)
             state = copy.deepcopy(content["optimizer"])
             names = metadata["optimizer"]["groups"]
             optimizer.load_state_dict(reordered(model, optimizer, state, names))
-        if scheduler:
+        if scheduler is not None:
             undo.callback(scheduler.load_state_dict, copy.deepcopy(scheduler.state_dict()))
             scheduler.load_state_dict(copy.deepcopy(content["scheduler"]))
-        if restore_rng and content["rng"]:
+        if with_rng:
             undo.callback(_restore_rng, capture_rng())
             _restore_rng(content["rng"])
         undo.pop_all()

@@ -76,8 +76,8 @@ def save_checkpoint(
     metrics = {name: _number(name, value) for name, value in (metrics or {}).items()}
     payload = {
         "model": model.state_dict(),
-        "optimizer": optimizer.state_dict() if optimizer else None,
-        "scheduler": scheduler.state_dict() if scheduler else None,
+        "optimizer": None if optimizer is None else optimizer.state_dict(),
+        "scheduler": None if scheduler is None else scheduler.state_dict(),
         "rng": capture_rng() if rng else None,
         "epoch": epoch,
         "step": step,
@@ -91,15 +91,18 @@ def save_checkpoint(
             "parameters": {
                 name: tuple(parameter.shape) for name, parameter in model.named_parameters()
             },
-            "optimizer": optimizer
-            and {
-                "class": type(optimizer).__name__,
-                "groups": group_names(model, optimizer),
-            },
-            "scheduler": scheduler and {"class": type(scheduler).__name__},
+            "optimizer": None,
+            "scheduler": None,
             "metrics": metrics,
         },
     }
+    if optimizer is not None:
+        payload["metadata"]["optimizer"] = {
+            "class": type(optimizer).__name__,
+            "groups": group_names(model, optimizer),
+        }
+    if scheduler is not None:
+        payload["metadata"]["scheduler"] = {"class": type(scheduler).__name__}
     storages: dict[int, int] = {}
     for key, value in payload.items():
         _check_plain(value, key, storages)
@@ -172,7 +175,7 @@ class _KeepsError:
         if self.error is None:
             try:
                 self.file.write(data)
-            except OSError as error:
+            except BaseException as error:  # Ctrl-C too
                 self.error = error
         return memoryview(data).nbytes
 
@@ -188,8 +191,8 @@ def _write(path: Path, payload: dict[str, Any], file: BinaryIO) -> None:
         torch.save(payload, target)
     finally:
         torch.serialization.set_crc32_options(with_crc)
-    if target.error is not None:
-        raise target.error
+        if target.error is not None:
+            raise target.error
     file.flush()
     seal(path, file)
     file.flush()
