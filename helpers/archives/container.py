@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from helpers.archives.errors import (
+    CheckpointError,
     CorruptCheckpointError,
     IncompatibleCheckpointError,
     UnsafeCheckpointError,
@@ -62,7 +63,13 @@ class Archive:
         self.status = os.fstat(file.fileno())
         comment = _comment(path, view)
         self.sealed = bool(comment)
-        self.records = _records(path, file, view)
+        try:
+            self.records = _records(path, file, view)
+        except CheckpointError as error:
+            if not self.sealed:
+                raise
+            # A file that was good when it was sealed: what looks unsafe is damage.
+            raise self._damaged_bookkeeping() from error
 
     def read(self, name: str) -> bytes:
         """Return a record's bytes; their CRC-32, if the writer took any, is right."""
@@ -83,10 +90,7 @@ class Archive:
             return
         end = len(self._view) - _HEX_DIGITS
         if _digest(self._view, self.records, end) != bytes(self._view[end:]):
-            raise CorruptCheckpointError(
-                f"{self.path} is damaged: its headers or its directory are not those that "
-                f"were written. {DAMAGED}."
-            )
+            raise self._damaged_bookkeeping()
 
     def check_payload(self) -> None:
         """Compare every record with its CRC-32, the largest first, on two threads."""
@@ -98,6 +102,12 @@ class Archive:
         with ThreadPoolExecutor(_THREADS) as pool:  # zlib lets go of the GIL
             for _ in pool.map(self._check_crc, largest_first):
                 pass
+
+    def _damaged_bookkeeping(self) -> CorruptCheckpointError:
+        return CorruptCheckpointError(
+            f"{self.path} is damaged: its headers or its directory are not those that "
+            f"were written. {DAMAGED}."
+        )
 
     def _check_crc(self, record: Record) -> None:
         found = zlib.crc32(self._view[record.start : record.end])
