@@ -341,6 +341,15 @@ def test_a_state_dict_is_no_model(tmp_path):
     assert str(caught.value) == ("model is of type OrderedDict; expected a torch.nn.Module")
 
 
+def test_the_ending_of_another_format_is_refused(tmp_path):
+    path = tmp_path / "a.safetensors"
+    with pytest.raises(ValueError) as caught:
+        save_checkpoint(path, model=Net())
+    assert str(caught.value) == (
+        f"{path}: torch.load takes this ending for another format; use .pt"
+    )
+
+
 @pytest.mark.parametrize("kind", [KeyboardInterrupt, SystemExit, MemoryError])
 def test_the_temporary_goes_whatever_stops_the_save(tmp_path, monkeypatch, kind):
     path = save_checkpoint(tmp_path / "a.pt", model=Net())

@@ -73,6 +73,10 @@ def save_checkpoint(
     if not isinstance(model, nn.Module):
         kind = type(model).__name__
         raise TypeError(f"model is of type {kind}; expected a torch.nn.Module")
+    if path.suffix == ".safetensors":
+        raise ValueError(
+            f"{path}: torch.load takes this ending for another format; use .pt"
+        )
     metrics = {name: _number(name, value) for name, value in (metrics or {}).items()}
     payload = {
         "model": model.state_dict(),

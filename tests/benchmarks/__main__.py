@@ -3,10 +3,14 @@
 import argparse
 import sys
 
-from tests.benchmarks import notebooks, slider
+from tests.benchmarks import checkpoints, notebooks, slider
 from tests.browser import BrowserMissing
 
-BENCHMARKS = {"notebooks": notebooks.main, "slider": slider.main}
+BENCHMARKS = {
+    "checkpoints": checkpoints.main,
+    "notebooks": notebooks.main,
+    "slider": slider.main,
+}
 
 
 def main() -> None:
