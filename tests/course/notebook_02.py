@@ -205,11 +205,14 @@ def improves(behind: float) -> Verdict:
     return run(cell("02", "best-claim"), claims=claims, behind=behind)
 
 
-def enough(**ends: bool) -> Verdict:
+def enough(*, usual: bool, whole: bool) -> Verdict:
     """Claim 02.b: does the run end the same with the usual recipe, and with everything?"""
-    same = {"nothing": ends["whole"], "all but model and optimizer": ends["usual"]}
+    same = {"nothing": whole, "all but model and optimizer": usual}
+    same |= dict.fromkeys("abcdefg", False)
+    recipes = {"nothing": {}} | dict.fromkeys("abcdefg")
     words = {True: "identical", False: "different"}
-    return run(cell("02", "enough-claim"), claims=claims, same=same, words=words)
+    source = cell("02", "enough-claim")
+    return run(source, claims=claims, same=same, recipes=recipes, words=words)
 
 
 MEASUREMENTS = {
@@ -256,7 +259,7 @@ ROUNDS = (
             "resume ingredients",
         ),
         Mutation("archives/container", "found != record.crc", "found < 0", "fall-back"),
-        Mutation("checkpoint_interval", "sqrt(2 *", "sqrt(1 *", "young slider"),
+        Mutation("checkpoint_interval", "math.sqrt(2 *", "math.sqrt(1 *", "young slider"),
     ),
     (
         Mutation(
