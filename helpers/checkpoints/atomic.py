@@ -9,6 +9,7 @@ import secrets
 import socket
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from functools import cache
 from pathlib import Path
 from typing import BinaryIO
 
@@ -101,6 +102,7 @@ def _token() -> str:
     return secrets.token_hex(4)
 
 
+@cache
 def _host() -> str:
     """Name this machine and, in a Linux container, its own set of process numbers."""
     name = socket.gethostname().replace(".", "-")[:40]
