@@ -76,7 +76,7 @@ def _timeline(interval: int, time: int, cost: int, text: str) -> Chart:
     saves_left = -(-left_to_do // interval)
     end = time + left_to_do + saves_left * cost
     parts = legend(["computed, kept", "lost, computed again"], 42, bars=True)
-    parts += [_saves([372], 36, 3), label(380, 46, "a save")]
+    parts += [_saves([404], 35, 3), label(412, 46, "a save")]
     parts.append(label(LEFT - 10, 73, "needed", "end"))
     parts.append(bar(LEFT, 60, STEPS * scale, 16, 0))
     parts.append(label(LEFT - 10, 129, "this run", "end"))
