@@ -2,6 +2,7 @@
 
 import operator
 import random
+from typing import Any
 
 import numpy as np
 import torch
@@ -24,6 +25,69 @@ def seed_everything(seed: int) -> None:
     random.seed(number)
     np.random.seed(number)
     torch.manual_seed(number)
+
+
+def capture_rng() -> dict[str, Any]:
+    """Return the states of Python's, NumPy's, torch's and every GPU's generator.
+
+    All of it is lists, numbers and tensors, which torch.load(weights_only=True) accepts.
+    Generators that you made yourself (torch.Generator, np.random.default_rng) are not
+    in it.
+    """
+    version, words, gauss = random.getstate()
+    name, keys, position, has_gauss, cached = np.random.get_state()
+    on_gpu = torch.cuda.get_rng_state_all() if torch.cuda.is_available() else []
+    return {
+        "python": [version, torch.tensor(words), gauss],
+        "numpy": [name, torch.tensor(keys.tolist()), position, has_gauss, cached],
+        "torch": torch.get_rng_state(),
+        "cuda": on_gpu,
+    }
+
+
+def restore_rng(state: dict[str, Any]) -> None:
+    """Put the generators back to what `capture_rng` returned.
+
+    Where there are fewer GPUs than at that time, the states of the others are left out.
+
+    Raises:
+        ValueError: the state is not one of `capture_rng`; no generator has changed.
+    """
+    check_rng(state)
+    random.setstate(_python_state(state))
+    np.random.set_state(_numpy_state(state))
+    torch.set_rng_state(state["torch"].cpu())
+    for device in range(min(len(state["cuda"]), torch.cuda.device_count())):
+        torch.cuda.set_rng_state(state["cuda"][device].cpu(), device)
+
+
+def check_rng(state: dict[str, Any]) -> None:
+    """Try a captured state on generators of its own.
+
+    Raises:
+        ValueError: the state is not one of `capture_rng`.
+    """
+    try:
+        random.Random().setstate(_python_state(state))
+        np.random.RandomState().set_state(_numpy_state(state))
+        torch.Generator().set_state(state["torch"].cpu())
+        for on_gpu in state["cuda"]:
+            if on_gpu.dtype != torch.uint8:
+                raise ValueError(f"a state of a GPU is {on_gpu.dtype}")
+    except (TypeError, ValueError, LookupError, RuntimeError, AttributeError) as error:
+        raise ValueError(
+            f"this is not a state of capture_rng ({type(error).__name__}: {error})"
+        ) from error
+
+
+def _python_state(state: dict[str, Any]) -> tuple:
+    version, words, gauss = state["python"]
+    return version, tuple(words.tolist()), gauss
+
+
+def _numpy_state(state: dict[str, Any]) -> tuple:
+    name, keys, position, has_gauss, cached = state["numpy"]
+    return name, keys.cpu().numpy().astype(np.uint32), position, has_gauss, cached
 
 
 def train_epoch(

@@ -1,4 +1,4 @@
-"""Training: seeds that reproduce, a mean loss that can be checked by hand, modes kept."""
+"""Training: seeds and states that reproduce, a mean loss checked by hand, modes kept."""
 
 import random
 
@@ -7,7 +7,13 @@ import pytest
 import torch
 from torch import nn
 
-from helpers.training import accuracy, seed_everything, train_epoch
+from helpers.training import (
+    accuracy,
+    capture_rng,
+    restore_rng,
+    seed_everything,
+    train_epoch,
+)
 
 
 def draw_from_everywhere():
@@ -56,6 +62,70 @@ def test_anything_else_is_refused_before_a_generator_is_touched(seed):
         f"seed is {seed!r}; expected a whole number from 0 to 4294967295"
     )
     assert draw_from_everywhere() == first
+
+
+# capture_rng, restore_rng
+
+
+def test_a_captured_state_brings_back_the_same_numbers():
+    for seed in (1, 2):
+        seed_everything(seed)
+        random.gauss(0, 1)  # Python, NumPy and torch keep half of a pair for later
+        np.random.randn()
+        torch.randn(1)
+        state = capture_rng()
+        expected = draw_from_everywhere(), random.gauss(0, 1), np.random.randn()
+        draw_from_everywhere()
+        restore_rng(state)
+        assert (draw_from_everywhere(), random.gauss(0, 1), np.random.randn()) == expected
+
+
+def test_a_state_passes_through_a_file_that_weights_only_reads(tmp_path):
+    state = capture_rng()
+    expected = draw_from_everywhere()
+    torch.save(state, tmp_path / "rng.pt")
+    restore_rng(torch.load(tmp_path / "rng.pt", weights_only=True))
+    assert draw_from_everywhere() == expected
+
+
+def test_each_generator_counts():
+    seed_everything(1)
+    first = capture_rng()
+    expected = draw_from_everywhere()
+    for name in ("python", "numpy", "torch"):
+        seed_everything(2)
+        restore_rng({**first, name: capture_rng()[name]})
+        same = [a == b for a, b in zip(draw_from_everywhere(), expected, strict=True)]
+        assert same == [name != other for other in ("python", "numpy", "torch")]
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"python": [3, torch.ones(5), None]},
+        {"numpy": ["MT19937", torch.ones(3), 0, 0, 0.0]},
+        {"numpy": None},
+        {"torch": torch.ones(3)},
+        {"torch": torch.ones(3, dtype=torch.uint8)},
+        {"cuda": [torch.ones(3)]},
+        {"cuda": 7},
+    ],
+)
+def test_a_broken_state_changes_no_generator(change):
+    broken = {**capture_rng(), **change}
+    before = capture_rng()
+    expected = draw_from_everywhere()
+    restore_rng(before)
+    with pytest.raises(ValueError, match="this is not a state of capture_rng"):
+        restore_rng(broken)
+    assert draw_from_everywhere() == expected
+
+
+def test_states_of_gpus_that_are_not_here_are_left_out():
+    state = {**capture_rng(), "cuda": [torch.zeros(16, dtype=torch.uint8)] * 99}
+    if torch.cuda.is_available():
+        state["cuda"][: torch.cuda.device_count()] = capture_rng()["cuda"]
+    restore_rng(state)
 
 
 # train_epoch

@@ -1,0 +1,29 @@
+"""Is this `.pt` whole, and safe to open? Nothing in it is executed to find out.
+
+`torch.save` writes a zip archive: a pickle, one record per storage, and the archive's own
+bookkeeping. Begin with `container.py`: the records and what guards each byte. `pickles.py`
+reads the pickle without obeying it, and `errors.py` names what can be wrong.
+"""
+
+from helpers.archives.container import Archive, Record, open_archive, seal
+from helpers.archives.errors import (
+    CheckpointError,
+    CorruptCheckpointError,
+    IncompatibleCheckpointError,
+    UnsafeCheckpointError,
+)
+from helpers.archives.pickles import StandIn, read_structure, unsafe_globals
+
+__all__ = [
+    "Archive",
+    "CheckpointError",
+    "CorruptCheckpointError",
+    "IncompatibleCheckpointError",
+    "Record",
+    "StandIn",
+    "UnsafeCheckpointError",
+    "open_archive",
+    "read_structure",
+    "seal",
+    "unsafe_globals",
+]

@@ -1,0 +1,144 @@
+"""Write a file so that the path always holds the whole old file or the whole new one.
+
+A new file under another name in the same folder, fsync, rename, fsync of the folder.
+"""
+
+import errno
+import os
+import secrets
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from functools import cache
+from pathlib import Path
+from typing import BinaryIO
+
+# A temporary of another machine that nobody has written to for this long is stale.
+_DAY = 24 * 60 * 60
+_CLOCK_SLACK = 2.0
+_CAUSES = {
+    errno.ENOSPC: "the disk is full",
+    errno.EDQUOT: "your disk quota is used up",
+    errno.EFBIG: "the file would exceed the largest size allowed here",
+    errno.EACCES: "you may not write there",
+    errno.EPERM: "you may not write there",
+    errno.EROFS: "the disk is read-only",
+}
+
+
+@contextmanager
+def atomic_write(path: Path, needed: int) -> Iterator[BinaryIO]:
+    """Give a new file to write and read; put it at the path when the block ends well.
+
+    On any exception, Ctrl-C too, the new file is removed and the path is as it was. After
+    a crash it stays behind as `.NAME.HOST.PID.RANDOM.tmp`, and the next save removes it.
+    A symlink at the path is replaced, not followed. Permissions follow the umask.
+
+    Args:
+        path: where the file goes; its folder must exist.
+        needed: about how many bytes will be written, for the message of a full disk.
+
+    Raises:
+        OSError: with the cause, the path and the bytes needed; `errno` is the system's.
+    """
+    temporary = path.with_name(f".{path.name}.{_host()}.{os.getpid()}.{_token()}.tmp")
+    file = None
+    try:
+        if path.is_dir() and not path.is_symlink():
+            raise IsADirectoryError(errno.EISDIR, "there is a folder at this path")
+        flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0)
+        file = os.fdopen(os.open(temporary, flags, 0o666), "w+b")
+        _remove_stale(path, now=os.fstat(file.fileno()).st_mtime)
+        yield file
+        file.flush()
+        # Without it, a power cut can leave the new name on an empty file.
+        _flush_to_disk(file.fileno())
+        file.close()
+        temporary.replace(path)
+    except BaseException as error:
+        with suppress(OSError):
+            if file is not None:
+                file.close()  # writes what is buffered, so it can fail as well
+        with suppress(OSError):
+            temporary.unlink(missing_ok=True)
+        if isinstance(error, OSError):
+            raise _explained(error, path, needed) from error
+        raise
+    _flush_folder(path.parent)
+
+
+def _explained(error: OSError, path: Path, needed: int) -> OSError:
+    cause = _CAUSES.get(error.errno, error.strerror or str(error))
+    if error.errno == errno.ENOENT:
+        cause = f"there is no folder {path.parent}"
+    # OSError picks the subclass, such as PermissionError, by the number.
+    return OSError(
+        error.errno,
+        f"cannot save {path}: {cause}. About {needed} bytes are needed; "
+        "what was at the path is as it was",
+    )
+
+
+def _flush_to_disk(descriptor: int) -> None:
+    os.fsync(descriptor)
+    with suppress(ImportError, AttributeError, OSError):
+        import fcntl
+
+        # macOS only: its fsync leaves the bytes in the drive's own cache.
+        fcntl.fcntl(descriptor, fcntl.F_FULLFSYNC)
+
+
+def _flush_folder(folder: Path) -> None:
+    """Make the new name last; Windows cannot open a folder and does it by itself."""
+    if os.name == "posix":
+        descriptor = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+
+
+def _token() -> str:
+    return secrets.token_hex(4)
+
+
+@cache
+def _host() -> str:
+    """Name this machine and, in a Linux container, its own set of process numbers."""
+    name = socket.gethostname().replace(".", "-")[:40]
+    with suppress(OSError):
+        name += f"-{Path('/proc/self/ns/pid').stat().st_ino}"
+    return name
+
+
+def _remove_stale(path: Path, now: float) -> None:
+    """Remove what dead writers of this path left behind.
+
+    `now` is a new file's time: the disk's clock, which may differ from this machine's.
+    """
+    with suppress(OSError):
+        for entry in os.scandir(path.parent):
+            if not entry.name.startswith(f".{path.name}.") or entry.name[-4:] != ".tmp":
+                continue
+            parts = entry.name[len(path.name) + 2 :].split(".")
+            if len(parts) != 4 or not parts[1].isdigit():
+                continue
+            with suppress(OSError):  # another writer may have removed it
+                written = entry.stat(follow_symlinks=False).st_mtime
+                here = parts[0] == _host()
+                old = now - written > _DAY
+                if _is_dead(int(parts[1]), written) if here else old:
+                    Path(entry.path).unlink()
+
+
+def _is_dead(pid: int, written: float) -> bool:
+    """Tell whether the process that wrote at this time has ended."""
+    import psutil
+
+    with suppress(psutil.AccessDenied):
+        try:
+            # A process that began later only has the same number.
+            return psutil.Process(pid).create_time() > written + _CLOCK_SLACK
+        except psutil.NoSuchProcess:
+            return True
+    return False

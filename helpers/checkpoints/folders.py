@@ -1,0 +1,160 @@
+"""A folder of checkpoints: the last few, the best, and a way past a damaged one."""
+
+import dataclasses
+import math
+import os
+import re
+import warnings
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from torch import nn
+
+from helpers.archives import (
+    CheckpointError,
+    CorruptCheckpointError,
+    UnsafeCheckpointError,
+)
+from helpers.checkpoints.loading import Checkpoint, load_checkpoint
+from helpers.checkpoints.saving import save_checkpoint
+from helpers.checkpoints.verifying import read_metadata
+
+_NAME = re.compile(r"epoch_(\d{4,})_step_(\d{8,})\.pt")
+
+
+class CheckpointFolder:
+    """Keeps the newest and the best checkpoints of one training run in a folder.
+
+    The newest is the one with the highest (epoch, step), which its name holds. Files
+    with other names are left alone.
+    """
+
+    def __init__(
+        self,
+        directory: str | os.PathLike,
+        *,
+        keep_last: int = 3,
+        keep_best: int = 1,
+        metric: str = "loss",
+        mode: str = "min",
+    ):
+        """Make the folder if it is not there.
+
+        Args:
+            directory: where the files are.
+            keep_last: how many of the newest to keep, at least 1. More than one, as the
+                newest may be damaged.
+            keep_best: how many of the best to keep beside them, 0 or more.
+            metric: the name in `metrics` that tells which is best.
+            mode: "min" where smaller is better, "max" where larger is.
+
+        Raises:
+            ValueError: a count or the mode is not one of these.
+        """
+        if keep_last < 1 or keep_best < 0:
+            raise ValueError(
+                f"keep_last is {keep_last} and keep_best is {keep_best}; expected at "
+                "least 1 and at least 0"
+            )
+        if mode not in ("min", "max"):
+            raise ValueError(f"mode is {mode!r}; expected 'min' or 'max'")
+        self.directory = Path(directory)
+        self.keep_last, self.keep_best = keep_last, keep_best
+        self.metric, self.mode = metric, mode
+        self.directory.mkdir(parents=True, exist_ok=True)
+
+    def save(
+        self,
+        *,
+        model: nn.Module,
+        epoch: int = 0,
+        step: int = 0,
+        metrics: Mapping[str, float] | None = None,
+        **others: Any,
+    ) -> Path:
+        """Save as `save_checkpoint` does, then delete what need not be kept.
+
+        Raises:
+            ValueError: `metrics` lacks the folder's metric.
+            OSError: the file cannot be written; every older one is still there.
+        """
+        if self.keep_best and self.metric not in (metrics or {}):
+            raise ValueError(
+                f"metrics has no {self.metric!r}, by which this folder tells the best; "
+                "give it, or make the folder with keep_best=0"
+            )
+        path = self.directory / f"epoch_{epoch:04d}_step_{step:08d}.pt"
+        save_checkpoint(
+            path, model=model, epoch=epoch, step=step, metrics=metrics, **others
+        )
+        self._delete_others(path)
+        return path
+
+    def paths(self) -> list[Path]:
+        """Return the checkpoints, oldest first."""
+        found = {}
+        for path in self.directory.iterdir():
+            if match := _NAME.fullmatch(path.name):
+                found[path] = tuple(map(int, match.groups()))
+        return sorted(found, key=found.__getitem__)
+
+    def latest(self) -> Path | None:
+        """Return the newest checkpoint, whole or not; None in an empty folder."""
+        return (self.paths() or [None])[-1]
+
+    def best(self) -> Path | None:
+        """Return the checkpoint with the best metric, None if none can be read."""
+        return (self._best(self._metrics()) or [None])[0]
+
+    def load_latest(self, *, model: nn.Module, **others: Any) -> Checkpoint | None:
+        """Load the newest whole checkpoint; None if the folder has none at all.
+
+        A damaged one is skipped with a warning, and listed in `skipped` of the result.
+        Arguments are those of `load_checkpoint`.
+
+        Raises:
+            CorruptCheckpointError: there are checkpoints, and none is whole.
+            IncompatibleCheckpointError: the newest whole one does not fit.
+        """
+        skipped: list[tuple[Path, str]] = []
+        for path in reversed(self.paths()):
+            try:
+                checkpoint = load_checkpoint(path, model=model, **others)
+            except (CorruptCheckpointError, UnsafeCheckpointError) as error:
+                skipped.append((path, str(error)))
+                warnings.warn(f"skipped a checkpoint: {error}", stacklevel=2)
+            else:
+                return dataclasses.replace(checkpoint, skipped=tuple(skipped))
+        if not skipped:
+            return None
+        reasons = "\n".join(reason for _, reason in skipped)
+        raise CorruptCheckpointError(
+            f"none of the {len(skipped)} checkpoints in {self.directory} is whole:\n"
+            f"{reasons}"
+        )
+
+    def _metrics(self) -> dict[Path, float]:
+        """Return the metric of every checkpoint that can be read, oldest first."""
+        found = {}
+        for path in self.paths():
+            try:
+                value = read_metadata(path)["metrics"].get(self.metric, math.nan)
+            except (CheckpointError, FileNotFoundError):
+                continue
+            found[path] = value
+        return found
+
+    def _best(self, metrics: dict[Path, float]) -> list[Path]:
+        sign = 1 if self.mode == "min" else -1
+        ranked = [path for path, value in metrics.items() if not math.isnan(value)]
+        return sorted(ranked, key=lambda path: sign * metrics[path])
+
+    def _delete_others(self, new: Path) -> None:
+        # A file that cannot be read takes no place of a good one, and is left as it is.
+        metrics = self._metrics()
+        kept = {new, *list(metrics)[-self.keep_last :]}
+        kept |= set(self._best(metrics)[: self.keep_best])
+        for path in metrics:
+            if path not in kept:
+                path.unlink(missing_ok=True)

@@ -1,0 +1,208 @@
+"""Save a checkpoint: all of a training run, atomically, in types that load safely."""
+
+import os
+from collections import OrderedDict
+from collections.abc import Mapping
+from contextlib import suppress
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import torch
+from torch import nn
+from torch.optim.lr_scheduler import LRScheduler
+
+from helpers.archives import UnsafeCheckpointError, seal, unsafe_globals
+from helpers.checkpoints.atomic import atomic_write
+from helpers.training import capture_rng
+
+FORMAT_VERSION = 1
+KEYS = (
+    "model",
+    "optimizer",
+    "scheduler",
+    "rng",
+    "epoch",
+    "step",
+    "metrics",
+    "extra",
+    "metadata",
+)
+_LEAVES = (type(None), bool, int, float, str, bytes, torch.dtype, torch.device, torch.Size)
+_TENSORS = (torch.Tensor, nn.Parameter, nn.Buffer)
+_OVERHEAD = 4096
+
+
+def save_checkpoint(
+    path: str | os.PathLike,
+    *,
+    model: nn.Module,
+    optimizer: torch.optim.Optimizer | None = None,
+    scheduler: LRScheduler | None = None,
+    epoch: int = 0,
+    step: int = 0,
+    metrics: Mapping[str, float] | None = None,
+    rng: bool = True,
+    architecture: Mapping[str, Any] | None = None,
+    extra: Any = None,
+) -> Path:
+    """Save a training run; the path then holds it whole, or what it held before.
+
+    Args:
+        path: where to; the folder must exist.
+        model: its state dict is saved.
+        optimizer: over parameters of the model.
+        scheduler: the learning rate's.
+        epoch: epochs finished.
+        step: optimizer steps taken.
+        metrics: name -> number; numbers of NumPy and tensors of one element become plain.
+        rng: whether to save the states of the random number generators.
+        architecture: what to build the model from again, such as {"width": 24}.
+        extra: anything else: numbers, texts, tensors, and containers of those.
+
+    Returns:
+        The path.
+
+    Raises:
+        TypeError: the model is not a module.
+        ValueError: something cannot be loaded again with weights_only=True, or the
+            optimizer holds a parameter that is not the model's. Nothing was written.
+        OSError: the file cannot be written; what was at the path is as it was.
+    """
+    path = Path(path)
+    if not isinstance(model, nn.Module):
+        kind = type(model).__name__
+        raise TypeError(f"model is of type {kind}; expected a torch.nn.Module")
+    if path.suffix == ".safetensors":
+        raise ValueError(
+            f"{path}: torch.load takes this ending for another format; use .pt"
+        )
+    metrics = {name: _number(name, value) for name, value in (metrics or {}).items()}
+    payload = {
+        "model": model.state_dict(),
+        "optimizer": None if optimizer is None else optimizer.state_dict(),
+        "scheduler": None if scheduler is None else scheduler.state_dict(),
+        "rng": capture_rng() if rng else None,
+        "epoch": epoch,
+        "step": step,
+        "metrics": metrics,
+        "extra": extra,
+        "metadata": {
+            "format_version": FORMAT_VERSION,
+            "torch": str(torch.__version__),  # itself a class that weights_only refuses
+            "time": datetime.now(UTC).isoformat(),
+            "architecture": {"class": type(model).__name__, "config": architecture},
+            "parameters": {
+                name: tuple(parameter.shape) for name, parameter in model.named_parameters()
+            },
+            "optimizer": None,
+            "scheduler": None,
+            "metrics": metrics,
+        },
+    }
+    if optimizer is not None:
+        payload["metadata"]["optimizer"] = {
+            "class": type(optimizer).__name__,
+            "groups": group_names(model, optimizer),
+        }
+    if scheduler is not None:
+        payload["metadata"]["scheduler"] = {"class": type(scheduler).__name__}
+    storages: dict[int, int] = {}
+    for key, value in payload.items():
+        _check_plain(value, key, storages)
+    with atomic_write(path, sum(storages.values()) + _OVERHEAD) as file:
+        _write(path, payload, file)
+    return path
+
+
+def group_names(model: nn.Module, optimizer: torch.optim.Optimizer) -> list[list[str]]:
+    """Return, for each of the optimizer's groups, the names of its parameters.
+
+    An optimizer's own state dict knows only their positions.
+
+    Raises:
+        ValueError: a parameter is not the model's.
+    """
+    names = {id(parameter): name for name, parameter in model.named_parameters()}
+    try:
+        return [[names[id(p)] for p in group["params"]] for group in optimizer.param_groups]
+    except KeyError:
+        raise ValueError(
+            "the optimizer holds a parameter that is not the model's, so its state could "
+            "not be matched by name; pass a module that holds all of them, such as "
+            "nn.ModuleDict"
+        ) from None
+
+
+def _number(name: str, value: Any) -> Any:
+    """Return NumPy's and torch's numbers as plain ones."""
+    with suppress(ValueError, RuntimeError):  # more than one number
+        if hasattr(value, "item"):
+            value = value.item()
+    if not isinstance(value, int | float):
+        kind = type(value).__name__
+        raise ValueError(f"metrics[{name!r}] is of type {kind}; expected one number")
+    return value
+
+
+def _check_plain(value: Any, where: str, storages: dict[int, int]) -> None:
+    """Raise ValueError for what weights_only refuses; collect address -> bytes."""
+    kind = type(value)
+    if kind in _TENSORS:
+        if value.is_meta:
+            raise ValueError(f"{where} is on the meta device: it has no values to save")
+        if value.layout is torch.strided:
+            storage = value.untyped_storage()
+            storages[storage.data_ptr()] = storage.nbytes()
+    elif kind in (dict, OrderedDict):
+        for key, entry in value.items():
+            _check_plain(key, f"a key of {where}", storages)
+            _check_plain(entry, f"{where}[{key!r}]", storages)
+    elif kind in (list, tuple, set):
+        for position, entry in enumerate(value):
+            _check_plain(entry, f"{where}[{position}]", storages)
+    elif kind not in _LEAVES and kind not in torch.serialization.get_safe_globals():
+        raise ValueError(
+            f"{where} is of type {kind.__module__}.{kind.__qualname__}, which torch.load "
+            "refuses with weights_only=True; save plain numbers, texts and tensors in its "
+            "place, such as float(x), str(x), x.isoformat() or torch.tensor(x)"
+        )
+
+
+class _KeepsError:
+    """A file that keeps its first error: torch.save reports another, "unexpected pos"."""
+
+    def __init__(self, file: BinaryIO):
+        self.file, self.error = file, None
+
+    def write(self, data: Any) -> int:
+        if self.error is None:
+            try:
+                self.file.write(data)
+            except BaseException as error:  # Ctrl-C too
+                self.error = error
+        return memoryview(data).nbytes
+
+    def flush(self) -> None:
+        pass
+
+
+def _write(path: Path, payload: dict[str, Any], file: BinaryIO) -> None:
+    target = _KeepsError(file)
+    with_crc = torch.serialization.get_crc32_options()
+    torch.serialization.set_crc32_options(True)
+    try:
+        torch.save(payload, target)
+    finally:
+        torch.serialization.set_crc32_options(with_crc)
+        if target.error is not None:
+            raise target.error
+    file.flush()
+    seal(path, file)
+    file.flush()
+    try:
+        names = unsafe_globals(path, file)
+    except UnsafeCheckpointError as error:
+        raise ValueError(str(error)) from error
+    if names:
+        raise ValueError(f"the checkpoint holds {', '.join(names)}")

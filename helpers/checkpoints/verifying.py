@@ -1,0 +1,129 @@
+"""Say what a checkpoint's file guarantees, and read what it says about itself."""
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from helpers.archives import (
+    Archive,
+    IncompatibleCheckpointError,
+    open_archive,
+    read_structure,
+)
+from helpers.checkpoints.saving import FORMAT_VERSION, KEYS
+
+_NO_DIGEST = "no digest of headers and directory: changes there may go unseen"
+_NO_CRCS = "no CRC-32 of the records (switched off when it was saved): unverifiable"
+
+
+@dataclass(frozen=True)
+class Verification:
+    """A checkpoint that is complete and safe to open.
+
+    Attributes:
+        path: the file.
+        size: its bytes.
+        records: how many records its archive holds.
+        missing: what the file does not guarantee, as sentences; empty for a file of
+            `save_checkpoint`, of which every byte was checked.
+    """
+
+    path: Path
+    size: int
+    records: int
+    missing: tuple[str, ...]
+
+    @property
+    def verifiable(self) -> bool:
+        """Whether the file has checksums of its values at all."""
+        return _NO_CRCS not in self.missing
+
+    def __str__(self) -> str:
+        """Return one line."""
+        found = "; ".join(self.missing) or "every byte is checked"
+        return f"{self.path.name}: {self.records} records, {found}"
+
+
+def verify(path: str | os.PathLike) -> Verification:
+    """Check a `.pt`, from whatever writer, without loading it or executing anything.
+
+    Returns:
+        What the file guarantees. A file without checksums is returned as unverifiable.
+
+    Raises:
+        FileNotFoundError, PermissionError: it cannot be opened.
+        CorruptCheckpointError: it is damaged.
+        UnsafeCheckpointError: opening it could run code, hang or fill the memory.
+        IncompatibleCheckpointError: it is something else than a file of torch.save.
+    """
+    with open_archive(path) as archive:
+        archive.check_bookkeeping()
+        missing = [] if archive.sealed else [_NO_DIGEST]
+        if archive.has_crcs:
+            archive.check_payload()
+        else:
+            missing.append(_NO_CRCS)
+        read_structure(archive)
+        size = archive.status.st_size
+        return Verification(archive.path, size, len(archive.records), tuple(missing))
+
+
+def read_metadata(path: str | os.PathLike) -> dict[str, Any]:
+    """Return a checkpoint's metadata without reading its tensors.
+
+    Checked are the archive and the record that holds the metadata, not the tensors.
+
+    Raises:
+        FileNotFoundError, PermissionError, CheckpointError: as `verify`; also if
+            `save_checkpoint` did not write the file.
+    """
+    with open_archive(path) as archive:
+        archive.check_bookkeeping()
+        refuse_unverifiable(archive)
+        return own_format(archive)["metadata"]
+
+
+@contextmanager
+def whole_archive(path: str | os.PathLike) -> Iterator[tuple[Archive, dict[str, Any]]]:
+    """Open a file of `save_checkpoint` of which every checksum is right.
+
+    Gives the archive and its content, with a stand-in for every tensor.
+    """
+    with open_archive(path) as archive:
+        archive.check_bookkeeping()
+        refuse_unverifiable(archive)
+        archive.check_payload()
+        yield archive, own_format(archive)
+
+
+def refuse_unverifiable(archive: Archive) -> None:
+    """Raise for a file whose writer left the checksums out."""
+    if not archive.has_crcs:
+        raise IncompatibleCheckpointError(
+            f"{archive.path} has {_NO_CRCS}. If you trust it, save it again: "
+            "torch.save(torch.load(path, weights_only=True), new_path)."
+        )
+
+
+def own_format(archive: Archive) -> dict[str, Any]:
+    """Return the content if `save_checkpoint` wrote it, in this or an older version."""
+    content = read_structure(archive)
+    if not isinstance(content, dict):
+        found = f"a {type(content).__name__}"
+    elif set(KEYS) <= set(content) and isinstance(content["metadata"], dict):
+        version = content["metadata"].get("format_version")
+        if version == FORMAT_VERSION:
+            return content
+        raise IncompatibleCheckpointError(
+            f"{archive.path} has format version {version!r}; this code reads "
+            f"{FORMAT_VERSION}. Read it with the version of the helpers that wrote it."
+        )
+    else:
+        found = f"the keys {', '.join(map(str, list(content)[:6]))}"
+    raise IncompatibleCheckpointError(
+        f"{archive.path} was not written by save_checkpoint: it holds {found}. Read it by "
+        "hand: torch.load(path, weights_only=True), then load_state_dict of each part."
+    )
