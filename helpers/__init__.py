@@ -22,6 +22,7 @@ ORDER = (
     "quantization",
     "onnx_export",
     "memory",
+    "fresh_process",
     "measurement",
     "drawing",
     "charts",
