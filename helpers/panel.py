@@ -96,6 +96,11 @@ class Panel(anywidget.AnyWidget):
             self._charts = {key: _drawn(self._draw, self.values)}
         return self._charts[key]
 
+    def redraw(self) -> None:
+        """Draw again: for a `draw` that reads more than the controls, when that changed."""
+        self._charts = {}
+        self._redraw({})
+
     @traitlets.validate("values")
     def _only_offered(self, proposal: dict) -> dict:
         values = proposal["value"]
