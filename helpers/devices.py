@@ -40,7 +40,7 @@ def available_devices() -> list[torch.device]:
     if torch.cuda.is_available():  # AMD's ROCm answers under this name, too
         devices += [torch.device("cuda", k) for k in range(torch.cuda.device_count())]
     if torch.backends.mps.is_available():
-        devices.append(torch.device("mps"))
+        devices.append(torch.device("mps", 0))
     if torch.xpu.is_available():
         devices += [torch.device("xpu", k) for k in range(torch.xpu.device_count())]
     return [*devices, torch.device("cpu")]

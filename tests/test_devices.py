@@ -87,7 +87,7 @@ def test_cuda_comes_before_mps_before_xpu_before_the_cpu(only_a_cpu, monkeypatch
     )
     there(torch.backends.mps)
     assert best_device() == (
-        torch.device("mps"),
+        torch.device("mps:0"),
         "no CUDA device, but Apple's GPU is there (MPS)",
     )
     there(torch.cuda, count=2)
@@ -97,7 +97,7 @@ def test_cuda_comes_before_mps_before_xpu_before_the_cpu(only_a_cpu, monkeypatch
     assert [str(d) for d in available_devices()] == [
         "cuda:0",
         "cuda:1",
-        "mps",
+        "mps:0",
         "xpu:0",
         "cpu",
     ]
