@@ -89,6 +89,6 @@ def _bits(bits: int, text: str) -> Chart:
     parts += [
         label(LEFT, 84, "sign", size=12),
         label(LEFT + 5 * BOX, 84, "8 of exponent", "middle", 12),
-        label(LEFT + 20.5 * BOX, 84, f"{bits} of 23 of fraction", "middle", 12),
+        label(LEFT + 9 * BOX, 84, f"{bits} of 23 of fraction", size=12),
     ]
     return Chart(picture("A weight's bits: filled ones are kept", 96, parts, text), text)
