@@ -4,6 +4,7 @@ import re
 from collections import Counter, defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass
+from operator import eq
 
 from helpers.key_mapping import Mapped, Row, Shapes, map_keys
 
@@ -38,20 +39,25 @@ def suggest(mapped: Mapped, old: Shapes, new: Shapes, *, most: int = 3) -> list[
         most: suggestions at most.
     """
     pairs = list(_pairs(mapped.rows))
-    votes = Counter(rule for a, b in pairs for rule in _rules(a, b))
-    worth = {}
-    for pattern, replacement in dict(votes.most_common(TRIED)):
-        after = [(re.sub(pattern, replacement, a), b) for a, b in pairs]
-        gain = sum(map(_agreement, after)) - sum(map(_agreement, pairs))
+    votes = Counter(change for a, b in pairs for change in _changes(a, b))
+    worth, backers = {}, {}
+    for change, count in votes.most_common(TRIED):
+        pattern, replacement = rule = _rule(*change)
+        sub = re.compile(pattern).sub
+        gain = 0
+        for a, b in pairs:
+            after = sub(replacement, a)
+            if after != a:
+                gain += _agreement(after, b) - _agreement(a, b)
         if gain > 0:
-            worth[pattern, replacement] = gain
+            worth[rule], backers[rule] = gain, count
     found = []
     for rule in sorted(worth, key=worth.get, reverse=True):
         after = map_keys(old, new, [*mapped.rules, rule])
         if after.counts["collision"] > mapped.counts["collision"]:
             continue
         gain = after.counts["match"] - mapped.counts["match"]
-        reason = f"{gain} more match" if gain > 0 else f"{votes[rule]} come nearer"
+        reason = f"{gain} more match" if gain > 0 else f"{backers[rule]} come nearer"
         found.append(Suggestion(" -> ".join(rule).strip(), reason))
         if len(found) == most:
             break
@@ -71,33 +77,36 @@ def _pairs(rows: tuple[Row, ...]) -> Iterator[tuple[str, str]]:
                 yield row.name, same.pop()
 
 
-def _agreement(pair: tuple[str, str]) -> int:
+def _agreement(a: str, b: str) -> int:
     """Count the parts that are the same in both names, seen from their ends."""
-    a, b = (name.split(".")[::-1] for name in pair)
-    same = sum(x == y for x, y in zip(a, b, strict=False))
-    return same - abs(len(a) - len(b))
+    x, y = a.split(".")[::-1], b.split(".")[::-1]
+    return sum(map(eq, x, y)) - abs(len(x) - len(y))
 
 
-def _rules(old: str, new: str) -> Iterator[tuple[str, str]]:
-    """Yield rules that lead from one name to the other, or nearer to it."""
-    a, b = old.split("."), new.split(".")
+def _changes(old: str, new: str) -> Iterator[tuple]:
+    """Yield changes that lead from one name to the other, or nearer to it.
+
+    A change is (parts to be replaced, parts in their place, whether the first one is the
+    name's first, whether the last one is the name's last).
+    """
+    a, b = tuple(old.split(".")), tuple(new.split("."))
     if len(a) > len(b):
-        yield _rule(a[:1], [], True, False)  # a wrapper's prefix too many
+        yield a[:1], (), True, False  # a wrapper's prefix too many
     if len(a) < len(b):
-        yield "^", f"{b[0]}."  # a prefix is missing
+        yield (), b[:1], True, False  # a prefix is missing
     if len(a) == len(b):
         for k, (x, y) in enumerate(zip(a, b, strict=True)):
             if x != y:
-                yield _rule([x], [y], k == 0, k == len(a) - 1)
+                yield (x,), (y,), k == 0, k == len(a) - 1
     tail = 0
     while tail < min(len(a), len(b)) - 1 and a[-1 - tail] == b[-1 - tail]:
         tail += 1
-    yield _rule(a[: len(a) - tail], b[: len(b) - tail], True, tail == 0)
+    yield a[: len(a) - tail], b[: len(b) - tail], True, tail == 0
 
 
-def _rule(x: list[str], y: list[str], first: bool, last: bool) -> tuple[str, str]:
+def _rule(x: tuple, y: tuple, first: bool, last: bool) -> tuple[str, str]:
     """Return the rule that puts the parts y in the place of the parts x."""
     before, after = "" if first else ".", "" if last else "."
-    pattern = re.escape(before + ".".join(x) + after)
+    pattern = re.escape(before + ".".join(x) + after) if x else ""
     replacement = before + ".".join(y) + after if y else before
     return ("^" if first else "") + pattern + ("$" if last else ""), replacement

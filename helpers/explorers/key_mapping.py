@@ -1,5 +1,6 @@
 """The key-mapping workbench: rules as text, and what becomes of every key."""
 
+from collections.abc import Sequence
 from html import escape
 
 import ipywidgets
@@ -7,7 +8,7 @@ from torch import nn
 
 from helpers.charts import Chart
 from helpers.drawing import WIDTH, label, picture
-from helpers.key_mapping import FINDINGS, Mapped, Row, map_keys, read_rules, shapes_of
+from helpers.key_mapping import Mapped, Row, map_keys, read_rules, shapes_of
 from helpers.key_suggestions import suggest
 from helpers.panel import Choice, Panel
 from helpers.tensors import StateDict
@@ -21,17 +22,28 @@ SIGNS = {
     "left over": ("?", "#a04a0b"),
     "missing": ("○", "#2f6fb7"),
 }
+LEGEND = (14, 116, 254, 368, 486)  # where the words for each stand, below the bar
+CHUNK = 25  # rows that the browser lays out together
+# Rows that are out of sight are not laid out: three times as fast with 300 keys.
 STYLE = """<style>
-.sls-keys { max-height: 300px; max-width: 620px; overflow: auto; border: 1px solid #888; }
-.sls-keys table { border-collapse: collapse; width: 100%; font-size: 13px; }
-.sls-keys th, .sls-keys td { padding: 1px 6px; text-align: left; line-height: 1.5; }
-.sls-keys td { font-family: monospace; overflow-wrap: anywhere; }
-.sls-keys b { color: #fff; font: 12px sans-serif; padding: 1px 6px; border-radius: 3px;
-  white-space: nowrap; }
-</style>"""
+.sls-keys { border: 1px solid #888; contain: content; font: 12px monospace; height: 300px;
+  max-width: 620px; overflow: auto; }
+.sls-keys [role="row"] { display: grid; gap: 6px; grid-template-columns: 1fr 94px 1fr;
+  line-height: 1.6; padding: 0 6px; }
+.sls-keys .rows { content-visibility: auto; contain-intrinsic-height: auto 600px; }
+.sls-keys [role="row"] > * { overflow-wrap: anywhere; }
+.sls-keys [role="columnheader"] { font: bold 13px sans-serif; }
+.sls-keys b { border-radius: 3px; color: #fff; font: 12px sans-serif; padding: 1px 6px; }
+.sls-keys i { font-style: normal; white-space: nowrap; }
+"""
+STYLE += "".join(
+    f".sls-keys .f{k} {{ background: {colour}; }}\n"
+    for k, (_, colour) in enumerate(SIGNS.values())
+)
+STYLE += "</style>"
 
 
-class KeyMapping(ipywidgets.VBox):
+class KeyMapping(ipywidgets.GridBox):
     """The workbench.
 
     Attributes:
@@ -102,7 +114,6 @@ class KeyMapping(ipywidgets.VBox):
     def _map(self) -> None:
         rules, self._faults = read_rules(self.rules)
         self.mapped: Mapped = map_keys(self._old, self._new, rules)
-        self.suggestions = suggest(self.mapped, self._old, self._new)
 
     def _changed(self, change: dict) -> None:
         self._map()
@@ -114,6 +125,8 @@ class KeyMapping(ipywidgets.VBox):
         rows = [row for row in self.mapped.rows if everything or row.finding != "match"]
         self._table.value = STYLE + table(rows)
         self._call.value = self.call or "not yet: see the sentence above"
+        # Last, since it takes the longest: the rest is on its way by now.
+        self.suggestions = suggest(self.mapped, self._old, self._new)
         for button, k in zip(self._buttons, range(3), strict=True):
             here = self.suggestions[k : k + 1]
             button.layout.display = None if here else "none"
@@ -133,43 +146,44 @@ class KeyMapping(ipywidgets.VBox):
     def _repr_mimebundle_(self, **kwargs) -> dict:
         data = super()._repr_mimebundle_(**kwargs)
         data["text/plain"] = repr(self)
-        data["text/html"] = table(self.mapped.rows)
+        data["text/html"] = STYLE + table(self.mapped.rows)
         return data
 
 
 def draw(mapped: Mapped, text: str) -> Chart:
     """Draw one bar with a piece for each finding, as wide as its share of the keys."""
     parts, left, total = [], 14.0, max(len(mapped.rows), 1)
-    for k, (finding, count) in enumerate(mapped.counts.items()):
+    for (finding, count), x in zip(mapped.counts.items(), LEGEND, strict=True):
         sign, colour = SIGNS[finding]
         width = (WIDTH - 28) * count / total
         parts.append(
             f'<rect x="{left:.1f}" y="34" width="{width:.1f}" height="16" fill="{colour}"/>'
         )
-        x = 14 + 116 * k
         parts.append(f'<rect x="{x}" y="60" width="12" height="12" fill="{colour}"/>')
         parts.append(label(x + 17, 71, f"{sign} {count} {finding}", size=12))
         left += width
     return Chart(picture("What becomes of the keys", 82, parts, text), text)
 
 
-def table(rows: list[Row]) -> str:
+def table(rows: Sequence[Row]) -> str:
     """Return the rows as an HTML table: old key, finding, new name, with their shapes."""
-    lines = []
-    for row in rows:
-        sign, colour = SIGNS[row.finding]
-        chip = (
-            f'<b style="background:{colour}" title="{FINDINGS[row.finding]}">'
-            f"{sign} {row.finding}</b>"
-        )
-        cells = (_key(row.old, row.old_shape), chip, _key(row.name, row.new_shape))
-        lines.append(f"<tr>{''.join(f'<td>{cell}</td>' for cell in cells)}</tr>")
     heads = ("Old key, in the file", "Finding", "Name after the rules")
-    head = "".join(f'<th scope="col">{head}</th>' for head in heads)
+    head = " ".join(f'<span role="columnheader">{head}</span>' for head in heads)
+    groups = [f'<div role="rowgroup"><div role="row">{head}</div></div>']
+    for k in range(0, len(rows), CHUNK):
+        lines = "\n".join(map(_line, rows[k : k + CHUNK]))
+        groups.append(f'<div role="rowgroup" class="rows">{lines}</div>')
     return (
-        '<div class="sls-keys" tabindex="0" role="region" aria-label="Keys, one a row">'
-        f"<table><thead><tr>{head}</tr></thead><tbody>{''.join(lines)}</tbody></table></div>"
+        '<div class="sls-keys" role="table" tabindex="0" aria-label="Keys, one a row">'
+        f"{''.join(groups)}</div>"
     )
+
+
+def _line(row: Row) -> str:
+    sign, _ = SIGNS[row.finding]
+    chip = f'<b class="f{list(SIGNS).index(row.finding)}">{sign} {row.finding}</b>'
+    cells = (_key(row.old, row.old_shape), chip, _key(row.name, row.new_shape))
+    return f'<div role="row">{" ".join(f"<span role=cell>{c}</span>" for c in cells)}</div>'
 
 
 def key_mapping(
@@ -184,9 +198,13 @@ def key_mapping(
 
 
 def _key(name: str, shape: tuple[int, ...] | None) -> str:
-    return escape(name if shape is None else f"{name} {shape}")
+    # A long name may break behind a dot or an underscore, a shape nowhere.
+    shown = escape(name)
+    if len(name) > 28:
+        shown = shown.replace(".", ".<wbr>").replace("_", "_<wbr>")
+    return shown if shape is None else f"{shown} <i>{shape}</i>"
 
 
 def _wide() -> ipywidgets.Layout:
-    # The label stands above the box, and both fit into a window 800 wide.
-    return ipywidgets.Layout(width="100%", max_width="620px", flex_flow="column")
+    # As wide as the grid, and the label above the box.
+    return ipywidgets.Layout(width="auto", flex_flow="column")

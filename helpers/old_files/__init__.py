@@ -10,9 +10,9 @@ from pathlib import Path
 
 FOLDER = Path(__file__).parent
 WHAT_THEY_ARE = {
-    "legacy.pt": "state dict, not a zip file: PyTorch up to 1.5",
-    "zip_1x.pt": "state dict, zip file without a byte order: PyTorch 1.6 to 2.0",
-    "whole_model.pt": "whole model, of a class old_project.nets.Net",
+    "legacy.pt": "state dict, no zip file: PyTorch up to 1.5",
+    "zip_1x.pt": "state dict, first zip layout: PyTorch 1.6 to 2.0",
+    "whole_model.pt": "whole model of a class old_project.nets.Net",
     "numpy_scalar.pt": "checkpoint with a scalar of NumPy 1",
 }
 

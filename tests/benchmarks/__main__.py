@@ -3,10 +3,14 @@
 import argparse
 import sys
 
-from tests.benchmarks import notebooks, slider
+from tests.benchmarks import notebooks, slider, workbench
 from tests.browser import BrowserMissing
 
-BENCHMARKS = {"notebooks": notebooks.main, "slider": slider.main}
+BENCHMARKS = {
+    "notebooks": notebooks.main,
+    "slider": slider.main,
+    "workbench": workbench.main,
+}
 
 
 def main() -> None:
