@@ -236,9 +236,9 @@ MEASUREMENTS = {
 
 # What a small copy is made of: enough to catch every row below, and quick to run.
 CELLS = (
-    "set-up project whole whole-names size size-claim versions changed changed-table "
-    "payload payload-refused chooser chooser-table exercise-1 solution-1 exercise-2 "
-    "solution-2 exercise-3 solution-3"
+    "set-up project whole whole-names size size-claim versions label-images changed "
+    "changed-weights changed-table payload payload-refused chooser chooser-table "
+    "exercise-1 solution-1 exercise-2 solution-2 exercise-3 solution-3"
 )
 EDITS = (
     Edit("whole", "text", "False", "True"),
