@@ -231,6 +231,7 @@ def test_only_what_is_open_hides_the_matches():
     *_, panel, table, _ = bench.children
     panel.values = {"show": SHOW[1]}
     assert "match</b>" not in table.value and "missing</b>" in table.value
+    assert "What is open" in panel.frame["svg"] and "= 1 match" in panel.frame["svg"]
     panel.values = {"show": SHOW[0]}
     assert "match</b>" in table.value
 

@@ -87,11 +87,12 @@ class KeyMapping(ipywidgets.GridBox):
 
     @property
     def rules(self) -> str:
-        """The rules as text. Setting them does what typing them does."""
+        """The rules as text."""
         return self._text.value
 
     @rules.setter
     def rules(self, text: str) -> None:
+        """Do what typing them does."""
         self._text.value = text
 
     @property
@@ -135,7 +136,7 @@ class KeyMapping(ipywidgets.GridBox):
                 button.tooltip = some.line
 
     def _draw(self, show: str) -> Chart:
-        return draw(self.mapped, self.text)
+        return draw(self.mapped, self.text, everything=show == SHOW[0])
 
     def __repr__(self) -> str:
         """Say in words what the workbench shows; the same on every machine."""
@@ -150,19 +151,23 @@ class KeyMapping(ipywidgets.GridBox):
         return data
 
 
-def draw(mapped: Mapped, text: str) -> Chart:
-    """Draw one bar with a piece for each finding, as wide as its share of the keys."""
-    parts, left, total = [], 14.0, max(len(mapped.rows), 1)
-    for (finding, count), x in zip(mapped.counts.items(), LEGEND, strict=True):
+def draw(mapped: Mapped, text: str, *, everything: bool = True) -> Chart:
+    """Draw one bar with a piece for each finding, as wide as its share of what is shown."""
+    counts = mapped.counts if everything else {**mapped.counts, "match": 0}
+    parts, left, total = [], 14.0, max(sum(counts.values()), 1)
+    for (finding, count), x in zip(counts.items(), LEGEND, strict=True):
         sign, colour = SIGNS[finding]
         width = (WIDTH - 28) * count / total
         parts.append(
             f'<rect x="{left:.1f}" y="34" width="{width:.1f}" height="16" fill="{colour}"/>'
         )
         parts.append(f'<rect x="{x}" y="60" width="12" height="12" fill="{colour}"/>')
-        parts.append(label(x + 17, 71, f"{sign} {count} {finding}", size=12))
+        # The number is the whole one, also where matches are left out of the bar.
+        words = f"{sign} {mapped.counts[finding]} {finding}"
+        parts.append(label(x + 17, 71, words, size=12))
         left += width
-    return Chart(picture("What becomes of the keys", 82, parts, text), text)
+    title = "What becomes of the keys" if everything else "What is open"
+    return Chart(picture(title, 82, parts, text), text)
 
 
 def table(rows: Sequence[Row]) -> str:
