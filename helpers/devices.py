@@ -157,7 +157,6 @@ def _adopt(model: nn.Module, trial: nn.Module) -> None:
 
     def put(which: int) -> None:
         for row in parameters:
-            row[0].grad = None  # a gradient must lie where its parameter lies
             row[0].data, row[0].grad = row[which]
         for row in buffers:
             row[0].update(row[which])

@@ -80,6 +80,12 @@ def test_the_tie_goes_to_the_even_number():
     assert round_fraction(values, 1, cut=True).tolist() == [1.0, 1.5, -1.5, 1.0]
 
 
+@pytest.mark.parametrize("cut", [True, False])
+def test_what_is_no_number_stays_so_without_any_fraction(cut):
+    values = torch.tensor([torch.nan, torch.inf, -torch.inf])
+    assert same(round_fraction(values, 0, cut=cut), values)
+
+
 def test_the_input_stays_and_may_be_a_parameter_or_a_view():
     values = torch.tensor([[1.1, 2.2], [3.3, 4.4]])
     parameter = nn.Parameter(values.T)
