@@ -78,8 +78,8 @@ def test_the_recipe_makes_the_same_files_again(tmp_path):
         with made, shipped:
             assert made.namelist() == shipped.namelist()
             for member in made.namelist():
-                # Attributes of nn.Module, which a release may add to, are in the pickle.
-                if name != "whole_model.pt" or not member.endswith("data.pkl"):
+                # Into the other two pickles, releases of torch and NumPy have a say.
+                if name == "zip_1x.pt" or not member.endswith("data.pkl"):
                     assert made.read(member) == shipped.read(member), (name, member)
     legacy = torch.load(tmp_path / "legacy.pt", weights_only=True)
     assert compare(legacy, net).identical

@@ -14,9 +14,9 @@ from helpers.digits import load_digits
 from helpers.old_files import FOLDER
 from helpers.training import accuracy, seed_everything, train_epoch
 
-# The only members of the archive besides the pickle and the storages that 1.6 wrote.
-VERSION = "3\n"
 HIDDEN, EPOCHS = 16, 60
+VERSION = "3\n"  # the layout's number that 1.6 wrote into the member `version`
+# Members that later releases have added.
 TODAY = ("byteorder", ".format_version", ".storage_alignment", ".data/serialization_id")
 
 
