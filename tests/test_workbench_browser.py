@@ -139,6 +139,8 @@ def test_it_is_accessible_and_fits_a_narrow_window(page, bench, theme):
         " some.getBoundingClientRect().right > innerWidth).map((some) => some.className)"
     )
     assert wide == []
+    boxes = [box.bounding_box()["width"] for box in bench.locator("textarea").all()]
+    assert len(boxes) == 2 and min(boxes) > 500
     found = Axe().run(page, context=".jp-OutputArea-output .widget-gridbox").response
     assert "color-contrast" in {each["id"] for each in found["passes"]}
     assert [(each["id"], each["help"]) for each in found["violations"]] == []

@@ -211,5 +211,5 @@ def _key(name: str, shape: tuple[int, ...] | None) -> str:
 
 
 def _wide() -> ipywidgets.Layout:
-    # As wide as the grid, and the label above the box.
-    return ipywidgets.Layout(width="auto", flex_flow="column")
+    # As wide as the grid but for the margins, and the label above the box.
+    return ipywidgets.Layout(width="calc(100% - 4px)", flex_flow="column")
