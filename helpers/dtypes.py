@@ -1,0 +1,72 @@
+"""What becomes of numbers in fewer bits: casts of state dicts, and rounding the fraction.
+
+A float is sign, exponent and fraction: float32 has 1 + 8 + 23 bits, bfloat16 1 + 8 + 7,
+float16 1 + 5 + 10 (IEEE 754; bfloat16 is the upper half of a float32).
+"""
+
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor, nn
+
+from helpers.tensors import tensors_of, type_of
+
+FRACTION_BITS = 23  # of a float32, beside one for the sign and 8 for the exponent
+
+
+def cast_floats(
+    model_or_state_dict: nn.Module | Mapping[str, Tensor], dtype: torch.dtype
+) -> dict[str, Tensor]:
+    """Return a new dict with the floating-point tensors in the dtype, the rest as it is.
+
+    Raises:
+        TypeError: the source is neither a module nor a state dict, or the dtype is no
+            floating-point dtype.
+        ValueError: finite values would become infinite; the message names the first.
+    """
+    if not isinstance(dtype, torch.dtype) or not dtype.is_floating_point:
+        raise TypeError(f"dtype is {dtype!r}; expected one such as torch.float16")
+    cast = {}
+    for name, tensor in tensors_of(model_or_state_dict, "model_or_state_dict").items():
+        if not tensor.is_floating_point():
+            cast[name] = tensor
+            continue
+        cast[name] = tensor.detach().to(dtype)
+        if bool((cast[name].isinf() & tensor.isfinite()).any()):
+            raise ValueError(
+                f"{name!r} holds {tensor.abs().max().item():g}, and the largest {dtype} is "
+                f"{torch.finfo(dtype).max:g}; keep it in {tensor.dtype}, or use bfloat16"
+            )
+    return cast
+
+
+def round_fraction(tensor: Tensor, bits: int, *, cut: bool = False) -> Tensor:
+    """Keep the first bits of each number's fraction; sign and exponent stay whole.
+
+    Args:
+        tensor: float32, any shape.
+        bits: 0 to 23. Rounding to 7 gives the values of bfloat16.
+        cut: drop the rest, which is towards zero, instead of rounding to nearest, ties to
+            the even one.
+
+    Returns:
+        float32, the same shape.
+
+    Raises:
+        TypeError: the tensor is not float32.
+        ValueError: bits is not a whole number from 0 to 23.
+    """
+    if not isinstance(tensor, Tensor) or tensor.dtype != torch.float32:
+        what = tensor.dtype if isinstance(tensor, Tensor) else type_of(tensor)
+        raise TypeError(f"tensor is {what}; expected torch.float32")
+    if type(bits) is not int or not 0 <= bits <= FRACTION_BITS:
+        raise ValueError(f"bits is {bits!r}; expected a whole number from 0 to 23")
+    dropped = FRACTION_BITS - bits
+    integers = tensor.detach().contiguous().view(torch.int32)
+    if not cut and dropped:
+        # Half of the last bit that stays, and its own value where the rest is a tie.
+        last = (integers >> dropped) & 1
+        integers = integers + (2 ** (dropped - 1) - 1) + last
+    kept = (integers & -(2**dropped)).view(torch.float32)
+    # The bits of a NaN or an infinity would become those of another number.
+    return torch.where(tensor.isfinite(), kept, tensor)

@@ -1,0 +1,404 @@
+"""Devices: which is best, loading onto one all or nothing, and files that name a GPU."""
+
+import copy
+import pickletools
+import threading
+import zipfile
+from pathlib import Path
+
+import pytest
+import torch
+from torch import nn
+
+from helpers import devices
+from helpers.devices import (
+    available_devices,
+    best_device,
+    hide_cuda,
+    load_to_device,
+    make_gpu_checkpoint,
+)
+from helpers.state_dicts import compare
+
+CPU = torch.device("cpu")
+
+
+def small_net() -> nn.Sequential:
+    return nn.Sequential(nn.Linear(3, 4), nn.BatchNorm1d(4), nn.Linear(4, 2))
+
+
+@pytest.fixture
+def only_a_cpu(monkeypatch):
+    """Make this machine, whatever it has, one without a GPU."""
+    for module in (torch.cuda, torch.backends.mps, torch.xpu):
+        monkeypatch.setattr(module, "is_available", lambda: False)
+
+
+@pytest.fixture
+def saved(tmp_path) -> Path:
+    torch.manual_seed(1)
+    torch.save(small_net().state_dict(), tmp_path / "net.pt")
+    return tmp_path / "net.pt"
+
+
+def tags(path: Path) -> list[str]:
+    """Return the device that each storage names in the file, read from its pickle."""
+    with zipfile.ZipFile(path) as archive:
+        [name] = [n for n in archive.namelist() if n.endswith("data.pkl")]
+        code = archive.read(name)
+    memo, texts, found = {}, [], []
+    for opcode, argument, _ in pickletools.genops(code):
+        if opcode.name == "BINUNICODE":
+            texts.append(argument)
+        elif opcode.name == "BINGET" and argument in memo:
+            texts.append(memo[argument])
+        elif opcode.name == "BINPUT":
+            memo[argument] = texts[-1] if texts else None
+        elif opcode.name == "BINPERSID":
+            found.append(texts[-1])  # ("storage", type, key, device, elements)
+    return found
+
+
+# best_device
+
+
+def test_a_machine_without_a_gpu_uses_the_cpu_and_says_why(only_a_cpu, monkeypatch):
+    monkeypatch.setattr(torch.version, "cuda", None)
+    monkeypatch.setattr(torch.version, "hip", None)
+    assert available_devices() == [CPU]
+    assert best_device() == (CPU, "torch finds no GPU, and was built without CUDA")
+    monkeypatch.setattr(torch.version, "cuda", "13.0")
+    assert best_device().reason == (
+        "torch was built for a GPU, but finds none: look at the driver"
+    )
+
+
+def test_cuda_comes_before_mps_before_xpu_before_the_cpu(only_a_cpu, monkeypatch):
+    def there(module, count=1):
+        monkeypatch.setattr(module, "is_available", lambda: True)
+        if hasattr(module, "device_count"):
+            monkeypatch.setattr(module, "device_count", lambda: count)
+            monkeypatch.setattr(module, "get_device_name", lambda device: f"GPU {device}")
+
+    there(torch.xpu)
+    assert best_device() == (
+        torch.device("xpu:0"),
+        "no CUDA or MPS, but an Intel GPU: GPU xpu:0",
+    )
+    there(torch.backends.mps)
+    assert best_device() == (
+        torch.device("mps:0"),
+        "no CUDA device, but Apple's GPU is there (MPS)",
+    )
+    there(torch.cuda, count=2)
+    device, reason = best_device()
+    assert device == torch.device("cuda:0")
+    assert reason == "an NVIDIA or AMD GPU is there: GPU cuda:0"
+    assert [str(d) for d in available_devices()] == [
+        "cuda:0",
+        "cuda:1",
+        "mps:0",
+        "xpu:0",
+        "cpu",
+    ]
+
+
+# load_to_device
+
+
+def test_every_tensor_arrives_and_the_parameters_stay_the_same_objects(saved):
+    torch.manual_seed(2)
+    net = small_net()
+    parameters = list(net.parameters())
+    assert load_to_device(net, saved, "cpu") is net
+    assert compare(net, torch.load(saved, weights_only=True)).identical
+    assert all(a is b for a, b in zip(net.parameters(), parameters, strict=True))
+    assert net.training and all(p.requires_grad for p in parameters)
+
+
+def test_an_optimizer_that_was_built_before_trains_the_loaded_weights(saved):
+    net = small_net()
+    optimizer = torch.optim.SGD(net.parameters(), lr=1.0)
+    load_to_device(net, saved, "cpu")
+    net(torch.rand(5, 3)).square().sum().backward()
+    optimizer.step()
+    changed = compare(net, torch.load(saved, weights_only=True)).different
+    assert {"0.weight", "2.weight", "2.bias"} <= changed.keys()
+
+
+def test_dtypes_are_the_models_tied_weights_stay_tied_and_gradients_stay(tmp_path):
+    class Tied(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.embed, self.head = nn.Embedding(5, 3), nn.Linear(3, 5, bias=False)
+            self.head.weight = self.embed.weight
+
+    torch.save(Tied().double().state_dict(), tmp_path / "tied.pt")
+    model = Tied()
+    model.head.weight.grad = torch.ones(5, 3)
+    load_to_device(model, tmp_path / "tied.pt", CPU)
+    assert model.embed.weight.dtype == torch.float32
+    assert model.head.weight is model.embed.weight
+    assert bool((model.head.weight.grad == 1).all())
+
+
+@pytest.mark.parametrize("device", [d for d in available_devices() if d != CPU] or [CPU])
+def test_whatever_gpu_there_is_gets_parameters_buffers_and_gradients(saved, device):
+    net = small_net()
+    net[0].weight.grad = torch.ones(4, 3)
+    load_to_device(net, saved, device)
+    assert {t.device for t in (*net.state_dict().values(), net[0].weight.grad)} == {device}
+    assert net(torch.rand(5, 3, device=device)).device == device
+
+
+def test_a_file_from_a_gpu_machine_loads_on_the_cpu(saved, tmp_path):
+    state = torch.load(saved, weights_only=True)
+    gpu = make_gpu_checkpoint(state, tmp_path / "gpu.pt")
+    assert compare(load_to_device(small_net(), gpu, "cpu"), state).identical
+
+
+def pieces(net: nn.Module) -> list:
+    return [
+        (id(p), p.data_ptr(), p.device, p.tolist(), p.grad) for p in net.parameters()
+    ] + [(id(b), b.data_ptr(), b.tolist()) for b in net.buffers()]
+
+
+def short(state):
+    del state["2.bias"]
+
+
+def more(state):
+    state["extra"] = torch.ones(1)
+
+
+def wider(state):
+    state["0.weight"] = torch.ones(5, 3)
+
+
+@pytest.mark.parametrize(
+    "spoil, says",
+    [
+        (short, 'Missing key(s) in state_dict: "2.bias"'),
+        (more, 'Unexpected key(s) in state_dict: "extra"'),
+        (wider, "size mismatch for 0.weight"),
+    ],
+)
+def test_what_does_not_fit_changes_nothing(saved, spoil, says):
+    state = torch.load(saved, weights_only=True)
+    spoil(state)
+    torch.save(state, saved)
+    net = small_net()
+    before = pieces(net)
+    with pytest.raises(RuntimeError) as caught:
+        load_to_device(net, saved, "cpu")
+    assert says in str(caught.value)
+    assert caught.value.__notes__ == [f"{saved} does not fit; the model is as it was"]
+    assert pieces(net) == before
+
+
+def test_a_move_that_fails_changes_nothing(saved, monkeypatch):
+    net = small_net()
+    before = pieces(net)
+
+    def full(module, *arguments):
+        raise torch.OutOfMemoryError("CUDA out of memory")
+
+    monkeypatch.setattr(nn.Module, "to", full)
+    with pytest.raises(torch.OutOfMemoryError):
+        load_to_device(net, saved, "cpu")
+    assert pieces(net) == before
+
+
+def test_ctrl_c_in_the_last_step_is_undone(saved, monkeypatch):
+    class Interrupts(dict):
+        def update(self, other):
+            super().update(other)
+            if not self.interrupted:
+                self.interrupted = True
+                raise KeyboardInterrupt
+
+        interrupted = False
+
+    net = small_net()
+    net[1].__dict__["_buffers"] = Interrupts(net[1]._buffers)
+    before = pieces(net)
+    # The copy must be able to hold the same kind of dict, uninterrupted.
+    monkeypatch.setattr(devices.copy, "deepcopy", lambda model: small_net())
+    with pytest.raises(KeyboardInterrupt):
+        load_to_device(net, saved, "cpu")
+    assert net[1]._buffers.interrupted
+    assert pieces(net) == before
+
+
+def test_a_device_that_is_not_there_is_answered_with_those_that_are(saved, only_a_cpu):
+    net = small_net()
+    for device in ("cuda:0", "cuda", "mps", torch.device("xpu", 1), "meta"):
+        with pytest.raises(ValueError) as caught:
+            load_to_device(net, saved, device)
+        name = str(torch.device(device))
+        assert str(caught.value) == f"device '{name}' is not there; this machine has: cpu"
+    for device in ("gpu", "cpu:x", None, 1.5):
+        with pytest.raises(ValueError) as caught:
+            load_to_device(net, saved, device)
+        assert str(caught.value) == f"device is {device!r}; expected one of: cpu"
+
+
+def test_an_index_too_high_is_answered_with_the_list(saved, only_a_cpu, monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    with pytest.raises(
+        ValueError, match="'cuda:2' is not there; this machine has: cuda:0, cuda:1, cpu"
+    ):
+        load_to_device(small_net(), saved, "cuda:2")
+
+
+def test_a_file_that_cannot_be_read_is_named(saved, tmp_path):
+    net = small_net()
+    before = pieces(net)
+    with pytest.raises(FileNotFoundError, match=r"there is no file at .*nothing\.pt"):
+        load_to_device(net, tmp_path / "nothing.pt", "cpu")
+    with pytest.raises(FileNotFoundError, match="there is no file at"):
+        load_to_device(net, tmp_path, "cpu")
+    data = saved.read_bytes()
+    for content in (b"", b"hello", b"weights: none", data[:100], data[: len(data) // 2]):
+        saved.write_bytes(content)
+        with pytest.raises(ValueError) as caught:
+            load_to_device(net, saved, "cpu")
+        assert str(saved) in str(caught.value) and ".pt file" in str(caught.value)
+        assert "weights_only=False" not in str(caught.value)
+    assert pieces(net) == before
+
+
+def test_a_whole_model_and_a_checkpoint_are_refused_with_the_cure(tmp_path):
+    path = tmp_path / "other.pt"
+    torch.save(small_net(), path)
+    with pytest.raises(ValueError, match=r"a whole model\?\); save model.state_dict"):
+        load_to_device(small_net(), path, "cpu")
+    torch.save({"epoch": 1, "model": small_net().state_dict()}, path)
+    with pytest.raises(TypeError, match=r"other.pt\['epoch'\] is of type int") as caught:
+        load_to_device(small_net(), path, "cpu")
+    assert caught.value.__notes__ == (
+        ["load_to_device reads a file that holds one state dict alone"]
+    )
+
+
+def test_a_model_must_be_a_module_with_memory(saved):
+    with pytest.raises(TypeError, match="model is of type OrderedDict; expected a torch"):
+        load_to_device(small_net().state_dict(), saved, "cpu")
+    with torch.device("meta"):
+        empty = small_net()
+    with pytest.raises(ValueError, match=r"call model.to_empty\(device='cpu'\) first"):
+        load_to_device(empty, saved, "cpu")
+
+
+# make_gpu_checkpoint
+
+
+@pytest.mark.parametrize(
+    "device, tag",
+    [
+        *[("cuda:0", "cuda:0"), ("cuda", "cuda:0"), (torch.device("cuda", 1), "cuda:1")],
+        *[("xpu:1", "xpu:1"), ("mps", "mps"), ("mps:0", "mps")],
+    ],
+)
+def test_every_storage_names_the_gpu(tmp_path, device, tag):
+    path = make_gpu_checkpoint(small_net().state_dict(), tmp_path / "gpu.pt", device)
+    assert path == tmp_path / "gpu.pt"
+    assert tags(path) == [tag] * 9
+
+
+def test_only_the_tags_differ_from_what_torch_writes(tmp_path):
+    state = small_net().state_dict()
+    gpu = make_gpu_checkpoint(state, tmp_path / "net.pt")
+    with zipfile.ZipFile(gpu) as archive:
+        ours = {name: archive.read(name) for name in archive.namelist()}
+    torch.save(state, gpu)
+    with zipfile.ZipFile(gpu) as archive:
+        theirs = {name: archive.read(name) for name in archive.namelist()}
+    assert {n for n in ours if ours[n] != theirs.get(n)} == {
+        "net/data.pkl",
+        "net/.data/serialization_id",  # a digest over the records, so it differs too
+    }
+    assert ours.keys() == theirs.keys()
+    assert tags(gpu) == ["cpu"] * 9
+
+
+@pytest.mark.parametrize("device, name", [("cuda:0", "CUDA"), ("xpu:0", "XPU")])
+def test_the_real_error_is_met_and_map_location_repairs_it(
+    tmp_path, only_a_cpu, device, name
+):
+    state = small_net().state_dict()
+    path = make_gpu_checkpoint(state, tmp_path / "gpu.pt", device)
+    with pytest.raises(RuntimeError) as caught:
+        torch.load(path, weights_only=True)
+    assert str(caught.value).startswith(
+        f"Attempting to deserialize object on a {name} device but "
+        f"torch.{name.lower()}.is_available() is False."
+    )
+    repaired = torch.load(path, map_location="cpu", weights_only=True)
+    assert compare(state, repaired).identical
+
+
+def test_the_error_is_met_on_a_machine_with_a_gpu_as_well(tmp_path):
+    path = make_gpu_checkpoint(small_net().state_dict(), tmp_path / "gpu.pt")
+    with hide_cuda(), pytest.raises(RuntimeError, match=r"is_available\(\) is False"):
+        torch.load(path, weights_only=True)
+
+
+def test_a_checkpoint_is_tagged_inside_and_text_in_it_stays(tmp_path):
+    net = small_net()
+    optimizer = torch.optim.AdamW(net.parameters())
+    net(torch.rand(5, 3)).sum().backward()
+    optimizer.step()
+    checkpoint = {"model": net.state_dict(), "optimizer": optimizer.state_dict()}
+    checkpoint |= {"trained_on": "cpu", "losses": [torch.ones(1)]}
+    before = copy.deepcopy(checkpoint)
+    path = make_gpu_checkpoint(checkpoint, tmp_path / "gpu.pt")
+    moments = ["cpu", "cuda:0", "cuda:0"] * 6  # step, exp_avg, exp_avg_sq
+    assert tags(path) == ["cuda:0"] * 9 + moments + ["cuda:0"]
+    back = torch.load(path, map_location="cpu", weights_only=True)
+    assert back["trained_on"] == "cpu"
+    assert compare(back["model"], before["model"]).identical
+    assert compare(checkpoint["model"], before["model"]).identical
+
+
+def test_later_saves_and_other_threads_are_not_tagged(tmp_path, monkeypatch):
+    state = small_net().state_dict()
+    real_save = torch.save
+
+    def save_twice(content, path):
+        other = threading.Thread(target=real_save, args=(content, tmp_path / "other.pt"))
+        other.start()
+        other.join()
+        real_save(content, path)
+
+    monkeypatch.setattr(torch, "save", save_twice)
+    make_gpu_checkpoint(state, tmp_path / "gpu.pt")
+    real_save(state, tmp_path / "later.pt")
+    found = {name: set(tags(tmp_path / f"{name}.pt")) for name in ("gpu", "other", "later")}
+    assert found == {"gpu": {"cuda:0"}, "other": {"cpu"}, "later": {"cpu"}}
+
+
+def test_a_save_that_fails_leaves_no_tag_behind(tmp_path):
+    state = small_net().state_dict()
+    with pytest.raises(RuntimeError, match="Parent directory"):
+        make_gpu_checkpoint(state, tmp_path / "no" / "gpu.pt")
+    torch.save(state, tmp_path / "later.pt")
+    assert set(tags(tmp_path / "later.pt")) == {"cpu"}
+
+
+@pytest.mark.parametrize("device", ["cpu", "meta", "gpu", "cuda:x", "cuda:-1", "", 0, None])
+def test_only_a_gpu_can_be_named(tmp_path, device):
+    with pytest.raises(ValueError) as caught:
+        make_gpu_checkpoint(small_net().state_dict(), tmp_path / "gpu.pt", device)
+    assert str(caught.value) == (
+        f"device is {device!r}; expected a GPU's, such as 'cuda:0'"
+    )
+    assert not (tmp_path / "gpu.pt").exists()
+
+
+def test_what_holds_no_tensor_is_refused(tmp_path):
+    with pytest.raises(ValueError, match="state_dict holds no tensor"):
+        make_gpu_checkpoint({"epoch": 3, "model": {}}, tmp_path / "gpu.pt")
+    with pytest.raises(TypeError, match=r"Linear; expected a dict: model\.state_dict"):
+        make_gpu_checkpoint(nn.Linear(1, 1), tmp_path / "gpu.pt")
