@@ -15,6 +15,8 @@ ORDER = (
     "checkpoints",
     "devices",
     "quantization",
+    "pruning",
+    "small_models",
     "onnx_export",
     "memory",
     "measurement",
