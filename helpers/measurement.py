@@ -1,80 +1,40 @@
 """Measure: peak memory, time side by side, sizes, what the machine has and leaves free.
 
-Imports with the standard library alone: psutil is imported where it is used, so that a
-machine with a broken installation can still be examined.
+Imports with the standard library alone: psutil and pandas are imported where they are
+used, so that a machine with a broken installation can still be examined.
 """
 
 from __future__ import annotations
 
 import os
-import platform
 import random
 import shutil
 import statistics
-import subprocess
+import sys
 import time
-from collections.abc import Callable, Mapping
-from contextlib import suppress
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from helpers.memory import PeakMemory, peak_memory
+from helpers.processor import Ceiling, ceiling, cpu_features
+
+if TYPE_CHECKING:
+    import pandas
 
 __all__ = [
+    "Ceiling",
     "PeakMemory",
-    "Timing",
+    "ceiling",
     "cpu_features",
-    "file_size",
     "format_bytes",
     "free_disk",
     "free_memory",
     "peak_memory",
+    "size_on_disk",
     "time_interleaved",
 ]
-
-# ---- The processor
-
-# Each feature with its names in Linux's /proc/cpuinfo and in macOS's sysctl.
-_FEATURES = {
-    "AVX2": {"avx2", "avx2_0"},
-    "AVX-512": {"avx512f"},
-    "AVX-512 VNNI": {"avx512_vnni"},
-    "AVX-VNNI": {"avx_vnni"},
-    "AMX int8": {"amx_int8"},
-    "bfloat16": {"avx512_bf16", "amx_bf16", "bf16", "feat_bf16"},
-    "NEON": {"asimd", "neon", "advsimd"},
-    "NEON dot product": {"asimddp", "feat_dotprod"},
-    "NEON int8 matrix": {"i8mm", "feat_i8mm"},
-}
-
-
-def cpu_features() -> dict[str, bool | None]:
-    """Tell which instructions for small numbers this processor has.
-
-    Returns:
-        Name of the feature -> True, False, or None where the system does not say
-        (Windows, for one).
-    """
-    flags: set[str] = set()
-    with suppress(OSError, subprocess.SubprocessError):
-        if platform.system() == "Linux":
-            for line in Path("/proc/cpuinfo").read_text().splitlines():
-                key, _, words = line.partition(":")
-                if key.strip() in ("flags", "Features"):  # x86 and ARM
-                    flags.update(words.lower().split())
-        elif platform.system() == "Darwin":
-            command = ["sysctl", "hw.optional"]
-            answer = subprocess.run(command, capture_output=True, text=True, timeout=10)
-            for line in answer.stdout.lower().splitlines():
-                name, _, value = line.partition(": ")
-                if value.strip() == "1":
-                    flags.add(name.split(".")[-1])
-    return {
-        feature: bool(names & flags) if flags else None
-        for feature, names in _FEATURES.items()
-    }
-
 
 # ---- What is free
 
@@ -100,7 +60,7 @@ def free_disk(*folders: str | os.PathLike) -> int:
 # ---- Sizes
 
 
-def file_size(path: str | os.PathLike) -> int:
+def size_on_disk(path: str | os.PathLike) -> int:
     """Return the bytes of a file, or of all files in a folder and its subfolders.
 
     Raises:
@@ -118,6 +78,7 @@ def format_bytes(count: float) -> str:
 
     The course writes every size like this, of a file and of memory.
     """
+    count = float(count)  # a NumPy number compares to NumPy's bool, which does not add up
     for unit in ("B", "kB", "MB", "GB", "TB"):
         # 999.5 and more would be rounded to 1000, which is 1.00 of the next unit.
         if abs(count) < 999.5 or unit == "TB":
@@ -130,50 +91,83 @@ def format_bytes(count: float) -> str:
 # ---- Time
 
 
-@dataclass(frozen=True)
-class Timing:
-    """Seconds of repeated calls: median, 10th and 90th percentile, and every call."""
-
-    median: float
-    low: float
-    high: float
-    times: tuple[float, ...] = field(repr=False)
-
-
 def time_interleaved(
-    functions: Mapping[str, Callable[[], Any]], *, repeats: int = 20, warmup: int = 2
-) -> dict[str, Timing]:
+    functions: Mapping[str, Callable[[], Any]],
+    *,
+    rounds: int = 20,
+    warmup: int = 2,
+    threads: int | None = 1,
+    between: Callable[[int], Any] | None = None,
+) -> pandas.DataFrame:
     """Time functions in rounds: each is called once a round, the order is shuffled.
 
     A processor that slows down, or a neighbour that wakes up, then hits all of them
-    alike, and their ratio holds even where the seconds do not.
+    alike, and their ratio holds even where the milliseconds do not.
 
     Args:
         functions: Label -> function without arguments. One call should take at least
             about 10 microseconds; let a faster one loop inside.
-        repeats: Rounds that are timed, at least 2.
+        rounds: Rounds that are timed, at least 2.
         warmup: Rounds before them that are not.
+        threads: For torch, if it is loaded; None leaves its number alone. ONNX Runtime
+            is told when a session is opened.
+        between: Called after each round with the number of rounds that are done, those
+            of the warm-up included; what it raises ends the run.
+
+    Returns:
+        A row for each function: "min ms", "median ms", "95th percentile ms", and
+        "speedup", how many times as fast as the first function it was: the median over
+        the rounds of the first one's time divided by its own, so below 1 it is slower.
 
     Raises:
         ValueError: if there is no function, or fewer than two rounds.
     """
     if not functions:
         raise ValueError("functions is empty: give at least one label and function.")
-    if repeats < 2:
-        raise ValueError(f"repeats is {repeats}: a spread needs at least 2 rounds.")
+    if rounds < 2:
+        raise ValueError(f"rounds is {rounds}: a spread needs at least 2.")
     times: dict[str, list[float]] = {label: [] for label in functions}
     order, shuffle = list(functions), random.Random(0).shuffle
-    for turn in range(warmup + repeats):
-        shuffle(order)
-        for label in order:
-            start = time.perf_counter()
-            functions[label]()
-            seconds = time.perf_counter() - start
-            if turn >= warmup:
-                times[label].append(seconds)
-    return {label: _timing(taken) for label, taken in times.items()}
+    with _torch_threads(threads):
+        for turn in range(warmup + rounds):
+            shuffle(order)
+            for label in order:
+                start = time.perf_counter()
+                functions[label]()
+                seconds = time.perf_counter() - start
+                if turn >= warmup:
+                    times[label].append(seconds)
+            if between:
+                between(turn + 1)
+    return _table(times)
 
 
-def _timing(times: list[float]) -> Timing:
-    low, *_, high = statistics.quantiles(times, n=10, method="inclusive")
-    return Timing(statistics.median(times), low, high, tuple(times))
+def _table(times: dict[str, list[float]]) -> pandas.DataFrame:
+    import pandas
+
+    first = next(iter(times.values()))
+    rows = {}
+    for label, taken in times.items():
+        pairs = zip(first, taken, strict=True)
+        rows[label] = {
+            "min ms": 1000 * min(taken),
+            "median ms": 1000 * statistics.median(taken),
+            "95th percentile ms": 1000
+            * statistics.quantiles(taken, n=20, method="inclusive")[-1],
+            "speedup": statistics.median(one / other for one, other in pairs),
+        }
+    return pandas.DataFrame.from_dict(rows, orient="index")
+
+
+@contextmanager
+def _torch_threads(threads: int | None) -> Iterator[None]:
+    torch = sys.modules.get("torch")
+    if torch is None or threads is None:
+        yield
+        return
+    before = torch.get_num_threads()
+    torch.set_num_threads(threads)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)

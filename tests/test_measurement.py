@@ -1,21 +1,21 @@
-"""Interleaved timing, what is free, sizes, CPU features, and imports without torch."""
+"""Interleaved timing, what is free, sizes, and imports without torch."""
 
-import platform
 import subprocess
 import sys
 import types
 from pathlib import Path
 
+import numpy
 import psutil
 import pytest
+import torch
 
 from helpers import measurement
 from helpers.measurement import (
-    cpu_features,
-    file_size,
     format_bytes,
     free_disk,
     free_memory,
+    size_on_disk,
     time_interleaved,
 )
 
@@ -40,32 +40,73 @@ print(format_bytes(1000), "AVX2" in cpu_features())
 # ---- Time
 
 
-def test_each_round_calls_every_function_once():
-    calls = []
+def test_each_round_calls_every_function_once_in_another_order():
+    calls, done = [], []
     functions = {name: lambda name=name: calls.append(name) for name in "abc"}
-    timings = time_interleaved(functions, repeats=6, warmup=2)
+    table = time_interleaved(functions, rounds=6, warmup=2, between=done.append)
     rounds = ["".join(calls[i : i + 3]) for i in range(0, len(calls), 3)]
-    assert len(rounds) == 8
+    assert len(rounds) == 8 and done == list(range(1, 9))
     assert {"".join(sorted(each)) for each in rounds} == {"abc"}
     assert len(set(rounds)) > 1, "the order within a round should change"
-    assert [len(timings[name].times) for name in "abc"] == [6, 6, 6]
+    assert list(table.index) == ["a", "b", "c"]
 
 
-def test_median_and_percentiles_are_those_of_the_recorded_times(monkeypatch):
-    # A clock on which the calls take 1, 2, ..., 11 seconds.
-    ticks = iter(range(1, 1000))
-    seconds = iter(value for n in ticks for value in (0.0, float(n)))
-    monkeypatch.setattr(measurement.time, "perf_counter", lambda: next(seconds))
-    timing = time_interleaved({"a": int}, repeats=11, warmup=0)["a"]
-    assert timing.times == tuple(float(n) for n in range(1, 12))
-    assert (timing.low, timing.median, timing.high) == (2.0, 6.0, 10.0)
+def clock(monkeypatch, *seconds: float) -> None:
+    """Make a clock on which the calls take that long."""
+    ticks = (value for taken in seconds for value in (0.0, taken))
+    monkeypatch.setattr(measurement.time, "perf_counter", lambda: next(ticks))
+
+
+def test_the_table_holds_least_median_and_95th_percentile(monkeypatch):
+    clock(monkeypatch, 9, *range(1, 22))  # the first call is the warm-up
+    table = time_interleaved({"a": int}, rounds=21, warmup=1)
+    assert table.loc["a"].to_dict() == {
+        "min ms": 1000,
+        "median ms": 11_000,
+        "95th percentile ms": 20_000,
+        "speedup": 1,
+    }
+
+
+def test_the_speedup_pairs_the_times_of_one_round(monkeypatch):
+    monkeypatch.setattr(measurement.random.Random, "shuffle", lambda self, order: None)
+    # The machine is ten times slower in the second round, which both feel.
+    clock(monkeypatch, 4, 1, 40, 10, 4, 2)
+    table = time_interleaved({"float": int, "int8": int}, rounds=3, warmup=0)
+    assert list(table["speedup"]) == [1, 4]
+
+
+def test_what_is_raised_between_rounds_ends_the_run():
+    calls = []
+    with pytest.raises(InterruptedError):
+        time_interleaved({"a": lambda: calls.append(1)}, between=refuse)
+    assert len(calls) == 1
+
+
+def refuse(done: int) -> None:
+    raise InterruptedError(f"after round {done}")
+
+
+def test_torch_has_one_thread_for_the_time_being_unless_told_otherwise():
+    before, seen = torch.get_num_threads(), []
+    torch.set_num_threads(2)
+    try:
+        for threads in (1, None, 3):
+            function = {"a": lambda: seen.append(torch.get_num_threads())}
+            time_interleaved(function, rounds=2, warmup=0, threads=threads)
+        assert seen == [1, 1, 2, 2, 3, 3]
+        with pytest.raises(InterruptedError):
+            time_interleaved({"a": int}, between=refuse)
+        assert torch.get_num_threads() == 2
+    finally:
+        torch.set_num_threads(before)
 
 
 def test_timing_needs_functions_and_rounds():
     with pytest.raises(ValueError, match="functions is empty"):
         time_interleaved({})
-    with pytest.raises(ValueError, match="repeats is 1: a spread needs at least 2"):
-        time_interleaved({"a": int}, repeats=1)
+    with pytest.raises(ValueError, match="rounds is 1: a spread needs at least 2"):
+        time_interleaved({"a": int}, rounds=1)
 
 
 # ---- What is free
@@ -100,13 +141,13 @@ def test_the_size_of_a_file_and_of_a_folder(tmp_path):
     (tmp_path / "inner").mkdir()
     (tmp_path / "a.bin").write_bytes(b"x" * 1500)
     (tmp_path / "inner" / "b.bin").write_bytes(b"x" * 500)
-    assert file_size(tmp_path / "a.bin") == 1500
-    assert file_size(str(tmp_path)) == 2000
+    assert size_on_disk(tmp_path / "a.bin") == 1500
+    assert size_on_disk(str(tmp_path)) == 2000
 
 
 def test_a_missing_file_is_named(tmp_path):
     with pytest.raises(FileNotFoundError, match=r"gone\.pt: there is no such file"):
-        file_size(tmp_path / "gone.pt")
+        size_on_disk(tmp_path / "gone.pt")
 
 
 @pytest.mark.parametrize(
@@ -124,53 +165,9 @@ def test_a_missing_file_is_named(tmp_path):
         (24e9, "24.0 GB"),
         (9e15, "9000 TB"),
         (-1234, "-1.23 kB"),
+        (numpy.float64(1234), "1.23 kB"),
+        (numpy.int64(123_456), "123 kB"),
     ],
 )
 def test_bytes_are_written_with_three_digits_and_decimal_units(count, text):
     assert format_bytes(count) == text
-
-
-# ---- The processor
-
-X86 = """processor : 0
-model name : Some CPU with avx512f in its name
-flags\t\t: fpu sse2 avx2 avx_vnni amx_int8
-"""
-ARM = """processor\t: 0
-Features\t: fp asimd asimddp i8mm bf16
-"""
-APPLE = """hw.optional.arm.FEAT_DotProd: 1
-hw.optional.arm.FEAT_BF16: 0
-hw.optional.arm.AdvSIMD: 1
-"""
-
-
-def present(features):
-    return {name for name, there in features.items() if there}
-
-
-@pytest.mark.parametrize(
-    ("text", "expected"),
-    [
-        (X86, {"AVX2", "AVX-VNNI", "AMX int8"}),
-        (ARM, {"NEON", "NEON dot product", "NEON int8 matrix", "bfloat16"}),
-    ],
-)
-def test_features_on_linux_come_from_cpuinfo(monkeypatch, text, expected):
-    monkeypatch.setattr(platform, "system", lambda: "Linux")
-    monkeypatch.setattr(Path, "read_text", lambda path: text)
-    features = cpu_features()
-    assert present(features) == expected
-    assert None not in features.values()
-
-
-def test_features_on_macos_come_from_sysctl(monkeypatch):
-    monkeypatch.setattr(platform, "system", lambda: "Darwin")
-    answer = subprocess.CompletedProcess([], 0, stdout=APPLE)
-    monkeypatch.setattr(subprocess, "run", lambda *args, **options: answer)
-    assert present(cpu_features()) == {"NEON", "NEON dot product"}
-
-
-def test_features_are_unknown_where_the_system_does_not_say(monkeypatch):
-    monkeypatch.setattr(platform, "system", lambda: "Windows")
-    assert set(cpu_features().values()) == {None}

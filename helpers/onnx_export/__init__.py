@@ -1,0 +1,28 @@
+"""From a PyTorch model to an ONNX file, to a smaller one, and to answers.
+
+Begin with `exporting.py`. `runtime_quantization.py` makes the file smaller,
+`running.py` runs it in ONNX Runtime, and `files.py` reads and writes it.
+"""
+
+from helpers.onnx_export.exporting import export_onnx
+from helpers.onnx_export.files import read_onnx
+from helpers.onnx_export.running import run, session
+from helpers.onnx_export.runtime_quantization import (
+    CALIBRATION_METHODS,
+    quantize_4bit_onnx,
+    quantize_dynamic_onnx,
+    quantize_static_onnx,
+    to_float16_onnx,
+)
+
+__all__ = [
+    "CALIBRATION_METHODS",
+    "export_onnx",
+    "quantize_4bit_onnx",
+    "quantize_dynamic_onnx",
+    "quantize_static_onnx",
+    "read_onnx",
+    "run",
+    "session",
+    "to_float16_onnx",
+]
