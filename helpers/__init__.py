@@ -22,6 +22,8 @@ ORDER = (
     "gpu_files",
     "devices",
     "quantization",
+    "pruning",
+    "small_models",
     "processor",
     "onnx_export",
     "memory",

@@ -1,0 +1,60 @@
+"""From the text of an error to what it means."""
+
+import difflib
+import re
+from dataclasses import dataclass
+
+from helpers.clinic.entries import ENTRIES, Entry
+
+
+@dataclass(frozen=True)
+class Diagnosis:
+    """What an error message means.
+
+    Attributes:
+        id: the entry's name.
+        meaning: what happened.
+        fix: the line that repairs it.
+        notebook: the file name of the notebook that shows it.
+    """
+
+    id: str
+    meaning: str
+    fix: str
+    notebook: str
+
+
+def diagnose(text: str) -> list[Diagnosis]:
+    """Return what a pasted error message may mean, best first; empty where unknown.
+
+    A whole traceback may be given: the message is searched in it. Colours, line breaks
+    and case do not matter.
+    """
+    flat = _flat(text)
+    found = [entry for entry in ENTRIES if re.search(entry.sign, flat, re.IGNORECASE)]
+    return [_diagnosis(entry) for entry in found]
+
+
+def nearest(text: str) -> Diagnosis:
+    """Return the entry whose words are most like the text, for a message not known."""
+    words = set(_words(_flat(text)))
+
+    def likeness(entry: Entry) -> tuple[int, float]:
+        sign = " ".join(_words(entry.sign))
+        ratio = difflib.SequenceMatcher(None, _flat(text).lower(), sign).ratio()
+        return len(words & set(sign.split())), ratio
+
+    return _diagnosis(max(ENTRIES, key=likeness))
+
+
+def _diagnosis(entry: Entry) -> Diagnosis:
+    return Diagnosis(entry.id, entry.meaning, entry.fix, entry.notebook)
+
+
+def _flat(text: str) -> str:
+    # Terminals colour the words, and tracebacks break and indent the lines.
+    return " ".join(re.sub(r"\x1b\[[\d;]*m", "", text).split())
+
+
+def _words(text: str) -> list[str]:
+    return re.findall(r"[a-z_]{3,}", text.lower())

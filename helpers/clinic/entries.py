@@ -1,0 +1,362 @@
+"""The messages that the clinic knows, the most specific first."""
+
+from dataclasses import dataclass
+
+STATE_DICTS = "01_state_dicts.ipynb"
+CHECKPOINTS = "02_training_checkpoints.ipynb"
+SAFE_LOADING = "03_safe_loading.ipynb"
+DEVICES = "04_devices.ipynb"
+VERSIONS = "05_versions.ipynb"
+ONNX = "06_onnx.ipynb"
+TRADE_OFFS = "09_trade_offs.ipynb"
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A message that people meet.
+
+    Attributes:
+        id: a name for it.
+        sign: a regular expression for what does not change in the message; case and
+            line breaks do not matter.
+        meaning: what happened, in a sentence or two.
+        fix: the line that repairs it.
+        notebook: where the course shows it.
+    """
+
+    id: str
+    sign: str
+    meaning: str
+    fix: str
+    notebook: str
+
+
+ENTRIES = (
+    # ---- State dicts
+    Entry(
+        "optimizer-for-model",
+        r'Unexpected key\(s\) in state_dict:.*"(param_groups|optimizer|epoch)',
+        "The dictionary is a training checkpoint, or an optimizer's state. The model's own "
+        "state dict is one of its entries.",
+        'model.load_state_dict(checkpoint["model"])',
+        CHECKPOINTS,
+    ),
+    Entry(
+        "prefix-compiled",
+        r'Unexpected key\(s\) in state_dict: "(module\.)?_orig_mod\.',
+        "The file was written by a model behind torch.compile, which puts _orig_mod. "
+        "before every key.",
+        'model.load_state_dict(strip_prefix(state_dict, "_orig_mod."))',
+        VERSIONS,
+    ),
+    Entry(
+        "prefix-parallel",
+        r'Unexpected key\(s\) in state_dict: "module\.',
+        "The file was written by a model inside DataParallel or DistributedDataParallel, "
+        "which puts module. before every key.",
+        'model.load_state_dict(strip_prefix(state_dict, "module."))',
+        VERSIONS,
+    ),
+    Entry(
+        "size-mismatch",
+        r"size mismatch for \S+: copying a param with shape",
+        "A tensor has the right name and another shape: the file belongs to a model of "
+        "another size. strict=False does not help.",
+        "load_matching(model, state_dict)  # what fits, with a report of the rest",
+        STATE_DICTS,
+    ),
+    Entry(
+        "missing-keys",
+        r"Missing key\(s\) in state_dict:",
+        "The model has tensors that the file lacks. Loading with strict=False would leave "
+        "them at their random start.",
+        "print(compare(model.state_dict(), state_dict))  # then rename with remap_keys",
+        STATE_DICTS,
+    ),
+    Entry(
+        "unexpected-keys",
+        r"Unexpected key\(s\) in state_dict:",
+        "The file has tensors for which the model has no place: another architecture, or "
+        "other names.",
+        "print(compare(model.state_dict(), state_dict))  # then rename with remap_keys",
+        STATE_DICTS,
+    ),
+    Entry(
+        "not-a-state-dict",
+        r"Expected state_dict to be dict-like, got",
+        "What was loaded is a whole model, not a state dict.",
+        "model.load_state_dict(loaded.state_dict())",
+        SAFE_LOADING,
+    ),
+    Entry(
+        "state-dict-as-model",
+        r"'(collections\.)?(OrderedDict|dict)' object has no attribute "
+        r"'(eval|train|to|parameters|forward|state_dict|cuda)'",
+        "What was loaded is a state dict: the numbers without the model.",
+        "model = DigitsNet(); model.load_state_dict(state_dict); model.eval()",
+        STATE_DICTS,
+    ),
+    Entry(
+        "no-memory-behind",
+        r"Cannot copy out of meta tensor; no data",
+        "The model was built on the meta device, and some of its tensors were never given "
+        "numbers.",
+        "model.load_state_dict(state_dict, assign=True)  # before any .to(...)",
+        STATE_DICTS,
+    ),
+    Entry(
+        "shared-in-safetensors",
+        r"Some tensors share memory, this will lead to duplicate memory on disk",
+        "Two names stand for one tensor, as tied weights do, and safetensors refuses to "
+        "guess which one to keep.",
+        "safetensors.torch.save_model(model, path)",
+        STATE_DICTS,
+    ),
+    # ---- Optimizers and training
+    Entry(
+        "optimizer-group-size",
+        r"loaded state dict contains a parameter group that doesn't match the size",
+        "The optimizer was built over another number of parameters than the one in the "
+        "file, so the model differs.",
+        "optimizer = type(optimizer)(model.parameters())  # over the model of the file",
+        VERSIONS,
+    ),
+    Entry(
+        "optimizer-group-count",
+        r"loaded state dict has a different number of parameter groups",
+        "The optimizer in the file had more, or fewer, parameter groups.",
+        "optimizer = torch.optim.AdamW(groups)  # the same groups as when it was saved",
+        VERSIONS,
+    ),
+    Entry(
+        "one-value-per-channel",
+        r"Expected more than 1 value per channel when training",
+        "A batch norm in training mode was given a single example. To predict, the model "
+        "has to be in evaluation mode.",
+        "model.eval()",
+        STATE_DICTS,
+    ),
+    # ---- torch.load
+    Entry(
+        "weights-only-numpy",
+        r"Unsupported global: GLOBAL numpy\.",
+        "The file holds a NumPy number or array, and a safe load takes tensors and plain "
+        "Python only.",
+        'torch.save({"loss": float(loss)}, path)  # or torch.from_numpy(array)',
+        SAFE_LOADING,
+    ),
+    Entry(
+        "weights-only-version",
+        r"Unsupported global: GLOBAL torch\.torch_version\.TorchVersion",
+        "torch.__version__ is an object, not text.",
+        'torch.save({"torch": str(torch.__version__)}, path)',
+        VERSIONS,
+    ),
+    Entry(
+        "weights-only-time",
+        r"Unsupported global: GLOBAL (datetime|pathlib)\.",
+        "The file holds a datetime or a path, and a safe load takes tensors and plain "
+        "Python only.",
+        'torch.save({"saved": datetime.now().isoformat()}, path)',
+        VERSIONS,
+    ),
+    Entry(
+        "weights-only-operand",
+        r"WeightsUnpickler error: Unsupported operand|invalid load key, '",
+        "This is no file of torch.save: perhaps a web page, a Git LFS pointer, or a plain "
+        "pickle. Look at its first bytes.",
+        "print(open(path, 'rb').read(80))  # then fetch the real file",
+        SAFE_LOADING,
+    ),
+    Entry(
+        "weights-only",
+        r"Weights only load failed|WeightsUnpickler error",
+        "The file names a class or function, and a safe load runs no code: most often it "
+        "is a whole pickled model.",
+        "torch.save(model.state_dict(), path)  # where the class is still at hand",
+        SAFE_LOADING,
+    ),
+    Entry(
+        "cuda-file",
+        r"Attempting to deserialize object on a CUDA device but torch\.cuda\.is_available",
+        "The file was written on a machine with a GPU, and this one has none.",
+        'torch.load(path, map_location="cpu", weights_only=True)',
+        DEVICES,
+    ),
+    Entry(
+        "class-moved",
+        r"Can't get attribute '?\w+'? on <module",
+        "A whole model was pickled, and the file stores only where its class was. It is no "
+        "longer there.",
+        "__main__.OldName = NewClass  # then load once, and save the state dict",
+        SAFE_LOADING,
+    ),
+    Entry(
+        "module-moved",
+        r"No module named '[\w.]+'",
+        "Python finds no module of that name. When torch.load says so, a whole model was "
+        "pickled, and the file in which its class stood has moved.",
+        "sys.modules['old_name'] = new_module  # then load once, and save the state dict",
+        SAFE_LOADING,
+    ),
+    Entry(
+        "cannot-pickle",
+        r"Can't (get|pickle) local object|Can't pickle <function <lambda>",
+        "A lambda or a class inside a function is part of the object, and pickle can only "
+        "store names that another program finds.",
+        "torch.save(model.state_dict(), path)",
+        SAFE_LOADING,
+    ),
+    Entry(
+        "not-a-zip",
+        r"failed finding central directory|failed reading zip archive",
+        "The file is cut off or damaged: its table of contents, at the end, is missing.",
+        "CheckpointFolder(folder).load_latest(model=model)  # the newest whole file",
+        CHECKPOINTS,
+    ),
+    Entry(
+        "empty-file",
+        r"Ran out of input|\bEOFError\b",
+        "The file is empty: a save was interrupted, or the disk was full.",
+        "save_checkpoint(path, model=model)  # never leaves half a file",
+        CHECKPOINTS,
+    ),
+    Entry(
+        "no-folder",
+        r"Parent directory .+ does not exist",
+        "torch.save makes no folders.",
+        "Path(path).parent.mkdir(parents=True, exist_ok=True)",
+        STATE_DICTS,
+    ),
+    Entry(
+        "safetensors-damaged",
+        r"Error while deserializing header",
+        "The file is no safetensors file, or it is cut off.",
+        'path = path.rename(path.with_suffix(".pt"))  # if torch.save wrote it',
+        STATE_DICTS,
+    ),
+    # ---- Devices and dtypes
+    Entry(
+        "two-devices",
+        r"Expected all tensors to be on the same device|"
+        r"Tensor on device \w+(:\d+)? is not on the expected device",
+        "The model and its input are on different devices.",
+        "images = images.to(next(model.parameters()).device)",
+        DEVICES,
+    ),
+    Entry(
+        "no-such-device",
+        r"Torch not compiled with CUDA enabled|not linked with support for mps devices|"
+        r"No CUDA GPUs are available",
+        "The code asks for a device that this machine, or this build of PyTorch, lacks.",
+        "model.to(best_device().device)",
+        DEVICES,
+    ),
+    Entry(
+        "two-dtypes",
+        r"must have the same dtype, but got|expected scalar type \w+ but found|"
+        r"expected m1 and m2 to have the same dtype|"
+        r"Input type \(.+\) and (weight|bias) type \(.+\) should be the same",
+        "The model's weights and its input have different dtypes, such as float16 and "
+        "float32.",
+        "images = images.to(next(model.parameters()).dtype)",
+        DEVICES,
+    ),
+    Entry(
+        "two-shapes",
+        r"mat1 and mat2 shapes cannot be multiplied",
+        "The input's last dimension is not what the layer was built for: often a missing "
+        "flatten(1), or another picture size.",
+        "images = images.flatten(1)",
+        STATE_DICTS,
+    ),
+    # ---- ONNX
+    Entry(
+        "data-dependent",
+        r"Could not guard on data-dependent expression|GuardOnDataDependentSymNode",
+        "Python decides by the values of a tensor, and an exported graph has no Python.",
+        "y = torch.where(x.sum() > 0, 2 * x, x)",
+        ONNX,
+    ),
+    Entry(
+        "fixed-shape",
+        r"Got invalid dimensions for input",
+        "The graph was exported for one batch size.",
+        "export_onnx(model, images, path, dynamic_batch=True)",
+        ONNX,
+    ),
+    Entry(
+        "wrong-rank",
+        r"Invalid rank for input",
+        "The input has too many or too few dimensions: often the batch or the channel is "
+        "missing.",
+        "image[None]  # adds the batch of one",
+        ONNX,
+    ),
+    Entry(
+        "double-input",
+        r"Unexpected input data type\. Actual: \(tensor\(double\)\)",
+        "NumPy makes float64, and the graph takes float32.",
+        'session.run(None, {"input": images.astype("float32")})',
+        ONNX,
+    ),
+    Entry(
+        "input-name",
+        r"Required inputs \(.*\) are missing from input feed",
+        "The graph's input has another name.",
+        "session.run(None, {session.get_inputs()[0].name: images})",
+        ONNX,
+    ),
+    Entry(
+        "not-onnx",
+        r"INVALID_PROTOBUF|Protobuf parsing failed",
+        "The file is no ONNX file, or only a part of one.",
+        "export_onnx(model, images, path)",
+        ONNX,
+    ),
+    Entry(
+        "external-data",
+        r"External data path (validation failed|does not exist)",
+        "The weights of this graph lie in a second file, which is not beside it.",
+        "export_onnx(model, images, path, external_data=False)  # or move both files",
+        ONNX,
+    ),
+    # ---- Quantization
+    Entry(
+        "old-quantization",
+        r"torch\.ao\.quantization is deprecated and will be removed",
+        "This is PyTorch's old way to quantize; the new one is a package of its own.",
+        "torchao.quantization.quantize_(model, Int8WeightOnlyConfig())",
+        TRADE_OFFS,
+    ),
+    Entry(
+        "old-torchscript",
+        r"`?torch\.jit\.\w+`? is deprecated",
+        "TorchScript is no longer developed.",
+        "torch.export.save(torch.export.export(model, (images,)), path)",
+        SAFE_LOADING,
+    ),
+    # ---- Tensors
+    Entry(
+        "needs-detach",
+        r"Can't call numpy\(\) on Tensor that requires grad",
+        "The tensor is still connected to its history, which NumPy cannot hold.",
+        "tensor.detach().numpy()",
+        ONNX,
+    ),
+    Entry(
+        "no-history",
+        r"element 0 of tensors does not require grad",
+        "Nothing that leads to this loss can be trained: the weights are frozen, or the "
+        "result was computed under no_grad or detached.",
+        "model.requires_grad_(True)",
+        CHECKPOINTS,
+    ),
+    Entry(
+        "copy-of-a-result",
+        r"Only Tensors created explicitly by the user .* support the deepcopy protocol",
+        "A tensor with a history cannot be copied deeply.",
+        "copy.deepcopy(tensor.detach())",
+        STATE_DICTS,
+    ),
+)
