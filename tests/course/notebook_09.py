@@ -198,9 +198,9 @@ ROUNDS = (
         Mutation("processor", "4.0, 1.0 if arm", "2.0, 1.0 if arm", "real-table"),
         Mutation(
             "onnx_export/runtime_quantization",
-            "model = _matmuls(_prepared(source))\n    with",
-            "model = _prepared(source)\n    with",
-            "onnx-files onnx-operators",
+            "keep_io_types=True",
+            "keep_io_types=False",
+            "onnx-operators",
         ),
     ),
     (
