@@ -72,7 +72,7 @@ def in_fresh_process(
     for label, function in functions.items():
         if not callable(function):
             kind = type(function).__name__
-            raise TypeError(f"{label!r} is of type {kind}: pass a function, do not call it.")
+            raise TypeError(f"{label!r} is of type {kind}: pass the function itself.")
         try:
             sent.append(base64.b64encode(cloudpickle.dumps(function)).decode("ascii"))
         except Exception as error:

@@ -75,7 +75,7 @@ def test_a_value_that_json_cannot_hold_is_an_error_of_its_function():
 
 
 def test_a_result_instead_of_a_function_is_refused():
-    with pytest.raises(TypeError, match="'two' is of type int: pass a function, do not call it"):
+    with pytest.raises(TypeError, match="'two' is of type int: pass the function itself"):
         in_fresh_process({"two": 2})
 
 

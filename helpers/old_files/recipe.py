@@ -34,7 +34,7 @@ class Net(nn.Module):
         return self.fc2(torch.relu(self.fc1(x.flatten(1))))
 
 
-def train() -> Net:
+def train_net() -> Net:
     """Return the trained net; a second on one thread."""
     digits = load_digits()
     seed_everything(5)
@@ -103,7 +103,7 @@ def write(net: Net, best: float, folder: Path = FOLDER) -> None:
 def main() -> None:
     """Train the net again and write the files in place of the shipped ones."""
     torch.set_num_threads(1)
-    digits, net = load_digits(), train()
+    digits, net = load_digits(), train_net()
     right = accuracy(net, digits.test_images, digits.test_labels)
     write(net, round(right, 4))
     print(f"{right:.2%} of the test images are right: {FOLDER}")

@@ -121,22 +121,22 @@ RIGHT_ANSWERS = [
 
 
 def seeds(**same: bool) -> Verdict:
-    """Claim 05.a after runs with those outcomes; the rest is the notebook's own."""
+    """Claim 05.b after runs with those outcomes; the rest is the notebook's own."""
     return run(cell("05_versions.ipynb", "seeds-claim"), claims=claims, **same)
 
 
 def warm(first: int) -> Verdict:
-    """Claim 05.b where so many of five seeds were first."""
+    """Claim 05.a where so many of five seeds were first."""
     return run(cell("05_versions.ipynb", "warm-claim"), claims=claims, first=first)
 
 
 MEASUREMENTS = {
-    "05.a": {
+    "05.b": {
         None: lambda: seeds(again=True, one_draw=False, other_threads=False),
         True: lambda: seeds(again=True, one_draw=True, other_threads=True),
         False: lambda: seeds(again=False, one_draw=False, other_threads=False),
     },
-    "05.b": {
+    "05.a": {
         None: lambda: warm(3),
         True: lambda: warm(0),
         False: lambda: warm(5),
