@@ -800,3 +800,8 @@ def test_an_unknown_device_is_no_damage(tmp_path):
     path = save_checkpoint(tmp_path / "a.pt", model=Net())
     with pytest.raises(RuntimeError, match="nowhere"):
         load_checkpoint(path, model=Net(), map_location="nowhere")
+
+
+def test_a_model_without_any_tensor_is_saved_and_loaded(tmp_path):
+    path = save_checkpoint(tmp_path / "none.pt", model=nn.Identity(), epoch=3)
+    assert load_checkpoint(path, model=nn.Identity()).epoch == 3
