@@ -118,7 +118,7 @@ def test_a_setting_says_in_words_what_it_does():
     assert Setting().words == ("weights: float32", "activations: float32")
     assert SETTINGS["everything"].words == (
         "weights: 4 bits, asymmetric, mse, per channel",
-        "activations: 6 bits, asymmetric, percentile, per tensor, calibrated on 256 images",
+        "activations: 6 bits, asymmetric, percentile, from 256 images",
     )
     grouped = Setting(Scheme(granularity="group", group_size=16))
     assert grouped.words[0] == "weights: 8 bits, symmetric, minmax, per group of 16"

@@ -115,10 +115,7 @@ def test_every_way_to_choose_a_range_is_named(panel, observer, symmetric):
     text = move(panel, observer=observer, symmetric=symmetric, activation_bits=8).text
     kind = "symmetric" if symmetric else "asymmetric"
     assert f"Weights: 3 bits, {kind}, {observer}, per tensor; " in text
-    assert (
-        f"activations: 8 bits, {kind}, {observer}, per tensor, calibrated on 64 images."
-        in text
-    )
+    assert f"activations: 8 bits, {kind}, {observer}, from 64 images." in text
 
 
 def test_all_layers_in_float_are_the_float_model(panel):
@@ -226,3 +223,11 @@ def test_no_words_of_the_picture_touch_before_or_after_the_guess(panel, bits):
     assert_texts_apart(panel.chart)
     panel.press(SHOW)
     assert_texts_apart(panel.chart)
+
+
+def test_the_longest_words_of_a_setting_fit_on_the_paper(panel):
+    panel.press(SHOW)
+    longest = {"granularity": "channel", "symmetric": False, "observer": "percentile"}
+    svg = move(panel, **longest, weight_bits=16, activation_bits=16, calibration=256).svg
+    for line in re.findall(r'x="136" [^>]*>([^<]*)<', svg):
+        assert 136 + 7 * len(line) < 600, line  # 13 px letters are about 7 wide

@@ -7,7 +7,6 @@ model and counts the bytes. `evaluation.py` measures what a setting costs.
 from helpers.quantization.evaluation import (
     Evaluation,
     Evaluator,
-    Setting,
     Trail,
     evaluate,
     wilson_interval,
@@ -34,6 +33,7 @@ from helpers.quantization.schemes import (
     quantize,
     round_trip,
 )
+from helpers.quantization.settings import Setting
 
 __all__ = [
     "GRANULARITIES",

@@ -1,7 +1,7 @@
 """What one setting of the quantizer costs: accuracy with its interval, bytes, noise."""
 
 import math
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 
 import torch
 from torch import nn
@@ -16,71 +16,10 @@ from helpers.quantization.models import (
     sqnr_db,
 )
 from helpers.quantization.schemes import QParams, Scheme
+from helpers.quantization.settings import Setting
 
 CHUNK = 180  # images at once: what they leave behind fits a processor's cache
 Z_95 = 1.959964  # 95 % of a normal distribution lie within so many standard deviations
-
-
-@dataclass(frozen=True)
-class Setting:
-    """What can be decided about a model that is to be quantized; see quantize_model.
-
-    Attributes:
-        weights: the scheme of the weights; None keeps float32.
-        activations: the scheme of the activations, per tensor; None keeps float32.
-        calibration: how many images the ranges of the activations are chosen from.
-        keep_float: names of layers that stay in float32.
-
-    Raises:
-        ValueError: the number of images is below 1, or the scheme of the activations is
-            not per tensor.
-    """
-
-    weights: Scheme | None = None
-    activations: Scheme | None = None
-    calibration: int = 64
-    keep_float: tuple[str, ...] = ()
-
-    def __post_init__(self):
-        """Refuse what could not be carried out."""
-        if self.calibration < 1:
-            raise ValueError(f"calibration is {self.calibration}; expected 1 image or more")
-        if self.activations and self.activations.granularity != "tensor":
-            raise ValueError(
-                "activations are quantized per tensor; got "
-                f"granularity={self.activations.granularity!r}"
-            )
-
-    @property
-    def words(self) -> tuple[str, str]:
-        """What is done to the weights and to the activations, in a few words each."""
-        weights = "weights: " + _scheme_words(self.weights)
-        if self.weights and self.weights.granularity == "group":
-            weights += f" of {self.weights.group_size}"
-        activations = "activations: " + _scheme_words(self.activations)
-        if self.activations:
-            activations += f", calibrated on {self.calibration} images"
-        return weights, activations
-
-    def code(self, calibration: str = "digits.train_images") -> str:
-        """Return the call of quantize_model that does this to a `model`.
-
-        Args:
-            calibration: how the calibration images are called there.
-        """
-        arguments = ["model"]
-        if self.weights:
-            arguments.append(f"weights={_scheme_code(self.weights)}")
-        if self.activations:
-            arguments.append(f"activations={_scheme_code(self.activations)}")
-            arguments.append(f"calibration={calibration}[:{self.calibration}]")
-        if self.keep_float:
-            names = "".join(f'"{name}", ' for name in self.keep_float)
-            arguments.append(f"keep_float=({names.strip()})")
-        line = f"quantize_model({', '.join(arguments)})"
-        if len(line) <= 76:
-            return line
-        return "\n".join(["quantize_model(", *(f"    {a}," for a in arguments), ")"])
 
 
 @dataclass(frozen=True)
@@ -290,20 +229,3 @@ def wilson_interval(right: int, count: int) -> tuple[float, float]:
 def _classes(model: nn.Module, images: torch.Tensor) -> torch.Tensor:
     parts = [model(part).argmax(dim=1) for part in images.split(CHUNK)]
     return torch.cat(parts)
-
-
-def _scheme_words(scheme: Scheme | None) -> str:
-    if scheme is None:
-        return "float32"
-    kind = "symmetric" if scheme.symmetric else "asymmetric"
-    return f"{scheme.bits} bits, {kind}, {scheme.observer}, per {scheme.granularity}"
-
-
-def _scheme_code(scheme: Scheme) -> str:
-    """Write the call that makes the scheme, defaults left out."""
-    given = [
-        f"{field.name}={getattr(scheme, field.name)!r}"
-        for field in fields(scheme)
-        if field.name == "bits" or getattr(scheme, field.name) != field.default
-    ]
-    return f"Scheme({', '.join(given)})".replace("'", '"')
