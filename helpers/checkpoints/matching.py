@@ -18,8 +18,8 @@ _PREFIXES = {
 def model_problem(model: nn.Module, saved: dict[str, Any]) -> str | None:
     """Return what keeps a state dict from the model, None if every entry fits."""
     ours = model.state_dict()
-    for prefix, wrapper in _PREFIXES.items():
-        if ours and set(saved) == {prefix + name for name in ours}:
+    for prefix, wrapper in _PREFIXES.items() if ours else ():
+        if set(saved) == {prefix + name for name in ours}:
             return f"its names begin with {prefix!r}, {wrapper}: wrap the model first"
         if set(ours) == {prefix + name for name in saved}:
             return f"only the model's names begin with {prefix!r}, {wrapper}: unwrap it"
