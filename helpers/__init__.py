@@ -44,6 +44,7 @@ ORDER = (
     "environments",
     "findings",
     "doctor",
+    "handouts",
     "install",
     "lab",
 )
