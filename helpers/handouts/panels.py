@@ -112,4 +112,7 @@ STILL = """
 def _words(data: dict) -> str:
     # A panel's text is "Panel(title: values): words". A chart's words are printed below.
     text = data.get("text/plain", "")
-    return text if text.startswith("Panel(") else ""
+    if not text.startswith("Panel("):
+        return ""
+    setting, _, words = text.removeprefix("Panel(").partition("): ")
+    return f"{setting}. {words}"

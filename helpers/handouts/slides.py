@@ -20,9 +20,14 @@ TEMPLATE = """
 {%- block html_head_js_mathjax -%}{%- endblock -%}
 {%- block html_head_css -%}
 <style>{{ resources.panel_style }}
+:root { --jp-code-font-size: 15px; }
 .reveal .slides section { max-height: 700px; overflow-y: auto; text-align: left; }
 .reveal .slides > section.stack { overflow: visible; }
+.reveal h1, .reveal h2 { text-transform: none; }
 .reveal h1 { font-size: 1.6em; } .reveal h2 { font-size: 1.3em; }
+/* reveal.js calls its own arrows "controls", and lays them over the corner. */
+.reveal .sls-panel .controls { display: flex; font: inherit; pointer-events: auto; }
+.reveal .sls-panel .controls { inset: auto; position: static; }
 </style>
 {%- endblock -%}
 {%- block footer_js -%}
@@ -64,6 +69,8 @@ def slides(
     exporter = SlidesExporter(
         raw_template=TEMPLATE,
         embed_images=True,
+        exclude_input_prompt=True,
+        exclude_output_prompt=True,
         reveal_url_prefix=reveal,
         reveal_theme="white",
     )
