@@ -50,15 +50,12 @@ def convert(
     """Run nbconvert over a copy with figures as HTML and links inside the folder."""
     prepared = panels.with_figures(notebook, held)
     prepared.metadata["title"] = title(notebook)
-    for cell in prepared.cells:
-        if cell.cell_type == "markdown":
-            cell.source = with_links_between_pages(cell.source)
     resources = {
         "metadata": {"name": name, "path": str(folder)},
         "panel_style": panels.style(),
         "panel_script": panels.script(),
     }
-    return exporter.from_notebook_node(prepared, resources)[0]
+    return with_links_between_pages(exporter.from_notebook_node(prepared, resources)[0])
 
 
 def title(notebook: NotebookNode) -> str:
@@ -66,7 +63,7 @@ def title(notebook: NotebookNode) -> str:
     return notebook.cells[0].source.splitlines()[0].lstrip("# ")
 
 
-def with_links_between_pages(text: str) -> str:
+def with_links_between_pages(html: str) -> str:
     """Point links at the pages of other notebooks; of other links, keep the text."""
-    text = re.sub(r"(\]\([\w-]+)\.ipynb(#[^)]*)?\)", r"\1.html\2)", text)
-    return re.sub(r"\[([^\]]*)\]\(\.\./[^)]*\)", r"\1", text)
+    html = re.sub(r'href="([\w-]+)\.ipynb([#"])', r'href="\1.html\2', html)
+    return re.sub(r'<a [^>]*href="\.\./[^>]*>(.*?)</a>', r"\1", html, flags=re.DOTALL)

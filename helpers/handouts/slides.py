@@ -1,7 +1,6 @@
 """Slides for reveal.js: which cells of a notebook go on which slide, and the HTML."""
 
 import copy
-from collections.abc import Iterable
 from pathlib import Path
 
 from nbconvert import SlidesExporter
@@ -23,11 +22,13 @@ TEMPLATE = """
 :root { --jp-code-font-size: 15px; }
 .reveal .slides section { max-height: 700px; overflow-y: auto; text-align: left; }
 .reveal .slides > section.stack { overflow: visible; }
-.reveal h1, .reveal h2 { text-transform: none; }
-.reveal h1 { font-size: 1.6em; } .reveal h2 { font-size: 1.3em; }
+.reveal .slides :is(h1, h2) { text-transform: none; }
+.reveal .slides h1 { font-size: 1.6em; } .reveal .slides h2 { font-size: 1.3em; }
 /* reveal.js calls its own arrows "controls", and lays them over the corner. */
 .reveal .sls-panel .controls { display: flex; font: inherit; pointer-events: auto; }
 .reveal .sls-panel .controls { inset: auto; position: static; }
+.reveal .sls-panel pre { box-shadow: none; margin: 0; width: auto; }
+.reveal .sls-panel [hidden] { display: none; }
 </style>
 {%- endblock -%}
 {%- block footer_js -%}
@@ -80,61 +81,56 @@ def slides(
 def with_slide_types(notebook: NotebookNode) -> NotebookNode:
     """Return a copy in which each cell says what it is on the slides.
 
-    A heading starts a slide. Below it hang the text and the cells that show something: a
-    figure, a claim, a table or an error; where a section has none, its first cell that
-    prints. *Read:* appears at the next click, after the audience has guessed. The set-up,
-    the stubs and the solutions are left out.
+    A heading starts a slide, further text one below it. With a text go the cells up to the
+    next text, as far as they show something: a figure, a claim, a table or an error; where
+    none does, the first that prints. They come at the next click, and *Read:* after them,
+    so that the audience can guess. The set-up, stubs and solutions are left out.
     """
     notebook = copy.deepcopy(notebook)
-    sections: list[list[NotebookNode]] = []
+    parts: list[list[NotebookNode]] = []
     for cell in notebook.cells:
-        if _is_heading(cell) or not sections:
-            sections.append([])
-        sections[-1].append(cell)
-    for section in sections:
-        _assign(section, skip=section[0].source.startswith("## Set-up"))
+        if not parts or (cell.cell_type == "markdown" and not _is_reading(cell)):
+            parts.append([])
+        parts[-1].append(cell)
+    for text, *cells in parts:
+        if text.source.startswith("## Set-up"):
+            kinds = ["skip"] * (1 + len(cells))
+        else:
+            below_heading = text.source.startswith(("# ", "## "))
+            kinds = ["slide" if below_heading else "subslide"]
+            kinds += _kinds(cells, below_heading)
+        for cell, kind in zip((text, *cells), kinds, strict=True):
+            cell.metadata["slideshow"] = {"slide_type": kind}
     return notebook
 
 
-def _is_heading(cell: NotebookNode) -> bool:
-    return cell.cell_type == "markdown" and cell.source.startswith(("# ", "## "))
+def _kinds(cells: list[NotebookNode], below_heading: bool) -> list[str]:
+    offered = [c for c in cells if c.cell_type == "code" and not _is_for_learners(c)]
+    shown = [cell.id for cell in offered if _shows(cell)]
+    shown = shown or [cell.id for cell in offered if cell.outputs][:1]
+    # A short text shares its slide with the first; all others have one of their own.
+    shares = shown[:1] if not below_heading else []
+    return [
+        "fragment"
+        if _is_reading(cell) or cell.id in shares
+        else "subslide"
+        if cell.id in shown
+        else "skip"
+        for cell in cells
+    ]
 
 
-def _assign(section: list[NotebookNode], skip: bool) -> None:
-    shown = [cell for cell in section if _shows(cell)]
-    if not shown:
-        shown = [cell for cell in section if _prints(cell)][:1]
-    for cell in section:
-        if skip or (cell.cell_type == "code" and cell not in shown):
-            kind = "skip"
-        elif _is_heading(cell):
-            kind = "slide"
-        elif cell.cell_type == "markdown" and cell.source.startswith("*Read:*"):
-            kind = "fragment"
-        else:
-            kind = "subslide"
-        cell.metadata["slideshow"] = {"slide_type": kind}
+def _is_reading(cell: NotebookNode) -> bool:
+    return cell.cell_type == "markdown" and cell.source.startswith("*Read:*")
+
+
+def _is_for_learners(cell: NotebookNode) -> bool:
+    return is_solution(cell) or "exercise" in cell.metadata.get("tags", [])
 
 
 def _shows(cell: NotebookNode) -> bool:
-    if cell.cell_type != "code" or is_solution(cell) or _is_stub(cell):
-        return False
     kinds = {panels.SVG, CLAIM, "text/html"}
-    return any(o.output_type == "error" or kinds & _kinds(o) for o in cell.outputs)
-
-
-def _prints(cell: NotebookNode) -> bool:
-    return (
-        cell.cell_type == "code"
-        and not is_solution(cell)
-        and not _is_stub(cell)
-        and bool(cell.outputs)
+    return any(
+        output.output_type == "error" or kinds & output.get("data", {}).keys()
+        for output in cell.outputs
     )
-
-
-def _is_stub(cell: NotebookNode) -> bool:
-    return "exercise" in cell.metadata.get("tags", [])
-
-
-def _kinds(output: NotebookNode) -> Iterable[str]:
-    return output.get("data", {}).keys()
