@@ -5,11 +5,12 @@ that are committed, which stay as they are.
 """
 
 from helpers.handouts.pages import page
-from helpers.handouts.panels import held_panels
+from helpers.handouts.panels import execute, held_panels
 from helpers.handouts.slides import slides, with_slide_types
 from helpers.handouts.versions import for_learners, for_teachers
 
 __all__ = [
+    "execute",
     "for_learners",
     "for_teachers",
     "held_panels",

@@ -8,7 +8,8 @@ from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
 import nbformat
-from nbclient.exceptions import CellExecutionError
+from nbclient.exceptions import CellControlSignal, DeadKernelError
+from nbconvert.filters import strip_ansi
 
 from helpers import handouts
 from helpers.handouts.slides import REVEAL_FILES
@@ -35,10 +36,11 @@ def write(path: Path, folder: Path, *, still: bool = False, slides: bool = True)
     held, note = {}, ""
     if not still:
         try:
-            held = handouts.held_panels(notebook, path.parent)
+            held = handouts.held_panels(handouts.execute(learner, path.parent))
             note = f", live panels: {len(held)}"
-        except CellExecutionError as error:
-            note = f"; its panels stand still, since a cell failed: {error.evalue}"
+        except (CellControlSignal, DeadKernelError) as error:
+            reason = strip_ansi(str(error)).strip().splitlines()[-1]
+            note = f"; its panels stand still, since a cell failed: {reason}"
     _put(folder / "learner" / path.name, nbformat.writes(learner))
     _put(folder / "teacher" / path.name, nbformat.writes(handouts.for_teachers(notebook)))
     parts = (learner, path.stem, path.parent, held)

@@ -21,25 +21,36 @@ SVG = "image/svg+xml"
 ASKED = ("title", "controls", "lines", "frames", "frame", "values", "buttons", "beside")
 
 
-def held_panels(notebook: NotebookNode, folder: Path) -> dict[str, dict]:
-    """Execute a copy; return cell id -> state of the panel whose pictures it holds.
+def execute(notebook: NotebookNode, folder: Path) -> NotebookNode:
+    """Return a copy with new outputs and with the state of its widgets.
 
     Args:
         notebook: one of the course.
         folder: where it is executed.
 
     Raises:
-        nbclient.exceptions.CellExecutionError: a cell fails that should not.
+        nbclient.exceptions.CellControlSignal: a cell fails that should not, or takes ten
+            minutes.
+        nbclient.exceptions.DeadKernelError: the kernel is gone.
     """
     executed = copy.deepcopy(notebook)
     NotebookClient(
         executed,
-        timeout=120,
+        timeout=600,
         kernel_name="python3",
         resources={"metadata": {"path": str(folder)}},
         # A kernel on loopback warns in the terminal that it is not encrypted.
         extra_arguments=["--IPKernelApp.log_level=40"],
     ).execute()
+    return executed
+
+
+def held_panels(executed: NotebookNode) -> dict[str, dict]:
+    """Return cell id -> state of each panel that holds its pictures.
+
+    Args:
+        executed: as `execute` returns it.
+    """
     models = executed.metadata.get("widgets", {}).get(STATE, {}).get("state", {})
     held = {}
     for cell in executed.cells:

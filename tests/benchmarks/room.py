@@ -10,7 +10,8 @@ from pathlib import Path
 import nbformat
 import pandas as pd
 import psutil
-from nbclient.exceptions import CellExecutionError, CellTimeoutError, DeadKernelError
+from nbclient.exceptions import CellControlSignal, DeadKernelError
+from nbconvert.filters import strip_ansi
 
 from tests.make_notebooks import NOTEBOOKS, client
 
@@ -65,8 +66,8 @@ async def learn(path: Path) -> Learner:
                         learner.slowest, learner.slowest_cell = took, cell.id
             finally:
                 watcher.cancel()
-    except (CellExecutionError, CellTimeoutError, DeadKernelError, RuntimeError) as error:
-        learner.failure = f"{type(error).__name__}: {str(error).strip().splitlines()[-1]}"
+    except (CellControlSignal, DeadKernelError) as error:
+        learner.failure = strip_ansi(str(error)).strip().splitlines()[-1]
     learner.seconds = time.perf_counter() - start
     return learner
 
