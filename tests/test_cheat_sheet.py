@@ -67,7 +67,7 @@ def rows(id: str) -> dict[str, list[str]]:
     for row in re.findall(r"(?s)<tr>(.*?)</tr>", output.data["text/html"]):
         texts = [
             unescape(re.sub(r"<[^>]+>", "", cell)).strip()
-            for cell in re.findall(r"(?s)<td>(.*?)</td>", row)
+            for cell in re.findall(r"(?s)<td[^>]*>(.*?)</td>", row)
         ]
         if texts:
             found[texts[0]] = texts[1:]

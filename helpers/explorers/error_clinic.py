@@ -112,7 +112,7 @@ class MessageTable:
             f'<tr><th scope="row" style="{_CELL}">{escape(spoken(some.sign))}</th>'
             f'<td style="{_CELL}">{escape(some.meaning)}<br>'
             f'<code style="white-space: pre-wrap">{escape(some.fix)}</code></td>'
-            f'<td style="{_CELL}">{_linked(some.notebook, self._notebooks)}</td></tr>'
+            f'<td style="{_CELL}; white-space: nowrap">{_linked(some.notebook, self._notebooks)}</td></tr>'
             for some in ENTRIES
         )
         heads = ("The message says", "It means; the line that repairs it", "Notebook")
@@ -153,7 +153,10 @@ def _linked(notebook: str, there: Collection[str]) -> str:
     if notebook not in there:
         return name
     # A window of its own: the page with the message stays.
-    return f'<a href="{escape(notebook)}" target="_blank" rel="noopener">{name}</a>'
+    return (
+        f'<a href="{escape(notebook)}" target="_blank" rel="noopener" '
+        f'style="text-decoration: underline">{name}</a>'
+    )
 
 
 def error_clinic(notebooks: Collection[str] = ()) -> ErrorClinic:

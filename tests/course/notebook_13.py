@@ -26,7 +26,10 @@ EDITS = (
 ROUNDS = (
     (
         Mutation(
-            "clinic/entries", "of another size. s", "of other sizes. s", "clinic-asked"
+            "clinic/entries",
+            "has the right name and another shape",
+            "has another shape",
+            "clinic-asked",
         ),
         Mutation("quantization/models", "bits / 8)", "bits / 4)", "packed"),
         Mutation("pruning", "(w == 0).sum()", "(w != 0).sum()", "prune"),
