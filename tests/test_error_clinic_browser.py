@@ -47,7 +47,7 @@ def page(tmp_path_factory):
 def clinic(page):
     """The clinic with an empty field."""
     lab.execute(page, "clinic.ask('')")
-    clinic = page.locator(".jp-OutputArea-output .widget-vbox")
+    clinic = page.locator(".jp-OutputArea-output .widget-gridbox")
     expect(field(clinic)).to_have_value("")
     return clinic
 
@@ -122,7 +122,7 @@ def test_it_is_accessible_and_fits_a_narrow_window(page, clinic, theme):
         " some.getBoundingClientRect().right > innerWidth).map((some) => some.tagName)"
     )
     assert wide == []
-    found = Axe().run(page, context=".jp-OutputArea-output .widget-vbox").response
+    found = Axe().run(page, context=".jp-OutputArea-output .widget-gridbox").response
     assert "color-contrast" in {each["id"] for each in found["passes"]}
     assert [(each["id"], each["help"]) for each in found["violations"]] == []
     page.set_viewport_size({"width": 1280, "height": 1000})

@@ -14,7 +14,7 @@ UNKNOWN = "The clinic does not know this message. The nearest that it knows is:"
 SHOWN_OF_A_MESSAGE = 60
 
 
-class ErrorClinic(ipywidgets.VBox):
+class ErrorClinic(ipywidgets.GridBox):
     """A field for an error message, a button, and the answer.
 
     Attributes:
@@ -40,15 +40,12 @@ class ErrorClinic(ipywidgets.VBox):
             style={"description_width": "auto"},
         )
         button = ipywidgets.Button(
-            description="What does it mean?", layout=ipywidgets.Layout(width="auto")
+            description="What does it mean?", layout=ipywidgets.Layout(width="max-content")
         )
         button.on_click(lambda _: self.ask(self._text.value))
         self._said = ipywidgets.HTML(layout=ipywidgets.Layout(max_width="640px"))
         self.heading, self.diagnoses = "", []
-        layout = ipywidgets.Layout(align_items="flex-start")
-        super().__init__([self._text, button, self._said], layout=layout)
-        # The children are stretched, so that the field takes the width it is given.
-        self._text.layout.align_self = self._said.layout.align_self = "stretch"
+        super().__init__([self._text, button, self._said])
 
     def ask(self, text: str) -> list[Diagnosis]:
         """Show and return what the message may mean, as pasting it and pressing does."""
@@ -112,7 +109,8 @@ class MessageTable:
             f'<tr><th scope="row" style="{_CELL}">{escape(spoken(some.sign))}</th>'
             f'<td style="{_CELL}">{escape(some.meaning)}<br>'
             f'<code style="white-space: pre-wrap">{escape(some.fix)}</code></td>'
-            f'<td style="{_CELL}; white-space: nowrap">{_linked(some.notebook, self._notebooks)}</td></tr>'
+            f'<td style="{_CELL}; white-space: nowrap">'
+            f"{_linked(some.notebook, self._notebooks)}</td></tr>"
             for some in ENTRIES
         )
         heads = ("The message says", "It means; the line that repairs it", "Notebook")
