@@ -109,6 +109,9 @@ def gather(folder: str | Path) -> list[Recorded]:
     """
     found: dict[str, Recorded] = {}
     for path in sorted(Path(folder).glob("*.ipynb")):
+        # A learner's copy, such as 01_state_dicts-Copy1.ipynb, records the same claims.
+        if not re.fullmatch(r"\d\d_\w+\.ipynb", path.name):
+            continue
         notebook = json.loads(path.read_text(encoding="utf-8"))
         for cell in notebook["cells"]:
             for output in cell.get("outputs", []):

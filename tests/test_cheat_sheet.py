@@ -2,6 +2,7 @@
 
 import ast
 import re
+import shutil
 from html import unescape
 
 import pytest
@@ -110,6 +111,12 @@ def test_the_ledger_links_to_notebooks_that_are_there():
     for id in ("ledger-show", "ledger-timed"):
         links = re.findall('href="([^"]+)"', CELLS[id].outputs[0].data["text/html"])
         assert links and all((FOLDER / link).exists() for link in links)
+
+
+def test_a_learners_copy_of_a_notebook_does_not_stop_the_ledger(tmp_path):
+    for name in ("01_state_dicts", "01_state_dicts-Copy1", "unrun_01_state_dicts"):
+        shutil.copy(FOLDER / "01_state_dicts.ipynb", tmp_path / f"{name}.ipynb")
+    assert {some.notebook for some in gather(tmp_path)} == {"01_state_dicts.ipynb"}
 
 
 def test_no_line_of_the_ledger_is_typed():
