@@ -26,7 +26,7 @@ test: install
 	@$(RUN) -m ruff check $(CODE) || $(call FAILED,Most is mended by: $(RUN) -m ruff check --fix $(CODE))
 	@$(RUN) -m ruff format --check $(CODE) || $(call FAILED,Run: $(RUN) -m ruff format $(CODE))
 	@echo "Unit and browser tests"
-	@$(PYTEST) tests || $(call FAILED,Run the first file that failed alone: $(RUN) -m pytest tests/test_NAME.py)
+	@$(PYTEST) --no-loadscope-reorder tests || $(call FAILED,Run the first file that failed alone: $(RUN) -m pytest tests/test_NAME.py)
 	@echo "Every notebook; its outputs are compared"
 	@$(PYTEST) --nbval notebooks || $(call FAILED,If the new output is the right one: make notebooks; then read the diff)
 	@echo "Every notebook once more, with plainer arithmetic: $(PLAINER)"

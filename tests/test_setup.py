@@ -323,7 +323,10 @@ def test_make_test_runs_the_notebooks_a_second_time_with_plainer_arithmetic():
     assert commands.index("helpers/install.py") < commands.index("ruff check")
     assert "ruff format --check helpers tests notebooks" in commands
     runs = re.findall(r"^(.*)\.venv/bin/python -m pytest (.*) \|\|", commands, re.M)
-    plain = ["-n 2 --dist loadscope tests", "-n 2 --dist loadscope --nbval notebooks"]
+    plain = [
+        "-n 2 --dist loadscope --no-loadscope-reorder tests",
+        "-n 2 --dist loadscope --nbval notebooks",
+    ]
     assert [what for _, what in runs] == [*plain, plain[1]]
     settings = [setting for setting, _ in runs]
     assert settings[:2] == ["", ""]
