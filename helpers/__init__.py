@@ -23,6 +23,7 @@ ORDER = (
     "drawing",
     "charts",
     "timing_charts",
+    "trade_off_charts",
     "controls",
     "panel",
     "explorers",

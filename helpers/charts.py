@@ -35,11 +35,15 @@ class Chart:
         text: what the picture shows, in a sentence or two, numbers included.
         links: (label, path) pairs that a panel offers below the picture; a path is
             relative to the project's root.
+        table: rows of texts that a panel shows below the words, the headings first.
+        code: a text that a panel offers to copy.
     """
 
     svg: str
     text: str
     links: tuple[tuple[str, str], ...] = ()
+    table: tuple[tuple[str, ...], ...] = ()
+    code: str = ""
 
     def _ipython_display_(self) -> None:
         # JupyterLab shows an SVG output as an image without a text alternative, so the

@@ -1,10 +1,11 @@
 """The controls of a live panel: what each offers, and what it accepts."""
 
 from dataclasses import dataclass
+from itertools import combinations
 
 
 class _Control:
-    """What the three kinds share: `accept`, and a start value that is accepted."""
+    """What the kinds share: `accept`, and a start value that is accepted."""
 
     def __post_init__(self):
         """Refuse a start value that the browser would silently change."""
@@ -103,6 +104,70 @@ class Menu(Choice):
 
 
 @dataclass(frozen=True)
+class Stops(_Control):
+    """A slider over a few numbers that are not evenly spaced, such as 2, 3, 4, 8, 32.
+
+    Raises:
+        ValueError: there are not at least two, in rising order, or the value is not among
+            them.
+    """
+
+    name: str
+    label: str
+    options: tuple[int, ...]
+    value: int
+    kind: str = "stops"
+
+    def __post_init__(self):
+        """Refuse stops that a slider could not put in a row."""
+        if len(self.options) < 2 or list(self.options) != sorted(set(self.options)):
+            raise ValueError(
+                f"{self.name} has the stops {self.options}; expected two or more, rising"
+            )
+        super().__post_init__()
+
+
+@dataclass(frozen=True)
+class Ticks(_Control):
+    """A list of boxes; the value is a tuple of the names that are ticked, in their order.
+
+    Raises:
+        ValueError: there is no name, or one stands twice, or a ticked one is not listed.
+    """
+
+    name: str
+    label: str
+    names: tuple[str, ...]
+    value: tuple[str, ...] = ()
+    kind: str = "ticks"
+
+    def __post_init__(self):
+        """Refuse names that nobody could tell apart."""
+        if not self.names or len(set(self.names)) < len(self.names):
+            raise ValueError(
+                f"{self.name} has the names {self.names}; expected one or more, each once"
+            )
+        super().__post_init__()
+
+    @property
+    def options(self) -> list[tuple[str, ...]]:
+        """Every set of names: 2 to the power of their number."""
+        sizes = range(len(self.names) + 1)
+        return [some for size in sizes for some in combinations(self.names, size)]
+
+    def accept(self, value: object) -> None:
+        """Return if the value is a list or tuple of names in their order, each once."""
+        listed = isinstance(value, list | tuple)
+        if not listed or [name for name in self.names if name in value] != list(value):
+            raise ValueError(f"{self.name} is {value!r}; expected {self.offers}")
+
+    @property
+    def offers(self) -> str:
+        """What can be ticked, in words."""
+        return "some of " + ", ".join(map(repr, self.names)) + ", in this order"
+
+
+@dataclass(frozen=True)
 class Check(_Control):
     """A box that is ticked or not.
 
@@ -121,4 +186,4 @@ class Check(_Control):
         return (False, True)
 
 
-Control = Range | Choice | Check
+Control = Range | Stops | Choice | Check | Ticks

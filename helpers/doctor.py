@@ -31,6 +31,7 @@ from helpers.measurement import cpu_features, format_bytes, free_disk, free_memo
 
 COURSE = "save-load-ship"
 WEIGHTS = FOLDER / "helpers" / "weights" / "digits_net.safetensors"
+SLOW = {"torchao"}  # takes seconds to import: that it is installed must do
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "chrome")
 
 
@@ -135,7 +136,8 @@ def check_package(
             return Finding(name, f"{found}, needs {limits}", "problem", how_to_install())
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            load({"scikit-learn": "sklearn"}.get(name, name))
+            if name not in SLOW:
+                load({"scikit-learn": "sklearn"}.get(name, name))
     except metadata.PackageNotFoundError:
         return Finding(name, f"not installed, needs {limits}", "problem", how_to_install())
     except Exception as error:

@@ -8,15 +8,20 @@ function element(tag, properties = {}, ...children) {
 }
 
 function makeControl(spec, id, moved) {
-  if (spec.kind === "range") {
+  if (spec.kind === "range" || spec.kind === "stops") {
+    // The slider over uneven stops moves over their numbers.
+    const stops = spec.kind === "stops" ? spec.options : null;
     const input = element("input", { type: "range", id });
-    Object.assign(input, { min: spec.low, max: spec.high, step: spec.step });
+    const limits = stops ? { min: 0, max: stops.length - 1, step: 1 }
+      : { min: spec.low, max: spec.high, step: spec.step };
+    Object.assign(input, limits);
     const shown = element("output", { htmlFor: id });
     shown.setAttribute("aria-live", "off"); // the slider itself says its value
-    input.addEventListener("input", () => moved(Number(input.value)));
+    input.addEventListener("input", () =>
+      moved(stops ? stops[input.value] : Number(input.value)));
     const set = (value) => {
-      const text = (value / 10 ** spec.decimals).toFixed(spec.decimals);
-      input.value = value;
+      const text = stops ? String(value) : (value / 10 ** spec.decimals).toFixed(spec.decimals);
+      input.value = stops ? stops.indexOf(value) : value;
       input.setAttribute("aria-valuetext", text);
       shown.value = text;
     };
@@ -38,17 +43,23 @@ function makeControl(spec, id, moved) {
     const set = (value) => { input.value = value; };
     return { node: element("div", { className: "control" }, label, input), set };
   }
-  const group = element("fieldset", { className: "control" });
+  const ticks = spec.kind === "ticks"; // any number of boxes; otherwise one radio button
+  const group = element("fieldset", { className: `control ${spec.kind}` });
   group.append(element("legend", { textContent: spec.label }));
+  const ticked = () => spec.options.filter((option, k) => inputs[k].checked);
   const inputs = spec.options.map((option, k) => {
-    const input = element("input", { type: "radio", name: id, id: `${id}-${k}` });
-    input.addEventListener("change", () => moved(option));
+    const input = element("input", { type: ticks ? "checkbox" : "radio", id: `${id}-${k}` });
+    if (!ticks) input.name = id;
+    input.addEventListener("change", () => moved(ticks ? ticked() : option));
     const label = element("label", { htmlFor: input.id, textContent: option });
     group.append(element("span", {}, input, label));
     return input;
   });
   const set = (value) => {
-    inputs.forEach((input, k) => { input.checked = spec.options[k] === value; });
+    inputs.forEach((input, k) => {
+      const option = spec.options[k];
+      input.checked = ticks ? value.includes(option) : option === value;
+    });
   };
   return { node: group, set };
 }
@@ -64,12 +75,39 @@ function makeLink([label, path]) {
   return link;
 }
 
+function makeTable([headings, ...rows]) {
+  const row = (tag, texts) =>
+    element("tr", {}, ...texts.map((text) => element(tag, { textContent: text })));
+  const body = element("tbody", {}, ...rows.map((texts) => row("td", texts)));
+  return element("table", {}, element("thead", {}, row("th", headings)), body);
+}
+
+function makeCopy(code) {
+  const button = element("button", { type: "button", textContent: "Copy the code" });
+  button.addEventListener("click", async () => {
+    try {
+      await navigator.clipboard.writeText(code.textContent);
+      button.textContent = "Copied";
+    } catch { // not allowed here: select it, so that Ctrl+C does
+      getSelection().selectAllChildren(code);
+      button.textContent = "Selected: now press Ctrl+C";
+    }
+    setTimeout(() => { button.textContent = "Copy the code"; }, 2000);
+  });
+  return button;
+}
+
 function render({ model, el }) {
   // Each panel runs its own copy of this module, so a counter would repeat.
   const prefix = `sls-panel-${Math.random().toString(36).slice(2)}`;
   const picture = element("div", { className: "picture" });
   const words = element("p", { className: "words" });
   const links = element("p", { className: "links" });
+  const table = element("div", { className: "table" });
+  const code = element("pre", { className: "code", tabIndex: 0 }); // a long one scrolls
+  code.setAttribute("aria-label", "The same in code");
+  code.setAttribute("role", "region");
+  const copy = makeCopy(code);
   picture.setAttribute("aria-hidden", "true"); // the words say the same
   words.setAttribute("aria-live", "polite");
   const specs = model.get("controls");
@@ -80,8 +118,18 @@ function render({ model, el }) {
       // While the kernel is busy, ipywidgets keeps only the newest value to send.
       model.save_changes();
     }));
+  const buttons = model.get("buttons").map((name) => {
+    const button = element("button", { type: "button", textContent: name });
+    button.addEventListener("click", () =>
+      model.send({ pressed: name, values: model.get("values") }));
+    return button;
+  });
   const form = element("div", { className: "controls" }, ...controls.map((c) => c.node));
-  const panel = element("section", { className: "sls-panel" }, form, picture, words, links);
+  if (buttons.length) form.append(element("div", { className: "buttons" }, ...buttons));
+  const results = element("div", { className: "results" }, picture, words, links);
+  const kept = element("div", { className: "kept" }, table, code, copy);
+  const panel = element("section", { className: "sls-panel" }, form, results, kept);
+  panel.classList.toggle("beside", model.get("beside"));
   panel.setAttribute("aria-label", model.get("title"));
   // JupyterLab's shortcuts would take the keys: arrows move the cell selection, `a`
   // inserts a cell. The controls need them.
@@ -104,6 +152,9 @@ function render({ model, el }) {
       picture.innerHTML = held ? frame.svg.map((k) => lines[k]).join("\n") : frame.svg;
       words.textContent = frame.text;
       links.replaceChildren(...frame.links.map(makeLink));
+      table.replaceChildren(...(frame.table.length ? [makeTable(frame.table)] : []));
+      code.textContent = frame.code;
+      code.hidden = copy.hidden = !frame.code;
     }
     const behind = frame.key !== key; // Python has yet to answer
     if (behind) picture.setAttribute("aria-busy", "true");
@@ -112,7 +163,7 @@ function render({ model, el }) {
   const changes = "change:values change:frame";
   model.on(changes, show);
   show();
-  el.append(panel);
+  el.append(element("div", { className: "sls-room" }, panel));
   return () => model.off(changes, show);
 }
 

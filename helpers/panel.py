@@ -3,11 +3,12 @@
 `draw(**values)` is a plain function from the controls' values to a `Chart`. What can be
 computed ahead is (`ahead=True`): the browser then holds every picture and shows each
 within a frame, also while the kernel is busy or gone. Otherwise Python draws at each move.
+A button calls a function in Python, and the picture is drawn anew.
 """
 
 import json
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from itertools import product
 from pathlib import Path
@@ -16,9 +17,9 @@ import anywidget
 import traitlets
 
 from helpers.charts import Chart
-from helpers.controls import Check, Choice, Control, Menu, Range
+from helpers.controls import Check, Choice, Control, Menu, Range, Stops, Ticks
 
-__all__ = ["Check", "Choice", "Control", "Menu", "Panel", "Range"]
+__all__ = ["Check", "Choice", "Control", "Menu", "Panel", "Range", "Stops", "Ticks"]
 
 MOST_FRAMES = 2048  # 798 pictures that share their lines take about 310 kB
 
@@ -38,6 +39,8 @@ class Panel(anywidget.AnyWidget):
     frames = traitlets.Dict().tag(sync=True)
     frame = traitlets.Dict().tag(sync=True)
     values = traitlets.Dict().tag(sync=True)
+    buttons = traitlets.List().tag(sync=True)
+    beside = traitlets.Bool().tag(sync=True)
 
     def __init__(
         self,
@@ -46,6 +49,8 @@ class Panel(anywidget.AnyWidget):
         draw: Callable[..., Chart],
         *,
         ahead: bool = False,
+        buttons: Mapping[str, Callable[[], None]] | None = None,
+        beside: bool = False,
     ):
         """Draw the first picture, or all of them.
 
@@ -54,16 +59,22 @@ class Panel(anywidget.AnyWidget):
             controls: in the order in which they stand.
             draw: called with one keyword argument for each control.
             ahead: draw every combination of values now.
+            buttons: what is written on each -> what it does; see `press`.
+            beside: where there is room, the controls stand beside the picture, so that
+                many of them fit on one screen with it.
 
         Raises:
-            ValueError: two controls share a name, or there are too many combinations to
-                be drawn ahead.
+            ValueError: two controls share a name, there are too many combinations to be
+                drawn ahead, or buttons although they are.
             TypeError: `draw` returns something else than a Chart.
         """
         names = [control.name for control in controls]
         if len(set(names)) < len(names):
             raise ValueError(f"two controls share a name: {', '.join(names)}")
+        if ahead and buttons:
+            raise ValueError("a button changes pictures; leave out ahead=True")
         self._controls, self._draw, self._charts = tuple(controls), draw, {}
+        self._buttons = dict(buttons or {})
         values = {control.name: control.value for control in controls}
         frames, lines = {}, {}
         if ahead:
@@ -82,11 +93,14 @@ class Panel(anywidget.AnyWidget):
                 frames[key]["svg"] = _shared(frames[key]["svg"], lines)
         super().__init__(
             title=title,
-            controls=[{**asdict(c), "options": list(c.options)} for c in controls],
+            controls=[_spec(control) for control in controls],
             lines=list(lines),
             frames=frames,
             values=values,
+            buttons=list(self._buttons),
+            beside=beside,
         )
+        self.on_msg(lambda panel, message, buffers: self._receive(message))
 
     @property
     def chart(self) -> Chart:
@@ -95,6 +109,28 @@ class Panel(anywidget.AnyWidget):
         if key not in self._charts:
             self._charts = {key: _drawn(self._draw, self.values)}
         return self._charts[key]
+
+    def press(self, button: str) -> None:
+        """Do what the button does, and draw the picture anew.
+
+        Raises:
+            ValueError: there is no such button.
+        """
+        if button not in self._buttons:
+            offered = ", ".join(map(repr, self._buttons)) or "none"
+            raise ValueError(f"there is no button {button!r}; there are: {offered}")
+        self._buttons[button]()
+        self.redraw()
+
+    def redraw(self) -> None:
+        """Draw the picture anew for the same values, since something else has changed."""
+        self._charts = {}
+        self._send_frame()
+
+    def _receive(self, message: dict) -> None:
+        # The values come along: while the kernel is busy, they could arrive later.
+        self.values = message["values"]
+        self.press(message["pressed"])
 
     @traitlets.validate("values")
     def _only_offered(self, proposal: dict) -> dict:
@@ -106,12 +142,14 @@ class Panel(anywidget.AnyWidget):
         if unknown := values.keys() - {control.name for control in self._controls}:
             raise ValueError(f"there is no control {min(unknown)!r}")
         # In the order of the controls, since the key of a picture is made from it.
-        return {control.name: values[control.name] for control in self._controls}
+        return {c.name: _frozen(values[c.name]) for c in self._controls}
 
     @traitlets.observe("values")
     def _redraw(self, change: dict) -> None:
-        if self.frames:
-            return
+        if not self.frames:
+            self._send_frame()
+
+    def _send_frame(self) -> None:
         key = _key(self.values.values())
         try:
             self.frame = _frame(key, self.chart)
@@ -135,6 +173,15 @@ class Panel(anywidget.AnyWidget):
         return data, metadata
 
 
+def _spec(control: Control) -> dict:
+    # Of ticks, the browser needs the names, not the sets that they make.
+    return {**asdict(control), "options": list(getattr(control, "names", control.options))}
+
+
+def _frozen(value: object) -> object:
+    return tuple(value) if isinstance(value, list) else value
+
+
 def _key(values) -> str:
     # Compact, as JavaScript's JSON.stringify writes it: both sides must agree.
     return json.dumps(list(values), separators=(",", ":"), ensure_ascii=False)
@@ -146,6 +193,8 @@ def _frame(key: str, chart: Chart) -> dict:
         "svg": chart.svg,
         "text": chart.text,
         "links": [list(link) for link in chart.links],
+        "table": [list(row) for row in chart.table],
+        "code": chart.code,
     }
 
 

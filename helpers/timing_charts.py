@@ -38,7 +38,9 @@ def timed_bars(
 ) -> Chart:
     """Draw a bar to each median, with a whisker from the low to the high time.
 
-    The first bar is hollow: the others are compared with it.
+    The first bar is hollow: the others are compared with it. The longest median takes at
+    least 60 % of the width, so that one late call does not make all bars tiny; a whisker
+    that would go beyond ends in an arrow.
 
     Args:
         title: stands above the picture.
@@ -65,10 +67,11 @@ def timed_bars(
                 f"{row.name!r} has {len(row.figures)} figures for {len(headings)} "
                 f"headings; expected as many, and at most {len(COLUMNS)}"
             )
-    largest = max(*(row.high for row in rows), limit[0] if limit else 0) or 1.0
+    longest = max(*(row.median for row in rows), limit[0] if limit else 0) or 1.0
+    largest = min(max(longest, *(row.high for row in rows)), longest / 0.6)
 
     def x(value: float) -> float:
-        return LEFT + value / largest * (RIGHT - LEFT)
+        return LEFT + min(value / largest, 1) * (RIGHT - LEFT)
 
     top, pitch, thick = 56, 36, 20
     base = top + pitch * len(rows)
@@ -81,13 +84,7 @@ def timed_bars(
         middle = y + thick / 2
         parts.append(label(LEFT - 10, middle + 4, row.name, "end"))
         parts.append(bar(LEFT, y, x(row.median) - LEFT, thick, 2 if k == 0 else 0))
-        low, high = number(x(row.low)), number(x(row.high))
-        whisker = (
-            f"M{low} {number(middle)}H{high}M{low} {number(middle - 6)}v12"
-            f"M{high} {number(middle - 6)}v12"
-        )
-        style = 'stroke="#222" stroke-width="1.5" fill="none"'
-        parts.append(f'<path class="line" d="{whisker}" {style}/>')
+        parts.append(_whisker(x(row.low), x(row.high), middle, row.high > largest))
         parts.append(label(x(row.high) + 6, middle + 4, format_ms(row.median), size=12))
         parts += [
             label(end, middle + 4, words, "end", 12)
@@ -98,6 +95,18 @@ def timed_bars(
         style = f'stroke="{COLOURS[1]}" stroke-width="2" stroke-dasharray="6 4"'
         parts.append(f'<path d="M{place} {top - 8}V{base}" {style}/>')
         parts.append(label(x(limit[0]) + 4, base + 12, limit[1], size=12))
-    note = "Bar: median. Whisker: fastest to 95th percentile."
+    note = "Bar: median. Whisker: fastest call to 95th percentile."
+    if any(row.high > largest for row in rows):
+        note += " Arrow: beyond the picture."
     parts.append(label(14, base + (36 if limit else 16), note, size=12))
     return Chart(picture(title, base + (46 if limit else 26), parts, text), text)
+
+
+def _whisker(low: float, high: float, y: float, beyond: bool) -> str:
+    # Filled shapes, as `ink` follows the theme by its fill.
+    line = f"M{number(low)} {number(y - 0.8)}H{number(high)}v1.6H{number(low)}z"
+    start = f"M{number(low - 0.8)} {number(y - 6)}h1.6v12h-1.6z"
+    end = f"M{number(high - 0.8)} {number(y - 6)}h1.6v12h-1.6z"
+    if beyond:
+        end = f"M{number(high - 6)} {number(y - 5)}l8 5l-8 5z"
+    return f'<path class="ink" fill="#222" d="{line}{start}{end}"/>'

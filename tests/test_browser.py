@@ -2,6 +2,7 @@
 
 import io
 import json
+import math
 import re
 import shutil
 
@@ -11,6 +12,7 @@ import torch
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import expect
 
+from helpers.digits import load_digits
 from helpers.models import DigitsNet, load_reference_model
 from tests import browser as lab
 
@@ -48,6 +50,24 @@ def draw(bits):
     return bars("Raises", ["bits"], {"": [bits]}, text=f"drawn for {bits}")
 
 Panel("Raises", [Range("bits", "Bits", 2, 16, 2)], draw)
+"""
+    ],
+    # A button that notes what the slider stands on.
+    "counts": [
+        """
+from helpers.charts import bars
+from helpers.panel import Panel, Range
+
+found = []
+
+def draw(n):
+    return bars("Counts", ["n"], {"": [n]}, text=f"counted {found}")
+
+def count():
+    found.append(panel.values["n"])
+
+panel = Panel("Counts", [Range("n", "N", 0, 9, 4)], draw, buttons={"Count": count})
+panel
 """
     ],
     # Two panels with a choice of the same name and options.
@@ -269,6 +289,127 @@ def test_the_layer_view_shows_the_decibels_of_an_independent_computation(execute
         )
 
 
+def layers_by_hand(model):
+    """(name, layer, weight and bias with the batch norm folded in) of a DigitsNet."""
+    pairs = [("stem.0", model.stem[0], model.stem[1])]
+    for b, block in enumerate(model.blocks):
+        pairs += [(f"blocks.{b}.{k}", block[k], block[k + 1]) for k in (0, 3)]
+    for name, layer, norm in pairs:
+        gain = norm.weight / torch.sqrt(norm.running_var + norm.eps)
+        weight = layer.weight * gain.reshape(-1, 1, 1, 1)
+        yield name, layer, weight, norm.bias - norm.running_mean * gain
+    yield "head", model.head, model.head.weight, model.head.bias
+
+
+@torch.no_grad()
+def trade_off_by_hand(bits, per_channel=False, symmetric=True, kept=(), digits=None):
+    """Accuracy, bytes and decibels of weights rounded by min-max, without the helpers."""
+    values, size, decibels = digits.test_images, 0, []
+    for name, layer, weight, bias in layers_by_hand(load_reference_model()):
+        rows = weight.reshape(len(weight) if per_channel else 1, -1)
+        low, high = rows.amin(1, keepdim=True), rows.amax(1, keepdim=True)
+        low, high = low.clamp(max=0), high.clamp(min=0)
+        if symmetric:
+            top, shift = 2 ** (bits - 1) - 1, 0
+            step, bottom = torch.maximum(-low, high) / top, -top
+        else:
+            top, bottom = 2**bits - 1, 0
+            step = (high - low) / top
+            shift = torch.round(-low / step)
+        whole = (torch.round(rows / step) + shift).clamp(bottom, top)
+        rounded = ((whole - shift) * step).reshape(weight.shape)
+        size += 4 * len(bias)
+        if name in kept:
+            rounded, size = weight, size + 4 * weight.numel()
+            decibels.append(f"{name} exact")
+        else:
+            each = 4 if symmetric else 5
+            size += math.ceil(weight.numel() * bits / 8) + each * len(rows)
+            noise = (weight.double() - rounded.double()).square().sum()
+            ratio = 10 * torch.log10(weight.double().square().sum() / noise)
+            decibels.append(f"{name} {ratio:.1f}")
+        if name == "head":
+            values = values.mean(dim=(2, 3)) @ rounded.T + bias
+        else:
+            how = {k: getattr(layer, k) for k in ("stride", "padding", "groups")}
+            values = torch.relu(torch.nn.functional.conv2d(values, rounded, bias, **how))
+    right = (values.argmax(1) == digits.test_labels).double().mean().item()
+    return right, size, ", ".join(decibels)
+
+
+def test_the_trade_off_explorer_shows_what_an_independent_computation_gives(executed):
+    page, _ = executed("09_trade_offs.ipynb")
+    panel, digits = named(page, "Quantization trade-offs"), load_digits()
+    words = panel.locator(".words")
+    panel.get_by_role("button", name="Start again").click()
+    expect(words).to_contain_text("Predict first.")
+    panel.get_by_role("slider", name="My guess").focus()
+    page.keyboard.press("Home")
+    panel.get_by_role("button", name="Show the answer").click()
+    expect(words).to_contain_text("You guessed 0%, it is ")
+    for keys, clicks, setting in (
+        (["Home", "ArrowRight"], [], {"bits": 3}),
+        (["ArrowRight"], ["Symmetric"], {"bits": 4, "symmetric": False}),
+        (
+            ["Home"],
+            ["channel", "head"],
+            {"bits": 2, "symmetric": False, "per_channel": True, "kept": ["head"]},
+        ),
+    ):
+        panel.get_by_role("slider", name="Weight bits").focus()
+        for key in keys:
+            page.keyboard.press(key)
+        for label in clicks:
+            panel.get_by_label(label, exact=True).click()
+        right, size, decibels = trade_off_by_hand(**setting, digits=digits)
+        expect(words).to_contain_text(f"{right:.1%} of 719 images are right")
+        expect(words).to_contain_text(f" {size:,} bytes, ")
+        expect(words).to_contain_text(f"SQNR of the weights in dB: {decibels}.")
+    panel.get_by_role("button", name="Pin this setting").click()
+    expect(panel.locator("tbody tr")).to_have_count(1)
+    expect(panel.locator("tbody tr")).to_contain_text(f"{size:,}")
+    panel.get_by_role("button", name="Copy the code").click()
+    expect(panel.get_by_role("button", name=re.compile("Copied|Selected"))).to_be_visible()
+    panel.get_by_role("button", name="Start again").click()
+    expect(words).to_contain_text("Predict first.")
+    expect(panel.locator("tbody tr")).to_have_count(0)
+    expect(panel.get_by_role("checkbox", name="head")).not_to_be_checked()
+
+
+def test_after_a_fast_drag_the_last_setting_is_shown_and_nothing_is_left(executed):
+    page, _ = executed("09_trade_offs.ipynb")
+    panel = named(page, "Quantization trade-offs")
+    handle = panel.get_by_role("slider", name="Weight bits")
+    handle.scroll_into_view_if_needed()
+    box = handle.bounding_box()
+    middle = box["y"] + box["height"] / 2
+    page.mouse.move(box["x"] + 8, middle)
+    page.mouse.down()
+    for share in (1, 0, 0.5):
+        page.mouse.move(box["x"] + 8 + share * (box["width"] - 16), middle, steps=20)
+    page.mouse.up()
+    bits = handle.get_attribute("aria-valuetext")
+    expect(panel.locator(".picture[aria-busy]")).to_have_count(0)
+    expect(panel.locator(".words")).to_contain_text(f"Weights: {bits} bits")
+    lab.execute(page, "")  # an older picture that is still on its way arrives before this
+    expect(panel.locator(".words")).to_contain_text(f"Weights: {bits} bits")
+
+
+def test_a_press_while_the_kernel_is_busy_takes_the_setting_that_was_seen(executed):
+    page, errors = executed("counts.ipynb")
+    assert errors == []
+    _, panel = slider(page)
+    expect(panel.locator(".words")).to_have_text("counted []")
+    lab.keep_busy(page, 600)
+    try:
+        for _ in range(5):
+            page.keyboard.press("ArrowRight")
+        panel.get_by_role("button", name="Count").click()
+    finally:
+        lab.wake(page)
+    expect(panel.locator(".words")).to_have_text("counted [9]")
+
+
 def test_keys_for_the_slider_do_not_reach_jupyterlab(executed):
     page, _ = executed("00_start_here.ipynb")
     cells = "() => window.jupyterapp.shell.currentWidget.content.model.cells.length"
@@ -411,9 +552,15 @@ def test_every_control_is_found_by_its_role_and_its_label(executed, name):
                         group.get_by_role("radio", name=option, exact=True)
                     ).to_have_count(1)
                 inputs += len(spec["options"])
+            elif spec["kind"] == "ticks":
+                group = panel.get_by_role("group", **label)
+                for option in spec["options"]:
+                    box = group.get_by_role("checkbox", name=option, exact=True)
+                    expect(box).to_have_count(1)
+                inputs += len(spec["options"])
             else:
                 roles = {"range": "slider", "check": "checkbox", "menu": "combobox"}
-                role = roles[spec["kind"]]
+                role = roles.get(spec["kind"], "slider")
                 expect(panel.get_by_role(role, **label)).to_have_count(1)
                 inputs += 1
         expect(panel.locator("input, select")).to_have_count(inputs)

@@ -231,8 +231,9 @@ def test_a_failed_export_leaves_the_old_file_and_nothing_else(
     assert {file: file.read_bytes() for file in tmp_path.iterdir()} == before
 
 
-def test_a_crash_between_new_weights_and_new_model_leaves_the_old_pair(
-    tmp_path, monkeypatch
+@pytest.mark.parametrize("suffix", [".onnx", ".data"])
+def test_a_crash_while_model_or_weights_are_moved_leaves_the_old_pair(
+    suffix, tmp_path, monkeypatch
 ):
     torch.manual_seed(0)
     rows, path = torch.randn(2, 400), tmp_path / "m.onnx"
@@ -240,12 +241,12 @@ def test_a_crash_between_new_weights_and_new_model_leaves_the_old_pair(
     export_onnx(model, rows, path, external_data=True)
     replace = Path.replace
 
-    def crash_at_the_model(self, target):
-        if Path(target) == path:
+    def crash_at_one(self, target):
+        if Path(target).suffix == suffix:
             raise Crash
         return replace(self, target)
 
-    monkeypatch.setattr(Path, "replace", crash_at_the_model)
+    monkeypatch.setattr(Path, "replace", crash_at_one)
     with pytest.raises(Crash):
         export_onnx(nn.Linear(400, 50), rows, path, external_data=True)
     with torch.no_grad():

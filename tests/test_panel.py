@@ -9,7 +9,7 @@ import traitlets
 
 from helpers.charts import Chart
 from helpers.explorers import file_size, format_chooser, number_line, weight_row
-from helpers.panel import MOST_FRAMES, Check, Choice, Menu, Panel, Range
+from helpers.panel import MOST_FRAMES, Check, Choice, Menu, Panel, Range, Stops, Ticks
 
 EXPLORERS = {
     "format_chooser": format_chooser.format_chooser,
@@ -104,6 +104,8 @@ def test_frames_hold_all_that_the_browser_needs_and_survive_the_wire():
         "svg": "<svg>{'bits': 2, 'mode': 'per tensor', 'symmetric': True}</svg>",
         "text": "shows {'bits': 2, 'mode': 'per tensor', 'symmetric': True}",
         "links": [["more", "README.md"]],
+        "table": [],
+        "code": "",
     }
     assert [control["kind"] for control in panel.controls] == ["range", "choice", "check"]
     assert panel.controls[0]["options"] == [2, 4, 6, 8]
@@ -327,7 +329,8 @@ def test_a_draw_that_raises_is_told_in_the_panel_and_the_next_move_works():
         panel.values = {"bits": 3}
     assert caught.value.__notes__ == ["while drawing the panel for {'bits': 3}"]
     said = "No picture for this setting. ValueError: three is not drawn"
-    assert panel.frame == {"key": "[3]", "svg": "", "text": said, "links": []}
+    empty = {"svg": "", "links": [], "table": [], "code": ""}
+    assert panel.frame == {"key": "[3]", "text": said, **empty}
     panel.values = {"bits": 4}
     assert panel.frame["key"] == "[4]" and panel.frame["svg"]
 
@@ -353,3 +356,127 @@ def test_a_menu_offers_and_refuses_as_a_choice_does():
     assert panel.controls[0]["kind"] == "menu"
     with pytest.raises(ValueError, match="layer is 'tail'; expected one of 'stem', 'head'"):
         panel.values = {"layer": "tail"}
+
+
+# Uneven stops and lists of boxes
+
+
+def test_stops_offer_their_numbers_and_no_other():
+    panel = Panel("t", [Stops("bits", "Bits", (2, 8, 32), 8)], say, ahead=True)
+    assert panel.controls[0]["options"] == [2, 8, 32]
+    assert list(panel.frames) == ["[2]", "[8]", "[32]"]
+    with pytest.raises(ValueError) as caught:
+        panel.values = {"bits": 16}
+    assert str(caught.value) == "bits is 16; expected one of 2, 8, 32"
+
+
+def test_ticks_hold_the_ticked_names_in_the_order_of_the_list():
+    panel = Panel("t", [Ticks("keep", "Keep", ("stem", "head"))], say)
+    assert panel.controls[0]["options"] == ["stem", "head"]
+    assert panel.frame["key"] == "[[]]"
+    # The browser sends a list; draw gets a tuple, which can be a key of a dict.
+    panel.set_state({"values": {"keep": ["stem", "head"]}})
+    assert panel.values == {"keep": ("stem", "head")}
+    assert panel.frame["key"] == '[["stem","head"]]'
+    assert panel.chart.text == "shows {'keep': ('stem', 'head')}"
+
+
+def test_every_set_of_ticks_can_be_drawn_ahead():
+    panel = Panel("t", [Ticks("keep", "Keep", ("a", "b", "c"))], say, ahead=True)
+    assert len(panel.frames) == 8
+    panel.values = {"keep": ["a", "c"]}
+    assert panel.chart.text == "shows {'keep': ('a', 'c')}"
+    assert panel.frames['[["a","c"]]']["text"] == panel.chart.text
+
+
+@pytest.mark.parametrize("value", [("head", "stem"), ("stem", "stem"), ("tail",), "stem"])
+def test_ticks_refuse_what_the_boxes_cannot_say(value):
+    panel = Panel("t", [Ticks("keep", "Keep", ("stem", "head"))], say)
+    with pytest.raises(ValueError) as caught:
+        panel.values = {"keep": value}
+    assert str(caught.value) == (
+        f"keep is {value!r}; expected some of 'stem', 'head', in this order"
+    )
+    assert panel.values == {"keep": ()}
+
+
+@pytest.mark.parametrize(
+    "build, says",
+    [
+        (
+            lambda: Stops("n", "N", (2, 8, 4), 2),
+            "n has the stops (2, 8, 4); expected two or more, rising",
+        ),
+        (
+            lambda: Stops("n", "N", (2,), 2),
+            "n has the stops (2,); expected two or more, rising",
+        ),
+        (lambda: Stops("n", "N", (2, 4), 3), "n is 3; expected one of 2, 4"),
+        (
+            lambda: Ticks("n", "N", ("a", "a")),
+            "n has the names ('a', 'a'); expected one or more, each once",
+        ),
+        (
+            lambda: Ticks("n", "N", ()),
+            "n has the names (); expected one or more, each once",
+        ),
+    ],
+)
+def test_stops_and_ticks_that_make_no_sense_are_refused(build, says):
+    with pytest.raises(ValueError) as caught:
+        build()
+    assert str(caught.value) == says
+
+
+# Buttons, tables, code
+
+
+def counting_panel():
+    """A panel whose button counts what the slider stood on, and its list of those."""
+    pressed = []
+
+    def draw(n):
+        rows = (("n",), *((str(k),) for k in pressed))
+        return Chart("<svg/>", f"{n}, pressed {pressed}", table=rows, code=f"n = {n}")
+
+    def press():
+        pressed.append(panel.values["n"])
+
+    panel = Panel("t", [Range("n", "N", 0, 9, 4)], draw, buttons={"Count": press})
+    return panel, pressed
+
+
+def test_a_button_calls_its_function_and_the_picture_is_drawn_anew():
+    panel, pressed = counting_panel()
+    assert panel.buttons == ["Count"]
+    panel.press("Count")
+    assert pressed == [4]
+    assert panel.frame["text"] == panel.chart.text == "4, pressed [4]"
+    assert panel.frame["table"] == [["n"], ["4"]] and panel.frame["code"] == "n = 4"
+
+
+def test_a_press_in_the_browser_brings_the_values_that_the_learner_saw():
+    panel, pressed = counting_panel()
+    # The slider's own message is still on its way while the kernel is busy.
+    panel._handle_custom_msg({"pressed": "Count", "values": {"n": 7}}, [])
+    assert pressed == [7] and panel.values == {"n": 7}
+
+
+def test_a_button_that_is_not_there_is_named():
+    panel, _ = counting_panel()
+    with pytest.raises(ValueError) as caught:
+        panel.press("Stop")
+    assert str(caught.value) == "there is no button 'Stop'; there are: 'Count'"
+
+
+def test_buttons_and_pictures_drawn_ahead_exclude_each_other():
+    with pytest.raises(ValueError, match="a button changes pictures; leave out ahead=True"):
+        Panel("t", [Check("b", "B")], say, ahead=True, buttons={"Go": lambda: None})
+
+
+def test_redraw_shows_what_has_changed_outside_the_controls():
+    shown = ["first"]
+    panel = Panel("t", [Check("b", "B")], lambda b: Chart("<svg/>", shown[0]))
+    shown[0] = "second"
+    panel.redraw()
+    assert panel.frame["text"] == panel.chart.text == "second"

@@ -8,7 +8,7 @@ from helpers.timing_charts import LEFT, RIGHT, TimedRow, format_ms, timed_bars
 from tests.test_charts import assert_texts_apart
 
 ROWS = [
-    TimedRow("float32", 0.9, 1.0, 2.0, ("1.0×", "4.20 MB", "0")),
+    TimedRow("float32", 0.9, 1.0, 1.6, ("1.0×", "4.20 MB", "0")),
     TimedRow("int8 static", 0.2, 0.25, 0.3, ("4.0×", "1.06 MB", "0.61%")),
 ]
 HEADINGS = ("speed", "on disk", "error")
@@ -20,17 +20,27 @@ def drawn(rows=ROWS, headings=HEADINGS, **options):
 
 def test_bars_whiskers_and_ceiling_have_one_scale():
     svg = drawn(limit=(0.5, "ceiling")).svg
-    room = RIGHT - LEFT  # for the longest whisker, 2.0
+    room = RIGHT - LEFT  # for the longest whisker, 1.6
     bars = re.findall(rf'<rect x="{LEFT}" y="\d+" width="([\d.]+)"', svg)
     assert [float(length) for length in bars] == pytest.approx(
-        [room / 2, room / 8], abs=0.1
+        [room / 1.6, room / 6.4], abs=0.1
     )
-    whiskers = re.findall(r'd="M([\d.]+) [\d.]+H([\d.]+)M', svg)
+    whiskers = re.findall(r'd="M([\d.]+) [\d.]+H([\d.]+)v1.6', svg)
     for found, row in zip(whiskers, ROWS, strict=True):
-        expected = [LEFT + time / 2 * room for time in (row.low, row.high)]
+        expected = [LEFT + time / 1.6 * room for time in (row.low, row.high)]
         assert [float(x) for x in found] == pytest.approx(expected, abs=0.1)
     [place] = re.findall(r'd="M([\d.]+) \d+V\d+"', svg)
-    assert float(place) == pytest.approx(LEFT + room / 4, abs=0.1)
+    assert float(place) == pytest.approx(LEFT + room / 3.2, abs=0.1)
+
+
+def test_one_late_call_does_not_make_the_bars_tiny():
+    late = [ROWS[0]._replace(high=50.0), ROWS[1]]
+    svg = drawn(late).svg
+    [first, _] = re.findall(rf'<rect x="{LEFT}" y="\d+" width="([\d.]+)"', svg)
+    assert float(first) == pytest.approx(0.6 * (RIGHT - LEFT), abs=0.1)
+    assert svg.count("l8 5l-8 5z") == 1  # the arrow
+    assert "Arrow: beyond the picture." in svg
+    assert "Arrow" not in drawn().svg and "l8 5l-8 5z" not in drawn().svg
 
 
 def test_every_figure_and_word_is_written_and_has_room():

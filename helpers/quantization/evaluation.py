@@ -17,6 +17,7 @@ from helpers.quantization.models import (
 )
 from helpers.quantization.schemes import QParams, Scheme
 
+CHUNK = 180  # images at once: what they leave behind fits a processor's cache
 Z_95 = 1.959964  # 95 % of a normal distribution lie within so many standard deviations
 
 
@@ -49,6 +50,17 @@ class Setting:
                 "activations are quantized per tensor; got "
                 f"granularity={self.activations.granularity!r}"
             )
+
+    @property
+    def words(self) -> tuple[str, str]:
+        """What is done to the weights and to the activations, in a few words each."""
+        weights = "weights: " + _scheme_words(self.weights)
+        if self.weights and self.weights.granularity == "group":
+            weights += f" of {self.weights.group_size}"
+        activations = "activations: " + _scheme_words(self.activations)
+        if self.activations:
+            activations += f", calibrated on {self.calibration} images"
+        return weights, activations
 
     def code(self, calibration: str = "digits.train_images") -> str:
         """Return the call of quantize_model that does this to a `model`.
@@ -149,6 +161,7 @@ class Evaluator:
         self._ranges: dict[tuple[Scheme, int], dict[str, QParams]] = {}
         self._found: dict[Setting, Evaluation] = {}
         self._classes = _classes(self._model, images)
+        self._float_bytes = packed_bytes(self._model, None)
         self._weights = {
             name: layer.weight.detach()
             for name, layer in quantizable_layers(self._model).items()
@@ -182,7 +195,7 @@ class Evaluator:
             count=len(classes),
             interval=wilson_interval(right, len(classes)),
             bytes=packed_bytes(self._model, setting.weights, setting.keep_float),
-            float_bytes=packed_bytes(self._model, None),
+            float_bytes=self._float_bytes,
             sqnr={
                 name: sqnr_db(weight, rounded[name].weight.detach())
                 for name, weight in self._weights.items()
@@ -218,25 +231,34 @@ def evaluate(
 
 
 class Trail:
-    """The evaluations that a learner has seen, and those that were pinned.
+    """What a learner has seen and pinned; nothing counts before the first guess.
 
     Attributes:
-        seen: in the order in which they were met, each once.
+        seen: evaluations in the order in which they were met, each once.
         pinned: the same.
+        guess: (percent that was guessed, the evaluation that it was guessed for), or None
+            while the learner has not guessed.
     """
 
-    def __init__(self, *seen: Evaluation):
-        """Begin with what is known before the first move."""
-        self.seen, self.pinned = list(seen), []
+    def __init__(self, exact: Evaluation):
+        """Begin with the float model, which is known before the first move."""
+        self.seen, self.pinned = [exact], []
+        self.guess: tuple[int, Evaluation] | None = None
+
+    def reveal(self, percent: int, evaluation: Evaluation) -> None:
+        """Take the first guess; later ones change nothing."""
+        if self.guess is None:
+            self.guess = percent, evaluation
+            self.see(evaluation)
 
     def see(self, evaluation: Evaluation) -> None:
-        """Remember an evaluation that was shown."""
-        if evaluation not in self.seen:
+        """Remember an evaluation, if results are shown already."""
+        if self.guess and evaluation not in self.seen:
             self.seen.append(evaluation)
 
     def pin(self, evaluation: Evaluation) -> None:
-        """Keep an evaluation for the table."""
-        if evaluation not in self.pinned:
+        """Keep an evaluation for the table, if results are shown already."""
+        if self.guess and evaluation not in self.pinned:
             self.pinned.append(evaluation)
 
     @property
@@ -266,7 +288,15 @@ def wilson_interval(right: int, count: int) -> tuple[float, float]:
 
 @torch.no_grad()
 def _classes(model: nn.Module, images: torch.Tensor) -> torch.Tensor:
-    return model(images).argmax(dim=1)
+    parts = [model(part).argmax(dim=1) for part in images.split(CHUNK)]
+    return torch.cat(parts)
+
+
+def _scheme_words(scheme: Scheme | None) -> str:
+    if scheme is None:
+        return "float32"
+    kind = "symmetric" if scheme.symmetric else "asymmetric"
+    return f"{scheme.bits} bits, {kind}, {scheme.observer}, per {scheme.granularity}"
 
 
 def _scheme_code(scheme: Scheme) -> str:

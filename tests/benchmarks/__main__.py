@@ -3,13 +3,14 @@
 import argparse
 import sys
 
-from tests.benchmarks import kernels, notebooks, slider
+from tests.benchmarks import kernels, notebooks, slider, trade_off
 from tests.browser import BrowserMissing
 
 BENCHMARKS = {
     "notebooks": notebooks.main,
     "slider": slider.main,
     "kernels": kernels.main,
+    "trade_off": trade_off.main,
 }
 
 

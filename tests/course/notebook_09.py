@@ -6,7 +6,7 @@ from statistics import NormalDist
 import pandas as pd
 
 from helpers import claims
-from helpers.claims import Verdict
+from helpers.claims import MIME, Verdict
 from helpers.quantization import Scheme
 from tests.course import Edit, Mutation, cell, run
 
@@ -175,11 +175,13 @@ MEASUREMENTS = {
 
 # What a small copy is made of: enough to catch every row below, and quick to run.
 CELLS = (
-    "set-up explorer-table claim-loss noise front sensitivity-table keep-two "
-    "wrong-scale misspelled exercise-1 solution-1 clean-up"
+    "set-up explorer explorer-table claim-loss noise paired front sensitivity "
+    "sensitivity-table keep-two onnx-files onnx-operators straight-through wrong-scale "
+    "misspelled real-table exercise-1 solution-1 clean-up"
 )
 EDITS = (
     Edit("explorer-table", "text/html", r"\d\d\.\d", "12.3"),
+    Edit("claim-loss", MIME, '"holds": false', '"holds": true'),
     Edit("misspelled", "evalue", "no layer", "a layer"),
 )
 # A kernel takes seconds to start, so each round alters what different cells catch.
@@ -189,16 +191,25 @@ ROUNDS = (
             "quantization/models",
             "math.ceil(layer.weight.numel() * scheme.bits / 8)",
             "layer.weight.numel()",
-            "explorer-table claim-loss front keep-two solution-1",
+            "explorer explorer-table front sensitivity keep-two solution-1",
         ),
         Mutation("quantization/models", "which is no layer", "which is lost", "misspelled"),
+        Mutation("quantization/evaluation", "(4 * count**2)", "(2 * count)", "noise"),
+        Mutation("processor", "4.0, 1.0 if arm", "2.0, 1.0 if arm", "real-table"),
+        Mutation(
+            "onnx_export/runtime_quantization",
+            "model = _matmuls(_prepared(source))\n    with",
+            "model = _prepared(source)\n    with",
+            "onnx-files onnx-operators",
+        ),
     ),
     (
         Mutation(
             "quantization/schemes",
-            "rows.amax(dim=1, keepdim=True)\n    if",
-            "rows.amax(dim=1, keepdim=True) * 0.7\n    if",
-            "explorer-table noise front sensitivity-table keep-two wrong-scale",
+            "qmax = 2 ** (scheme.bits - 1) - 1",
+            "qmax = 2 ** (scheme.bits - 1)",
+            "explorer explorer-table noise paired front sensitivity sensitivity-table "
+            "keep-two straight-through wrong-scale solution-1",
         ),
     ),
 )

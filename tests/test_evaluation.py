@@ -1,0 +1,218 @@
+"""What a setting costs: the Wilson interval, the measurement, the code that repeats it."""
+
+import math
+
+import pytest
+import torch
+
+from helpers.digits import load_digits
+from helpers.models import load_reference_model
+from helpers.quantization import (
+    Evaluator,
+    Scheme,
+    Setting,
+    Trail,
+    evaluate,
+    packed_bytes,
+    quantize_model,
+    wilson_interval,
+)
+from helpers.training import accuracy
+
+
+@pytest.fixture(scope="module")
+def digits():
+    return load_digits()
+
+
+@pytest.fixture(scope="module")
+def model():
+    return load_reference_model()
+
+
+@pytest.fixture(scope="module")
+def evaluator(model, digits):
+    return Evaluator(model, digits.test_images, digits.test_labels, digits.train_images)
+
+
+# The interval
+
+
+@pytest.mark.parametrize(
+    "right, count, low, high",
+    [
+        # R. G. Newcombe, "Two-sided confidence intervals for the single proportion",
+        # Statistics in Medicine 17, 1998, table I, method 3.
+        (81, 263, 0.2553, 0.3662),
+        (15, 148, 0.0624, 0.1605),
+        (0, 20, 0.0, 0.1611),
+        (1, 29, 0.0061, 0.1718),
+    ],
+)
+def test_the_interval_is_that_of_a_published_table(right, count, low, high):
+    assert wilson_interval(right, count) == pytest.approx((low, high), abs=5e-5)
+
+
+def test_the_interval_stays_within_0_and_1_and_holds_the_share():
+    for right in range(720):
+        low, high = wilson_interval(right, 719)
+        assert 0 <= low <= right / 719 <= high <= 1
+    assert wilson_interval(0, 719)[0] == 0 and wilson_interval(719, 719)[1] == 1
+
+
+@pytest.mark.parametrize("right, count", [(1, 0), (-1, 5), (6, 5)])
+def test_no_interval_without_a_share(right, count):
+    with pytest.raises(ValueError) as caught:
+        wilson_interval(right, count)
+    assert str(caught.value) == (
+        f"{right} of {count} is no share; expected 0 <= right <= count"
+    )
+
+
+# Settings and their code
+
+
+SETTINGS = {
+    "float32": Setting(),
+    "3 bits": Setting(Scheme(bits=3)),
+    "16 bits, all kept but one": Setting(
+        Scheme(bits=16, granularity="group"), keep_float=("stem.0", "head")
+    ),
+    "activations only": Setting(None, Scheme(bits=4, symmetric=False), 16),
+    "everything": Setting(
+        Scheme(4, False, "channel", observer="mse"),
+        Scheme(6, False, observer="percentile"),
+        256,
+        ("blocks.1.0",),
+    ),
+}
+each_setting = pytest.mark.parametrize("setting", SETTINGS.values(), ids=SETTINGS)
+
+
+@each_setting
+def test_the_code_of_a_setting_repeats_what_was_measured(setting, evaluator, model, digits):
+    found = evaluator(setting)
+    names = {"quantize_model": quantize_model, "Scheme": Scheme}
+    again = eval(setting.code(), {**names, "model": model, "digits": digits})
+    right = accuracy(again, digits.test_images, digits.test_labels)
+    assert round(719 * right) == found.right
+    assert found.accuracy == found.right / 719
+
+
+def test_the_code_leaves_defaults_out_and_breaks_long_lines():
+    assert Setting().code() == "quantize_model(model)"
+    assert SETTINGS["3 bits"].code() == "quantize_model(model, weights=Scheme(bits=3))"
+    assert SETTINGS["everything"].code("images") == (
+        "quantize_model(\n"
+        "    model,\n"
+        '    weights=Scheme(bits=4, symmetric=False, granularity="channel", '
+        'observer="mse"),\n'
+        '    activations=Scheme(bits=6, symmetric=False, observer="percentile"),\n'
+        "    calibration=images[:256],\n"
+        '    keep_float=("blocks.1.0",),\n'
+        ")"
+    )
+
+
+def test_a_setting_says_in_words_what_it_does():
+    assert Setting().words == ("weights: float32", "activations: float32")
+    assert SETTINGS["everything"].words == (
+        "weights: 4 bits, asymmetric, mse, per channel",
+        "activations: 6 bits, asymmetric, percentile, per tensor, calibrated on 256 images",
+    )
+    grouped = Setting(Scheme(granularity="group", group_size=16))
+    assert grouped.words[0] == "weights: 8 bits, symmetric, minmax, per group of 16"
+
+
+def test_a_setting_that_cannot_be_carried_out_is_refused(evaluator):
+    with pytest.raises(ValueError, match="calibration is 0; expected 1 image or more"):
+        Setting(calibration=0)
+    with pytest.raises(ValueError) as caught:
+        Setting(activations=Scheme(granularity="channel"))
+    assert str(caught.value) == (
+        "activations are quantized per tensor; got granularity='channel'"
+    )
+    with pytest.raises(ValueError) as caught:
+        evaluator(Setting(activations=Scheme(), calibration=5000))
+    assert str(caught.value) == (
+        "the setting asks for 5000 calibration images and there are 1078; pass more, or "
+        "ask for fewer"
+    )
+    with pytest.raises(ValueError, match="keep_float names 'tail', which is no layer"):
+        evaluator(Setting(Scheme(), keep_float=("tail",)))
+
+
+# Evaluations
+
+
+@each_setting
+def test_an_evaluation_counts_bytes_noise_and_changes(setting, evaluator, model, digits):
+    found = evaluator(setting)
+    kept = set(setting.keep_float)
+    assert found.bytes == packed_bytes(model, setting.weights, setting.keep_float)
+    assert found.ratio == packed_bytes(model, None) / found.bytes
+    assert found.interval == wilson_interval(found.right, 719)
+    for name, decibels in found.sqnr.items():
+        exact = setting.weights is None or name in kept
+        assert math.isinf(decibels) == exact, name
+    gained = lost = 0
+    for i, old, new in found.changed:
+        assert old != new
+        lost += old == digits.test_labels[i]
+        gained += new == digits.test_labels[i]
+    assert found.right == evaluator.exact.right - lost + gained
+
+
+def test_per_channel_rescues_3_bits_and_8_bits_cost_nothing(evaluator):
+    def points(bits, granularity):
+        return 100 * evaluator(Setting(Scheme(bits, granularity=granularity))).accuracy
+
+    exact = 100 * evaluator.exact.accuracy
+    assert points(3, "tensor") <= exact - 10
+    assert points(3, "channel") >= points(3, "tensor") + 10
+    assert abs(points(8, "tensor") - exact) <= 0.5
+
+
+def test_nothing_is_measured_twice_and_the_ranges_are_chosen_once(model, digits):
+    images, labels = digits.test_images[:50], digits.test_labels[:50]
+    evaluator = Evaluator(model, images, labels, digits.train_images)
+    eight = Scheme()
+    first = evaluator(Setting(eight, eight))
+    ranges = evaluator._ranges[eight, 64]
+    evaluator(Setting(Scheme(4), eight))
+    assert evaluator(Setting(Scheme(8), Scheme(8))) is first
+    assert evaluator._ranges == {(eight, 64): ranges}
+
+
+def test_one_evaluation_by_itself_is_the_same(evaluator, model, digits):
+    setting = SETTINGS["everything"]
+    images = (digits.test_images, digits.test_labels, digits.train_images)
+    assert evaluate(model, setting, *images) == evaluator(setting)
+
+
+def test_images_and_labels_must_be_pairs(model, digits):
+    with pytest.raises(ValueError) as caught:
+        Evaluator(model, digits.test_images, digits.test_labels[:5])
+    assert str(caught.value) == (
+        "got 719 images and 5 labels; expected one label for each image, and at least one"
+    )
+    with pytest.raises(ValueError, match="got 0 images and 0 labels"):
+        Evaluator(model, torch.empty(0, 1, 8, 8), torch.empty(0, dtype=torch.int64))
+
+
+# The trail
+
+
+def test_nothing_is_seen_or_pinned_before_the_guess(evaluator):
+    trail, three = Trail(evaluator.exact), evaluator(SETTINGS["3 bits"])
+    trail.see(three)
+    trail.pin(three)
+    assert trail.seen == [evaluator.exact] and trail.pinned == []
+    trail.reveal(90, three)
+    trail.reveal(20, evaluator.exact)
+    assert trail.guess == (90, three), "the first guess stands"
+    for _ in range(3):
+        trail.see(three)
+        trail.pin(three)
+    assert trail.seen == [evaluator.exact, three] and trail.pinned == [three]
+    assert trail.front == [three.point, evaluator.exact.point]
