@@ -2,12 +2,14 @@
 
 Begin with `exporting.py`. `runtime_quantization.py` makes the file smaller,
 `running.py` runs it in ONNX Runtime, `parity.py` compares it with the model,
-`describing.py` says what is in it, and `files.py` reads and writes it.
+`describing.py` says what is in it, and `files.py` reads and writes it. `listening.py`
+collects what the exporter says.
 """
 
 from helpers.onnx_export.describing import Description, describe
 from helpers.onnx_export.exporting import export_onnx
 from helpers.onnx_export.files import read_onnx
+from helpers.onnx_export.listening import listening
 from helpers.onnx_export.parity import Parity, check_parity
 from helpers.onnx_export.running import run, session
 from helpers.onnx_export.runtime_quantization import (
@@ -25,6 +27,7 @@ __all__ = [
     "check_parity",
     "describe",
     "export_onnx",
+    "listening",
     "quantize_4bit_onnx",
     "quantize_dynamic_onnx",
     "quantize_static_onnx",

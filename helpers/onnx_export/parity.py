@@ -27,6 +27,9 @@ class Parity:
         passed: whether every number is within atol + rtol * |model's number|, in every
             batch size.
         table: a row for each batch size.
+        gaps: absolute difference of every output number, (N, numbers of one input), the
+            largest over the batch sizes.
+        magnitudes: |model's number|, likewise.
     """
 
     max_abs_error: float
@@ -36,6 +39,12 @@ class Parity:
     batch_sizes: tuple[int, ...]
     passed: bool
     table: pd.DataFrame = field(repr=False, compare=False)
+    gaps: torch.Tensor = field(repr=False, compare=False)
+    magnitudes: torch.Tensor = field(repr=False, compare=False)
+
+    def failing(self, *, rtol: float, atol: float) -> torch.Tensor:
+        """Return which numbers would fail at another tolerance: bool, as `gaps`."""
+        return _fails(self.gaps, self.magnitudes, rtol, atol)
 
     def _repr_html_(self) -> str:
         return self.table.to_html(index=False)
@@ -75,23 +84,29 @@ def check_parity(
     opened = session(path)
     count = len(given[0])
     state = {name: tensor.clone() for name, tensor in model.state_dict().items()}
-    rows, errors = [], torch.zeros(count, dtype=torch.float64)
+    rows, gaps, magnitudes = [], torch.zeros(()), torch.zeros(())
     with torch.random.fork_rng(devices=[]), torch.no_grad():
         for size in batch_sizes:
             batches = [_compare(model, opened, given, b) for b in _batches(count, size)]
-            for numbers, absolute, *_ in batches:
-                errors[numbers] = torch.maximum(errors[numbers], absolute)
-            rows.append(_row(size, batches, rtol, atol))
+            gap, magnitude, agree = (
+                torch.cat(parts) for parts in zip(*batches, strict=True)
+            )
+            rows.append(_row(size, gap, magnitude, agree, rtol, atol))
+            # The batches hold the inputs in their order, and then some again.
+            gaps = torch.maximum(gaps, gap[:count])
+            magnitudes = torch.maximum(magnitudes, magnitude[:count])
     model.load_state_dict(state)
     table = pd.DataFrame(rows)
     return Parity(
         max_abs_error=float(table["max abs error"].max()),
         max_rel_error=float(table["max rel error"].max()),
         class_agreement=float(table["class agreement"].min()),
-        worst_input=int(errors.argmax()),
+        worst_input=int(gaps.amax(dim=1).argmax()),
         batch_sizes=tuple(batch_sizes),
         passed=bool(table["passed"].all()),
         table=table,
+        gaps=gaps,
+        magnitudes=magnitudes,
     )
 
 
@@ -128,7 +143,7 @@ def _compare(model, opened, given, numbers: torch.Tensor) -> tuple:
     gap = (wanted - got).abs().nan_to_num(nan=torch.inf, posinf=torch.inf)
     gap[(wanted == got) | (wanted.isnan() & got.isnan())] = 0
     agree = expected[0].argmax(dim=-1) == found[0].argmax(dim=-1)
-    return numbers, gap.amax(dim=1), gap, wanted.abs(), agree
+    return gap, wanted.abs(), agree
 
 
 def _flat(outputs) -> list[torch.Tensor]:
@@ -137,14 +152,19 @@ def _flat(outputs) -> list[torch.Tensor]:
     return [one for output in outputs for one in _flat(output)]
 
 
-def _row(size: int, batches: list[tuple], rtol: float, atol: float) -> dict:
-    gap, magnitude = (torch.cat([batch[k] for batch in batches]) for k in (2, 3))
-    agree = torch.cat([batch[4].reshape(-1) for batch in batches])
+def _row(size: int, gap, magnitude, agree, rtol: float, atol: float) -> dict:
     relative = (gap / magnitude)[magnitude > 0]
     return {
         "batch": size,
         "max abs error": gap.max().item(),
         "max rel error": relative.max().item() if len(relative) else 0.0,
         "class agreement": agree.double().mean().item(),
-        "passed": bool(((gap <= atol + rtol * magnitude) | (gap == 0)).all()),
+        "passed": not bool(_fails(gap, magnitude, rtol, atol).any()),
     }
+
+
+def _fails(gap: torch.Tensor, magnitude: torch.Tensor, rtol: float, atol: float):
+    # An infinite number of the model's must not make an infinite gap tolerable.
+    within = gap.isfinite() & (gap <= atol + rtol * magnitude)
+    # Infinite or NaN on both sides: the tolerance is no number, the answer is the same.
+    return ~(within | (gap == 0))
