@@ -77,7 +77,7 @@ def threads(function: Callable) -> str | None:
         ({1: 0.40, 2: 0.25, 4: 0.20}, 4, 1),
         ({1: 8.0, 2: 3.9, 4: 2.2}, 4, 2),
         ({1: 8.0, 2: 4.1, 4: 1.5}, 4, 4),
-        ({1: 9.0, 2: 4.0, 8: 1.0}, 2, 2),
+        ({1: 9.0, 2: 4.0, 8: 0.5}, 2, 2),
     )
     for times, cores, right in cases:
         answer = _chosen(function, times, cores)
