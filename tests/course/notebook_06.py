@@ -209,7 +209,7 @@ ROUNDS = (
         Mutation(
             "onnx_export/parity",
             "(wanted - got).abs()",
-            "(wanted - got).abs() * 0.5",
+            "(wanted - got).div(2).abs()",
             "training-mode",
         ),
     ),
