@@ -31,7 +31,8 @@ images = load_digits().test_images
 workspace = tempfile.TemporaryDirectory()
 file = export_onnx(model, images[:2], Path(workspace.name) / "digits.onnx")
 """
-PAD = "pad = module.drawing_pad(model, file, images[0])\npad"
+# By the time that the browser asks for the file, a notebook may have removed it.
+PAD = "pad = module.drawing_pad(model, file, images[0])\nworkspace.cleanup()\npad"
 NOTEBOOKS = {
     "pad": [SET_UP, PAD],
     "alone": [SET_UP, f"module.web_missing = lambda: 'npm is on holiday'\n{PAD}"],

@@ -45,7 +45,8 @@ class DrawingPad(anywidget.AnyWidget):
             ValueError: the image is not of 64 numbers in 0..1.
         """
         read_onnx(path)
-        self._model, self._path = model, Path(path)
+        # Now: by the time that the browser asks, the notebook may have removed the file.
+        self._model, self._file = model, Path(path).read_bytes()
         super().__init__(image=image.flatten().tolist())
         self.on_msg(lambda pad, message, buffers: self._hand_over())
 
@@ -66,8 +67,8 @@ class DrawingPad(anywidget.AnyWidget):
         """Send the runtime's two files and the model, or say why there are none."""
         missing = web_missing()
         files = [] if missing else [web_folder() / name for name in WEB_FILES]
-        contents = [file.read_bytes() for file in [*files, self._path]]
-        self.send({"missing": missing}, contents if files else [])
+        contents = [file.read_bytes() for file in files]
+        self.send({"missing": missing}, [*contents, self._file] if files else [])
 
     @property
     def difference(self) -> float | None:

@@ -1,5 +1,7 @@
 """How many bits of each number may a runtime drop before the answers change?"""
 
+import math
+
 import torch
 from torch import nn
 
@@ -27,12 +29,13 @@ def draw(
         f"With {bits} bits of mantissa{who} the largest error of a logit is "
         f"{errors[bits]:.2g}; {agreeing[bits]} of {count} images get the same class."
     )
-    points = {"error": list(errors.items()), "chosen": [(bits, errors[bits])]}
+    logarithms = [(stored, math.log10(error)) for stored, error in errors.items()]
+    points = {"error": logarithms, "chosen": [(bits, math.log10(errors[bits]))]}
     return lines(
-        "Largest error of a logit",
+        "Largest error of a logit, as a power of ten",
         points,
         x_label="stored bits of mantissa",
-        y_label="error",
+        y_label="exponent",
         text=text,
     )
 

@@ -5,6 +5,12 @@
 import { readFile } from "node:fs/promises";
 import { pathToFileURL } from "node:url";
 
+// One line; by itself, Node would print the whole library, which is a single line.
+process.on("uncaughtException", (error) => {
+  console.error(`${error.name}: ${error.message}`);
+  process.exit(1);
+});
+
 const [library, model] = process.argv.slice(2);
 const ort = await import(pathToFileURL(library));
 ort.env.wasm.numThreads = 1;
@@ -21,6 +27,7 @@ for await (const chunk of process.stdin) {
     waiting = waiting.subarray(end);
     const input = new ort.Tensor("float32", numbers, [count, 1, 8, 8]);
     const { output } = await session.run({ input });
-    process.stdout.write(Buffer.from(output.data.buffer, output.data.byteOffset, output.data.byteLength));
+    const { buffer, byteOffset, byteLength } = output.data;
+    process.stdout.write(Buffer.from(buffer, byteOffset, byteLength));
   }
 }
