@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from helpers.explorers.tolerance import HIGHEST, LOWEST, tolerance
+from helpers.explorers.tolerance import HIGHEST, LOWEST, tolerance, tolerances
 from helpers.onnx_export import check_parity, export_onnx
 
 
@@ -49,6 +49,14 @@ def test_every_picture_counts_what_lies_beyond_the_tolerance(panel, parities):
                 f"Tolerance 1e{power}, {kind}. Of 100 numbers would fail: near "
                 f"{counts[0]}; far {counts[1]}. near: {'fails' if counts[0] else 'passes'}."
             )
+
+
+@pytest.mark.parametrize(
+    "kind, rtol, atol",
+    [("absolute", 0, 0.001), ("relative", 0.001, 0), ("both", 0.001, 0.001)],
+)
+def test_the_kind_of_tolerance_decides_on_its_two_parts(kind, rtol, atol):
+    assert tolerances(-3, kind) == {"rtol": rtol, "atol": atol}
 
 
 def test_the_output_that_is_off_is_told_from_the_one_that_is_right(panel):
