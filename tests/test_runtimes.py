@@ -96,7 +96,7 @@ def test_node_that_ends_is_told_with_what_it_wrote(tmp_path):
     (tmp_path / "text.onnx").write_text("text")
     node = runtimes.OnnxRuntimeWeb(tmp_path / "text.onnx")
     try:
-        with pytest.raises(RuntimeError, match=r"^Node has ended\. It wrote: Error: .*protobuf"):
+        with pytest.raises(RuntimeError, match=r"^Node has ended\. It wrote: Error: "):
             node.run(IMAGES[:1])
     finally:
         node.close()
