@@ -3,7 +3,8 @@
 
 const SIDE = 8;
 const FINE = 32; // the digits data were drawn in 32 x 32 and counted in blocks of 4 x 4
-const PEN = 2.1; // radius, in fine dots
+const WIDE = 24; // the outer columns of the data are nearly empty
+const PEN = 2.5; // radius, in fine dots: as much ink as the data have on average
 
 function element(tag, properties = {}, ...children) {
   const node = Object.assign(document.createElement(tag), properties);
@@ -12,13 +13,14 @@ function element(tag, properties = {}, ...children) {
 }
 
 // Strokes, lists of [x, y] in 0..1, to 64 numbers: the drawing is moved to the middle and
-// scaled to full height, as the digits data were; each number is a block's share of ink.
+// scaled to what the digits data fill; each number is a block's share of ink.
 function reduce(strokes) {
   const all = strokes.flat();
   const low = [0, 1].map((axis) => Math.min(...all.map((point) => point[axis])));
   const high = [0, 1].map((axis) => Math.max(...all.map((point) => point[axis])));
-  const room = FINE - 2 * PEN;
-  const scale = room / Math.max(high[0] - low[0], high[1] - low[1], 0.25);
+  const scale = Math.min(
+    (WIDE - 2 * PEN) / Math.max(high[0] - low[0], 0.1),
+    (FINE - 2 * PEN) / Math.max(high[1] - low[1], 0.25));
   const place = (point) => point.map((value, axis) =>
     FINE / 2 + (value - (low[axis] + high[axis]) / 2) * scale);
   const dots = new Uint8Array(FINE * FINE);
@@ -178,9 +180,20 @@ function render({ model, el }) {
   }
 
   const ink = canvas.getContext("2d");
+  function paint() {
+    ink.clearRect(0, 0, canvas.width, canvas.height);
+    Object.assign(ink, { lineWidth: 16, lineCap: "round", lineJoin: "round" });
+    ink.strokeStyle = getComputedStyle(canvas).color;
+    ink.beginPath(); // one path: a theme's colour may let what is below shine through
+    for (const stroke of strokes) {
+      stroke.forEach(([x, y], k) =>
+        ink[k ? "lineTo" : "moveTo"](x * canvas.width, y * canvas.height));
+    }
+    ink.stroke();
+  }
   function clearCanvas() {
     strokes = [];
-    ink.clearRect(0, 0, canvas.width, canvas.height);
+    paint();
   }
   const at = (event) => {
     const box = canvas.getBoundingClientRect();
@@ -194,16 +207,8 @@ function render({ model, el }) {
   });
   canvas.addEventListener("pointermove", (event) => {
     if (!drawing) return;
-    const stroke = strokes[strokes.length - 1];
-    const from = stroke[stroke.length - 1], to = at(event);
-    stroke.push(to);
-    ink.strokeStyle = getComputedStyle(canvas).color;
-    ink.lineWidth = 16;
-    ink.lineCap = "round";
-    ink.beginPath();
-    ink.moveTo(from[0] * canvas.width, from[1] * canvas.height);
-    ink.lineTo(to[0] * canvas.width, to[1] * canvas.height);
-    ink.stroke();
+    strokes[strokes.length - 1].push(at(event));
+    paint();
   });
   const lift = () => {
     if (!drawing) return;
