@@ -1,6 +1,6 @@
 # Which Python makes .venv: make lab PYTHON=python3.12
 PYTHON ?= python3
-# What lab, notebooks and bench pass on: make lab ARGS=--no-browser
+# What lab, notebooks, handouts and bench pass on: make lab ARGS=--no-browser
 ARGS ?=
 
 RUN = .venv/bin/python
@@ -10,12 +10,13 @@ FAILED = { echo; echo "This step failed. $(1)."; exit 1; }
 # Results may not hang on one processor: only x86 can step down to AVX2.
 PLAINER = OMP_NUM_THREADS=1 $(if $(filter x86_64,$(shell uname -m)),ATEN_CPU_CAPABILITY=avx2)
 
-.PHONY: help lab test notebooks bench install runtimes
+.PHONY: help lab test notebooks handouts bench install runtimes
 
 help:
 	@echo "make lab        open the course in JupyterLab   (on a server: ARGS=--no-browser)"
 	@echo "make test       prove everything that the course says"
 	@echo "make notebooks  execute the notebooks in place  (one: ARGS=notebooks/NN_name.ipynb)"
+	@echo "make handouts   write what a teacher hands out  (one: ARGS=notebooks/NN_name.ipynb)"
 	@echo "make bench      print tables of times and memory"
 	@echo "make runtimes   add the other runtimes of notebook 07   (npm is needed for one)"
 
@@ -35,6 +36,9 @@ test: runtimes
 
 notebooks: install
 	@$(RUN) tests/make_notebooks.py $(ARGS)
+
+handouts: install
+	@$(RUN) -m helpers.handouts $(ARGS)
 
 bench: install
 	@$(RUN) -m tests.benchmarks $(ARGS)

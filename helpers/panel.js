@@ -128,7 +128,9 @@ function render({ model, el }) {
   if (buttons.length) form.append(element("div", { className: "buttons" }, ...buttons));
   const results = element("div", { className: "results" }, picture, words, links);
   const kept = element("div", { className: "kept" }, table, code, copy);
-  const panel = element("section", { className: "sls-panel" }, form, results, kept);
+  // No <section>: reveal.js would take it for a slide.
+  const panel = element("div", { className: "sls-panel" }, form, results, kept);
+  panel.setAttribute("role", "region");
   panel.classList.toggle("beside", model.get("beside"));
   panel.setAttribute("aria-label", model.get("title"));
   // JupyterLab's shortcuts would take the keys: arrows move the cell selection, `a`

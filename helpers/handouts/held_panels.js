@@ -1,0 +1,21 @@
+// After panel.js in the same script: a stand-in for the widget's model, without a kernel.
+
+function makeModel(state) {
+  const heard = new Set();
+  return {
+    get: (name) => state[name],
+    set(name, value) {
+      state[name] = value;
+      heard.forEach((show) => show());
+    },
+    on: (changes, show) => heard.add(show),
+    off: (changes, show) => heard.delete(show),
+    save_changes() {},
+  };
+}
+
+for (const place of document.querySelectorAll(".sls-held")) {
+  const state = JSON.parse(place.querySelector("script").textContent);
+  place.replaceChildren();
+  render({ model: makeModel(state), el: place });
+}

@@ -1,0 +1,128 @@
+"""The error clinic as a learner meets it: pasted, pressed, heard, followed, and small."""
+
+import re
+
+import nbformat
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import expect
+
+from helpers.clinic import diagnose
+from helpers.explorers.error_clinic import EMPTY, UNKNOWN
+from tests import browser as lab
+
+TRACEBACK = """Traceback (most recent call last):
+  File "train.py", line 3, in <module>
+RuntimeError: Attempting to deserialize object on a CUDA device but
+    torch.cuda.is_available() is False."""
+SOURCE = """
+from pathlib import Path
+from helpers.explorers.error_clinic import error_clinic
+
+clinic = error_clinic([path.name for path in Path().glob("*.ipynb")])
+clinic
+"""
+expect.set_options(timeout=30_000)
+
+
+@pytest.fixture(scope="module")
+def page(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("lab")
+    try:
+        with lab.chromium() as browser, lab.lab(folder) as url:
+            kernel = {"kernelspec": {"name": "python3", "display_name": "Python 3"}}
+            cells = [nbformat.v4.new_code_cell(SOURCE.strip())]
+            notebook = nbformat.v4.new_notebook(cells=cells, metadata=kernel)
+            nbformat.write(notebook, folder / "notebooks" / "clinic.ipynb")
+            page = browser.new_page(viewport={"width": 1280, "height": 1000})
+            lab.open_notebook(page, url, "clinic.ipynb")
+            assert lab.run_all(page) == []
+            yield page
+            lab.close(page)
+    except lab.BrowserMissing as missing:
+        pytest.skip(str(missing))
+
+
+@pytest.fixture
+def clinic(page):
+    """The clinic with an empty field."""
+    lab.execute(page, "clinic.ask('')")
+    clinic = page.locator(".jp-OutputArea-output .widget-vbox")
+    expect(field(clinic)).to_have_value("")
+    return clinic
+
+
+def field(clinic):
+    return clinic.get_by_role("textbox", name="Error message, or a whole traceback")
+
+
+def test_a_pasted_traceback_is_answered_by_keys_alone(page, clinic):
+    [found] = diagnose(TRACEBACK)
+    field(clinic).focus()
+    page.keyboard.insert_text(TRACEBACK)
+    page.keyboard.press("Tab")
+    expect(clinic.get_by_role("button", name="What does it mean?")).to_be_focused()
+    page.keyboard.press("Enter")
+    expect(clinic.get_by_role("alert")).to_contain_text(found.meaning)
+    expect(clinic.locator("code")).to_have_text(found.fix)
+    for place in ("pre:focus", "a:focus"):  # a long line can be scrolled with keys
+        page.keyboard.press("Tab")
+        expect(clinic.locator(place)).to_have_count(1)
+
+
+def test_keys_typed_in_the_field_do_not_reach_jupyterlab(page, clinic):
+    count = "() => window.jupyterapp.shell.currentWidget.content.model.cells.length"
+    before = page.evaluate(count)
+    field(clinic).focus()
+    page.keyboard.type("abddjk")
+    expect(field(clinic)).to_have_value("abddjk")
+    assert page.evaluate(count) == before
+
+
+def test_an_unknown_message_and_none_at_all_are_told_apart(page, clinic):
+    button = clinic.get_by_role("button", name="What does it mean?")
+    field(clinic).fill("<img src=x onerror=alert(1)> something else")
+    button.click()
+    expect(clinic.get_by_role("alert")).to_contain_text(UNKNOWN)
+    assert clinic.locator("img").count() == 0
+    field(clinic).fill("")
+    button.click()
+    expect(clinic.get_by_role("alert")).to_have_text(EMPTY)
+
+
+def test_the_link_opens_the_notebook_and_leaves_the_message_where_it_is(page, clinic):
+    lab.execute(page, f"clinic.ask({TRACEBACK!r})")
+    with page.expect_popup() as opened:
+        clinic.get_by_role("link", name="04_devices").click()
+    other = opened.value
+    expect(other.get_by_role("heading", name=re.compile("04 · Devices"))).to_be_visible()
+    other.close()
+    expect(field(clinic)).to_have_value(TRACEBACK)
+
+
+@pytest.mark.parametrize("theme", ["JupyterLab Light", "JupyterLab Dark"])
+def test_it_is_accessible_and_fits_a_narrow_window(page, clinic, theme):
+    lab.execute(page, f"clinic.ask({TRACEBACK!r})")
+    expect(clinic.get_by_role("alert")).to_contain_text("GPU")
+    page.set_viewport_size({"width": 800, "height": 1000})
+    page.evaluate(
+        "theme => window.jupyterapp.commands.execute('apputils:change-theme', { theme })",
+        theme,
+    )
+    expect(page.locator(f"body[data-jp-theme-name='{theme}']")).to_have_count(1)
+    # While a theme loads, JupyterLab covers the page.
+    expect(page.locator("#jupyterlab-splash")).to_have_count(0)
+    # JupyterLab's body has no height of its own; axe takes the text in it for invisible.
+    page.add_style_tag(content="body { height: 100vh }")
+    lab.SCREENSHOTS.mkdir(exist_ok=True)
+    page.screenshot(path=lab.SCREENSHOTS / f"clinic_800_{theme.split()[1]}.png")
+    assert field(clinic).bounding_box()["width"] > 500
+    wide = clinic.evaluate(
+        "node => [...node.querySelectorAll('*')].filter((some) =>"
+        " some.getBoundingClientRect().right > innerWidth).map((some) => some.tagName)"
+    )
+    assert wide == []
+    found = Axe().run(page, context=".jp-OutputArea-output .widget-vbox").response
+    assert "color-contrast" in {each["id"] for each in found["passes"]}
+    assert [(each["id"], each["help"]) for each in found["violations"]] == []
+    page.set_viewport_size({"width": 1280, "height": 1000})
