@@ -10,7 +10,7 @@ FAILED = { echo; echo "This step failed. $(1)."; exit 1; }
 # Results may not hang on one processor: only x86 can step down to AVX2.
 PLAINER = OMP_NUM_THREADS=1 $(if $(filter x86_64,$(shell uname -m)),ATEN_CPU_CAPABILITY=avx2)
 
-.PHONY: help lab test notebooks handouts bench install
+.PHONY: help lab test notebooks handouts bench install runtimes
 
 help:
 	@echo "make lab        open the course in JupyterLab   (on a server: ARGS=--no-browser)"
@@ -18,16 +18,17 @@ help:
 	@echo "make notebooks  execute the notebooks in place  (one: ARGS=notebooks/NN_name.ipynb)"
 	@echo "make handouts   write what a teacher hands out  (one: ARGS=notebooks/NN_name.ipynb)"
 	@echo "make bench      print tables of times and memory"
+	@echo "make runtimes   add the other runtimes of notebook 07   (npm is needed for one)"
 
 lab: install
 	@$(RUN) -m helpers.lab $(ARGS)
 
-test: install
+test: runtimes
 	@echo "Style"
 	@$(RUN) -m ruff check $(CODE) || $(call FAILED,Most is mended by: $(RUN) -m ruff check --fix $(CODE))
 	@$(RUN) -m ruff format --check $(CODE) || $(call FAILED,Run: $(RUN) -m ruff format $(CODE))
 	@echo "Unit and browser tests"
-	@$(PYTEST) tests || $(call FAILED,Run the first file that failed alone: $(RUN) -m pytest tests/test_NAME.py)
+	@$(PYTEST) --no-loadscope-reorder tests || $(call FAILED,Run the first file that failed alone: $(RUN) -m pytest tests/test_NAME.py)
 	@echo "Every notebook; its outputs are compared"
 	@$(PYTEST) --nbval notebooks || $(call FAILED,If the new output is the right one: make notebooks; then read the diff)
 	@echo "Every notebook once more, with plainer arithmetic: $(PLAINER)"
@@ -45,3 +46,6 @@ bench: install
 install:
 	@command -v $(PYTHON) >/dev/null || $(call FAILED,There is no $(PYTHON) here; install Python 3.11 or newer or name one: make lab PYTHON=python3.12)
 	@$(PYTHON) helpers/install.py
+
+runtimes: install
+	@$(PYTHON) helpers/install.py runtimes

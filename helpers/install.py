@@ -37,6 +37,10 @@ CURES = (
         "one of them (git diff shows it), then run this again.",
     ),
     (
+        "npm error code E",
+        "npm did not get the package. Check the network, then run: make runtimes",
+    ),
+    (
         "connection broken by",
         "The package index was not reached. Check the network or the proxy, then run "
         "this again.",
@@ -202,14 +206,64 @@ def install(root: Path) -> None:
     stamp.write_text(wanted, encoding="utf-8")
 
 
-def main(root: Path = ROOT) -> None:
+def install_runtimes(root: Path) -> None:
+    """Add what notebook 07 compares with: the extra "runtimes", and a package of npm's.
+
+    Without npm the rest is installed, and a line says what is missing; where the
+    variable CI is set, that is a failure.
+
+    Args:
+        root: the project's folder, with the course installed.
+
+    Raises:
+        SystemExit: a step failed; the message is a sentence with its cure.
+        OSError: the folder cannot be written, or a file is missing.
+    """
+    venv, web = root / ".venv", root / "helpers" / "web" / "package.json"
+    python, npm = venv_python(venv), shutil.which("npm")
+    stamp = venv / "runtimes.txt"
+    said = f"{stamp_for(root, python_version(python))}npm: {npm}\n{web.read_text()}"
+    if stamp.exists() and stamp.read_text(encoding="utf-8") == said:
+        return
+    pip = [python, "-m", "pip", "install", "--no-input", "--disable-pip-version-check"]
+    run(
+        "Installing other runtimes for notebook 07",
+        [*pip, "-c", "constraints.txt", "-e", ".[runtimes]"],
+        root,
+    )
+    if npm:
+        folder = venv / "web"
+        folder.mkdir(exist_ok=True)
+        shutil.copy(str(web), str(folder))
+        quiet = ["--no-package-lock", "--no-audit", "--no-fund", "--ignore-scripts"]
+        run(
+            "Installing ONNX Runtime Web",
+            [npm, "install", *quiet, "--prefix", folder],
+            root,
+        )
+    else:
+        missing = "There is no npm here, so notebook 07 goes without ONNX Runtime Web. "
+        cure = "Install Node with npm, then run: make runtimes"
+        if os.environ.get("CI"):
+            sys.exit(missing + cure)
+        print(missing + cure)
+    stamp.write_text(said, encoding="utf-8")
+
+
+def main(root: Path = ROOT, extras: tuple = ()) -> None:
     """Install, and turn what can be expected to go wrong into one sentence.
+
+    Args:
+        root: the project's folder.
+        extras: "runtimes" for those of notebook 07.
 
     Raises:
         SystemExit: something went wrong; the message says what to do.
     """
     try:
         install(root)
+        if "runtimes" in extras:
+            install_runtimes(root)
     except PermissionError as error:
         sys.exit(
             f"No permission to write {error.filename}. Move the project to a folder of "
@@ -222,4 +276,4 @@ def main(root: Path = ROOT) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    main(extras=tuple(sys.argv[1:]))

@@ -4,6 +4,8 @@ Imports with the standard library alone, so that a machine with a broken install
 still be examined.
 """
 
+from __future__ import annotations
+
 import platform
 import subprocess
 from collections.abc import Sequence

@@ -17,6 +17,9 @@ from helpers.doctor import BROWSERS
 
 ROOT = Path(__file__).parents[1]
 SCREENSHOTS = Path(__file__).parent / "screenshots"
+PANEL = ".sls-panel"
+# A panel with buttons of ipywidgets is such a box, too.
+QUIZ = ".jp-OutputArea-output .widget-vbox:not(:has(.sls-panel))"
 START_LIMIT = 60  # seconds; a start takes three
 # Chromium looks for updates and the like, which a test has no use for.
 QUIET = [
@@ -158,7 +161,7 @@ def open_notebook(page: Page, url: str, name: str) -> None:
     page.evaluate("() => window.jupyterapp.shell.collapseLeft()")
 
 
-def run_all(page: Page, timeout: float = 120) -> list[str]:
+def run_all(page: Page, timeout: float = 300) -> list[str]:
     """Run every cell; return the errors of those that should not raise."""
     page.evaluate("() => { window.jupyterapp.commands.execute('notebook:run-all-cells'); }")
     page.wait_for_function(
@@ -264,3 +267,29 @@ def close(page: Page) -> None:
     """End the page's kernel and close the page."""
     page.evaluate("() => window.jupyterapp.shell.currentWidget.sessionContext.shutdown()")
     page.close()
+
+
+def panels(page: Page) -> Iterator[Locator]:
+    """Scroll to each panel of the page in turn."""
+    for index in cells(page, PANEL):
+        yield from cell(page, index).locator(PANEL).all()
+
+
+def pictures(page: Page, prefix: str) -> str:
+    """Scroll through the notebook, keep a screenshot of each screen, return all text."""
+    SCREENSHOTS.mkdir(exist_ok=True)
+    outer = page.locator(".jp-WindowedPanel-outer").first
+    outer.evaluate("node => node.scrollTo(0, 0)")
+    text = ""
+    for k in range(60):
+        page.evaluate(
+            "() => new Promise((painted) =>"
+            " requestAnimationFrame(() => requestAnimationFrame(painted)))"
+        )
+        page.screenshot(path=SCREENSHOTS / f"{prefix}_{k:02d}.png")
+        text += outer.inner_text()
+        before = outer.evaluate("node => node.scrollTop")
+        outer.evaluate("node => node.scrollBy(0, node.clientHeight - 80)")
+        if outer.evaluate("node => node.scrollTop") == before:
+            break
+    return text

@@ -27,3 +27,15 @@ def _refuse_skip(report):
         report.outcome = "failed"
         report.longrepr = f"{report.nodeid} is skipped, and CI=true allows none: {reason}"
     return report
+
+
+@pytest.fixture(scope="module")
+def chromium():
+    """A browser; where there is none, the test is skipped, which CI does not allow."""
+    from tests import browser
+
+    try:
+        with browser.chromium() as running:
+            yield running
+    except browser.BrowserMissing as missing:
+        pytest.skip(str(missing))

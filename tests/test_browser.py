@@ -1,25 +1,19 @@
-"""The notebooks as a learner meets them: JupyterLab, Chromium, mouse and keyboard."""
+"""The panels as a learner meets them: what they show is computed again by hand."""
 
 import io
-import json
 import math
 import re
-import shutil
 
 import nbformat
 import pytest
 import torch
-from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import expect
 
 from helpers.digits import load_digits
 from helpers.models import DigitsNet, load_reference_model
 from tests import browser as lab
+from tests.browser import PANEL, QUIZ
 
-NAMES = sorted(path.name for path in (lab.ROOT / "notebooks").glob("*.ipynb"))
-PANEL = ".sls-panel"
-# A panel with buttons of ipywidgets is such a box, too.
-QUIZ = ".jp-OutputArea-output .widget-vbox:not(:has(.sls-panel))"
 # As patient as Playwright's other waits: a busy machine is no fault.
 expect.set_options(timeout=30_000)
 
@@ -89,15 +83,6 @@ def panel(title):
 
 
 @pytest.fixture(scope="module")
-def chromium():
-    try:
-        with lab.chromium() as browser:
-            yield browser
-    except lab.BrowserMissing as missing:
-        pytest.skip(str(missing))
-
-
-@pytest.fixture(scope="module")
 def server(tmp_path_factory, chromium):
     folder = tmp_path_factory.mktemp("lab")
     with lab.lab(folder) as url:
@@ -107,8 +92,6 @@ def server(tmp_path_factory, chromium):
             kernel = {"kernelspec": {"name": "python3", "display_name": "Python 3"}}
             notebook = nbformat.v4.new_notebook(cells=ours, metadata=kernel)
             nbformat.write(notebook, notebooks / f"{name}.ipynb")
-        for name in NAMES:
-            shutil.copy(notebooks / name, notebooks / f"unrun_{name}")
         yield url
 
 
@@ -127,65 +110,6 @@ def executed(chromium, server):
     yield open_and_run
     for page, _ in pages.values():
         lab.close(page)
-
-
-def pictures(page, prefix):
-    """Scroll through the notebook, keep a screenshot of each screen, return all text."""
-    lab.SCREENSHOTS.mkdir(exist_ok=True)
-    outer = page.locator(".jp-WindowedPanel-outer").first
-    outer.evaluate("node => node.scrollTo(0, 0)")
-    text = ""
-    for k in range(60):
-        page.evaluate(
-            "() => new Promise((painted) =>"
-            " requestAnimationFrame(() => requestAnimationFrame(painted)))"
-        )
-        page.screenshot(path=lab.SCREENSHOTS / f"{prefix}_{k:02d}.png")
-        text += outer.inner_text()
-        before = outer.evaluate("node => node.scrollTop")
-        outer.evaluate("node => node.scrollBy(0, node.clientHeight - 80)")
-        if outer.evaluate("node => node.scrollTop") == before:
-            break
-    return text
-
-
-@pytest.mark.parametrize("name", NAMES)
-def test_all_cells_run_and_nothing_strays(executed, name):
-    page, errors = executed(name)
-    assert errors == []
-    for width in (1280, 800):
-        page.set_viewport_size({"width": width, "height": 900})
-        text = pictures(page, f"{name[:2]}_{width}")
-        for stray in (
-            "Error displaying widget",
-            "Loading widget",
-            "Warning:",
-            "object at 0x",
-        ):
-            assert stray not in text
-        # Nothing is wider than its output area.
-        too_wide = page.evaluate(
-            "() => [...document.querySelectorAll('.jp-OutputArea-output')]"
-            ".filter((node) => node.scrollWidth > node.clientWidth + 1)"
-            ".map((node) => [node.scrollWidth, node.innerText.slice(0, 60)])"
-        )
-        assert too_wide == [], width
-    page.set_viewport_size({"width": 1280, "height": 900})
-
-
-@pytest.mark.parametrize("name", NAMES)
-def test_a_page_that_has_not_been_run_has_no_broken_widgets(chromium, server, name):
-    page = chromium.new_page(viewport={"width": 1280, "height": 900})
-    lab.open_notebook(page, server, f"unrun_{name}")
-    text = pictures(page, f"{name[:2]}_unrun")
-    assert "Error displaying widget" not in text and "Loading widget" not in text
-    lab.close(page)
-
-
-def panels(page):
-    """Scroll to each panel of the page in turn."""
-    for index in lab.cells(page, PANEL):
-        yield from lab.cell(page, index).locator(PANEL).all()
 
 
 def by_hand(row, bits):
@@ -524,112 +448,6 @@ def test_the_choices_of_two_panels_are_independent(executed):
     page.keyboard.press("ArrowUp")
     expect(upper.locator(".words")).to_have_text("Upper: small")
     expect(lower.get_by_role("radio", name="big")).to_be_checked()
-
-
-CONTROLS = """
-import gc, json
-from helpers.panel import Panel
-made = [some for some in gc.get_objects() if issubclass(type(some), Panel)]
-print(json.dumps({panel.title: panel.controls for panel in made}))
-"""
-
-
-@pytest.mark.parametrize("name", NAMES)
-def test_every_control_is_found_by_its_role_and_its_label(executed, name):
-    page, _ = executed(name)
-    specs = json.loads(lab.execute(page, CONTROLS))
-    assert specs
-    found = {panel.get_attribute("aria-label"): panel for panel in panels(page)}
-    assert found.keys() == specs.keys()
-    for title, controls in specs.items():
-        panel = page.get_by_role("region", name=title, exact=True)
-        inputs = 0
-        for spec in controls:
-            label = {"name": spec["label"], "exact": True}
-            if spec["kind"] == "choice":
-                group = panel.get_by_role("group", **label)
-                for option in spec["options"]:
-                    expect(
-                        group.get_by_role("radio", name=option, exact=True)
-                    ).to_have_count(1)
-                inputs += len(spec["options"])
-            elif spec["kind"] == "ticks":
-                group = panel.get_by_role("group", **label)
-                for option in spec["options"]:
-                    box = group.get_by_role("checkbox", name=option, exact=True)
-                    expect(box).to_have_count(1)
-                inputs += len(spec["options"])
-            else:
-                roles = {"range": "slider", "check": "checkbox", "menu": "combobox"}
-                role = roles.get(spec["kind"], "slider")
-                expect(panel.get_by_role(role, **label)).to_have_count(1)
-                inputs += 1
-        expect(panel.locator("input, select")).to_have_count(inputs)
-
-
-@pytest.mark.parametrize("name", NAMES)
-def test_every_control_changes_its_picture_by_keyboard(executed, name):
-    page, _ = executed(name)
-    looked_at = 0
-    for panel in panels(page):
-        picture = panel.locator(".picture").element_handle()
-        for handle in panel.locator("input, select").all():
-            kind = handle.get_attribute("type") or "menu"
-            if kind == "radio" and handle.is_checked():
-                continue
-            # Where Python draws, the picture of the move before may still be on its way.
-            expect(panel.locator(".picture[aria-busy]")).to_have_count(0)
-            before = picture.inner_html()
-            handle.focus()
-            at_start = handle.evaluate("node => node.value === node.min")
-            arrow = "ArrowRight" if at_start else "ArrowLeft"
-            keys = {"range": arrow, "menu": "ArrowDown"}
-            page.keyboard.press(keys.get(kind, "Space"))
-            page.wait_for_function(
-                "([picture, before]) => picture.innerHTML !== before", arg=[picture, before]
-            )
-            looked_at += 1
-    assert looked_at
-
-
-def change_theme(page, theme):
-    page.evaluate(
-        "theme => window.jupyterapp.commands.execute('apputils:change-theme', { theme })",
-        theme,
-    )
-    page.wait_for_function(
-        "theme => document.body.dataset.jpThemeName === theme", arg=theme
-    )
-    # While a theme loads, JupyterLab covers the page.
-    expect(page.locator("#jupyterlab-splash")).to_have_count(0)
-
-
-@pytest.mark.parametrize("theme", ["JupyterLab Light", "JupyterLab Dark"])
-@pytest.mark.parametrize("name", NAMES)
-def test_axe_finds_no_violation_in_a_panel_or_a_quiz(executed, name, theme):
-    page, _ = executed(name)
-    # JupyterLab's body has no height of its own; axe takes the text in it for invisible.
-    page.add_style_tag(content="body { height: 100vh }")
-    change_theme(page, theme)
-    violations = []
-    for what in (PANEL, QUIZ):
-        indexes = lab.cells(page, what)
-        assert indexes, f"there is no {what}"
-        for index in indexes:
-            cell = lab.cell(page, index)
-            if what == QUIZ:
-                cell.get_by_role("button", name=re.compile(r"^a\)")).click()
-                cell.get_by_role("status").wait_for()
-            cell.locator(what).first.scroll_into_view_if_needed()
-            picture = f"{name[:2]}_{theme[11:].lower()}_{index}.png"
-            page.screenshot(path=lab.SCREENSHOTS / picture)
-            context = f".jp-Notebook [data-windowed-list-index='{index}'] {what}"
-            found = Axe().run(page, context=context).response
-            passed = {each["id"] for each in found["passes"]}
-            assert "color-contrast" in passed, f"axe sees no text in cell {index}"
-            violations += [(index, v["id"], v["help"]) for v in found["violations"]]
-    change_theme(page, "JupyterLab Light")
-    assert violations == []
 
 
 def test_the_format_chooser_opens_the_notebook_that_it_names(executed):

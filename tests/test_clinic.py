@@ -670,3 +670,8 @@ def test_the_nearest_entry_is_offered_for_an_unknown_message():
     assert nearest("tensors on different device than expected").id == "two-devices"
     assert nearest("some keys are missing in the state_dict").id == "missing-keys"
     assert nearest("").id in {entry.id for entry in ENTRIES}
+
+
+def test_each_notebook_that_is_named_is_there():
+    folder = Path(__file__).parents[1] / "notebooks"
+    assert {entry.notebook for entry in ENTRIES} <= {p.name for p in folder.glob("*.ipynb")}

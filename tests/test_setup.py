@@ -128,6 +128,59 @@ def test_as_a_file_it_finds_its_project_and_is_silent_when_done(project, tmp_pat
     assert (result.returncode, result.stdout, result.stderr) == (0, "", "")
 
 
+# The other runtimes of notebook 07.
+
+
+@pytest.fixture
+def web(installed):
+    """A project that names a package of npm's."""
+    (installed / "helpers" / "web").mkdir(parents=True)
+    (installed / "helpers" / "web" / "package.json").write_text("{}")
+    return installed
+
+
+def test_runtimes_come_from_pip_and_npm_once(web, steps, monkeypatch):
+    monkeypatch.setattr(install.shutil, "which", lambda name: "npm")
+    install.install_runtimes(web)
+    assert steps == [
+        "Installing other runtimes for notebook 07",
+        "Installing ONNX Runtime Web",
+    ]
+    assert (web / ".venv" / "web" / "package.json").read_text() == "{}"
+    install.install_runtimes(web)
+    assert len(steps) == 2
+
+
+def test_a_new_pin_of_npm_is_installed(web, steps, monkeypatch):
+    monkeypatch.setattr(install.shutil, "which", lambda name: "npm")
+    install.install_runtimes(web)
+    (web / "helpers" / "web" / "package.json").write_text('{"private": true}')
+    install.install_runtimes(web)
+    assert len(steps) == 4
+
+
+def test_without_npm_the_rest_is_installed_and_a_line_says_so(
+    web, steps, monkeypatch, capsys
+):
+    monkeypatch.setattr(install.shutil, "which", lambda name: None)
+    monkeypatch.delenv("CI", raising=False)
+    install.install_runtimes(web)
+    assert steps == ["Installing other runtimes for notebook 07"]
+    assert "Install Node with npm, then run: make runtimes" in capsys.readouterr().out
+
+
+def test_in_ci_a_missing_npm_is_a_failure(web, steps, monkeypatch):
+    monkeypatch.setattr(install.shutil, "which", lambda name: None)
+    monkeypatch.setenv("CI", "true")
+    with pytest.raises(SystemExit, match="There is no npm here"):
+        install.install_runtimes(web)
+    assert not (web / ".venv" / "runtimes.txt").exists()
+
+
+def test_make_lab_needs_no_npm():
+    assert "runtimes" not in make("--dry-run", "lab")
+
+
 # What can go wrong, each with its cure.
 
 
@@ -315,15 +368,18 @@ def make(*arguments):
 
 def test_make_alone_shows_the_commands():
     shown = re.findall(r"^make (\w+)", make(), flags=re.MULTILINE)
-    assert shown == ["lab", "test", "notebooks", "handouts", "bench"]
+    assert shown == ["lab", "test", "notebooks", "handouts", "bench", "runtimes"]
 
 
 def test_make_test_runs_the_notebooks_a_second_time_with_plainer_arithmetic():
     commands = make("--dry-run", "test")
-    assert commands.index("helpers/install.py") < commands.index("ruff check")
+    assert commands.index("helpers/install.py runtimes") < commands.index("ruff check")
     assert "ruff format --check helpers tests notebooks" in commands
     runs = re.findall(r"^(.*)\.venv/bin/python -m pytest (.*) \|\|", commands, re.M)
-    plain = ["-n 2 --dist loadscope tests", "-n 2 --dist loadscope --nbval notebooks"]
+    plain = [
+        "-n 2 --dist loadscope --no-loadscope-reorder tests",
+        "-n 2 --dist loadscope --nbval notebooks",
+    ]
     assert [what for _, what in runs] == [*plain, plain[1]]
     settings = [setting for setting, _ in runs]
     assert settings[:2] == ["", ""]

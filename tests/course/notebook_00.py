@@ -55,8 +55,8 @@ ROUNDS = (
     (
         Mutation(
             "quantization/schemes",
-            "torch.round(te",
-            "torch.floor(te",
+            "torch.round(tensor / ",
+            "torch.floor(tensor / ",
             "slider slider-table",
         ),
         Mutation(

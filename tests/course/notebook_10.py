@@ -148,7 +148,12 @@ EDITS = (
 ROUNDS = (
     (
         Mutation("pruning", "(w == 0).sum()", "(w != 0).sum()", "file-sizes break-repair"),
-        Mutation("pruning", "count + stored * bits", "stored * bits", "panel panel-table"),
+        Mutation(
+            "pruning",
+            "count + stored * bits",
+            "stored * bits",
+            "panel panel-table try-factor",
+        ),
         Mutation("exercises/notebook_10", "if here < 0.97:", "if 1:", "solution-1"),
     ),
     (

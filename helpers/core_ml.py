@@ -1,0 +1,69 @@
+"""Convert for Core ML, Apple's runtime: from PyTorch, since it takes no ONNX file."""
+
+import contextlib
+import io
+import logging
+import platform
+from importlib.util import find_spec
+from pathlib import Path
+
+import torch
+from torch import nn
+
+# Before coremltools does it, with warnings.
+from helpers.quantization.torchao_import import torchao  # noqa: F401
+
+
+def missing() -> str:
+    """Say why nothing can be converted here; an empty text if it can."""
+    if find_spec("coremltools"):
+        return ""
+    return "coremltools is not installed: `make runtimes` installs it"
+
+
+def runs_here() -> bool:
+    """Tell whether this machine can also run the result: only macOS can."""
+    return platform.system() == "Darwin" and not missing()
+
+
+def convert(model: nn.Module, images: torch.Tensor, path: Path, most: int = 64):
+    """Write a Core ML package in float32; return coremltools' model.
+
+    Args:
+        model: in eval mode.
+        images: two or more, as an example.
+        path: a folder that ends in .mlpackage.
+        most: the largest batch.
+    """
+    batch = torch.export.Dim("batch", min=1, max=most)
+    program = torch.export.export(model, (images,), dynamic_shapes=({0: batch},))
+    # It writes progress bars, what only a Mac has, and which versions it was not tested
+    # with. A conversion that fails raises all the same.
+    logging.getLogger("coremltools").setLevel(logging.ERROR)
+    with contextlib.redirect_stderr(io.StringIO()):
+        import coremltools
+
+        converted = coremltools.convert(
+            program.run_decompositions({}),
+            convert_to="mlprogram",
+            compute_precision=coremltools.precision.FLOAT32,
+        )
+        converted.save(str(path))
+    return converted
+
+
+def answer(converted, images: torch.Tensor) -> torch.Tensor:
+    """Run a converted model, in parts of 64 images; needs macOS.
+
+    Args:
+        converted: what `convert` returned.
+        images: (N, 1, 8, 8).
+    """
+    ((name, output),) = ((i.name, o.name) for i, o in _places(converted))
+    parts = [converted.predict({name: some.numpy()})[output] for some in images.split(64)]
+    return torch.cat([torch.from_numpy(part) for part in parts])
+
+
+def _places(converted):
+    description = converted.get_spec().description
+    return zip(description.input, description.output, strict=True)

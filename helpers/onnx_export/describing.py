@@ -1,0 +1,95 @@
+"""What is in an ONNX file: inputs, outputs, operators, parameters, bytes."""
+
+import os
+from collections import Counter
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import onnx
+
+from helpers.onnx_export.files import external_files, read_onnx
+
+# A string is the name of an axis of any length, an int the length of a fixed one.
+Shape = tuple[int | str, ...]
+
+
+@dataclass(frozen=True)
+class Description:
+    """What `describe` found.
+
+    Attributes:
+        inputs: name -> (type such as "float32", shape).
+        outputs: likewise.
+        opset: version of ONNX's own operators.
+        operators: operator -> how often, the most frequent first.
+        parameters: numbers in the weights.
+        bytes: of the file, and of the files of weights beside it.
+        metadata: what was stored with it.
+    """
+
+    inputs: dict[str, tuple[str, Shape]]
+    outputs: dict[str, tuple[str, Shape]]
+    opset: int
+    operators: dict[str, int]
+    parameters: int
+    bytes: int
+    metadata: dict[str, str] = field(repr=False)
+
+    def __str__(self) -> str:
+        """Return a line for each thing found."""
+        lines = [
+            f"{kind} {name}: {type_} {_written(shape)}"
+            for kind, places in (("input", self.inputs), ("output", self.outputs))
+            for name, (type_, shape) in places.items()
+        ]
+        operators = ", ".join(f"{name} {count}" for name, count in self.operators.items())
+        lines += [
+            f"opset {self.opset}",
+            f"operators: {operators}",
+            f"parameters: {self.parameters:,}",
+        ]
+        return "\n".join(lines)
+
+
+def describe(path: str | os.PathLike) -> Description:
+    """Read an ONNX file and return what is in it, without running it.
+
+    Raises:
+        FileNotFoundError, ValueError: as `read_onnx`.
+    """
+    path = Path(path)
+    model = read_onnx(path)
+    graph = model.graph
+    weights = {tensor.name for tensor in graph.initializer}
+    beside = external_files(onnx.load(path, load_external_data=False))
+    return Description(
+        # Old files list their weights among the inputs.
+        inputs={i.name: _type(i) for i in graph.input if i.name not in weights},
+        outputs={output.name: _type(output) for output in graph.output},
+        opset=next(o.version for o in model.opset_import if o.domain in ("", "ai.onnx")),
+        operators=dict(Counter(node.op_type for node in graph.node).most_common()),
+        parameters=sum(_numbers(tensor) for tensor in graph.initializer),
+        bytes=path.stat().st_size
+        + sum((path.parent / name).stat().st_size for name in beside),
+        metadata={entry.key: entry.value for entry in model.metadata_props},
+    )
+
+
+def _type(place: onnx.ValueInfoProto) -> tuple[str, Shape]:
+    tensor = place.type.tensor_type
+    shape = tuple(
+        axis.dim_param if axis.dim_param else axis.dim_value if axis.dim_value else "?"
+        for axis in tensor.shape.dim
+    )
+    return str(onnx.helper.tensor_dtype_to_np_dtype(tensor.elem_type)), shape
+
+
+def _numbers(tensor: onnx.TensorProto) -> int:
+    count = 1
+    for length in tensor.dims:
+        count *= length
+    return count
+
+
+def _written(shape: Shape) -> str:
+    return f"[{', '.join(map(str, shape))}]"

@@ -1,0 +1,170 @@
+"""Is the exported model the same model? Its numbers against PyTorch's, batch by batch."""
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import pandas as pd
+import torch
+from torch import nn
+
+from helpers.onnx_export.running import run, session
+
+
+@dataclass(frozen=True)
+class Parity:
+    """How far a file's outputs are from the model's.
+
+    Attributes:
+        max_abs_error: largest absolute difference of any output number.
+        max_rel_error: largest difference relative to the model's number, where that is
+            not zero.
+        class_agreement: share of the inputs, 0 to 1, for which the largest output is at
+            the same place; over the last axis of the first output.
+        worst_input: number of the input with the largest absolute difference, among
+            those that were given.
+        batch_sizes: those that were compared.
+        passed: whether every number is within atol + rtol * |model's number|, in every
+            batch size.
+        table: a row for each batch size.
+        gaps: absolute difference of every output number, (N, numbers of one input), the
+            largest over the batch sizes.
+        magnitudes: |model's number|, likewise.
+    """
+
+    max_abs_error: float
+    max_rel_error: float
+    class_agreement: float
+    worst_input: int
+    batch_sizes: tuple[int, ...]
+    passed: bool
+    table: pd.DataFrame = field(repr=False, compare=False)
+    gaps: torch.Tensor = field(repr=False, compare=False)
+    magnitudes: torch.Tensor = field(repr=False, compare=False)
+
+    def failing(self, *, rtol: float, atol: float) -> torch.Tensor:
+        """Return which numbers would fail at another tolerance: bool, as `gaps`."""
+        return _fails(self.gaps, self.magnitudes, rtol, atol)
+
+    def _repr_html_(self) -> str:
+        return self.table.to_html(index=False)
+
+
+def check_parity(
+    model: nn.Module,
+    path: str | os.PathLike,
+    inputs: torch.Tensor | Sequence[torch.Tensor],
+    *,
+    rtol: float = 1e-4,
+    atol: float = 1e-5,
+    batch_sizes: Sequence[int] = (1, 2, 7, 64),
+) -> Parity:
+    """Compare a model with its ONNX file, over all inputs, in batches of several sizes.
+
+    The model is compared in the mode it is in: one that was left in training mode fails,
+    as it should. Every input is part of every batch size; inputs are repeated where a
+    batch is larger than their number, and to fill the last batch. Random numbers that the
+    model draws, and statistics that it updates, are put back afterwards.
+
+    Args:
+        model: on the CPU.
+        path: what `export_onnx` wrote.
+        inputs: (N, ...), or a sequence of such tensors, one for each input of the model.
+        rtol: tolerance relative to the model's number.
+        atol: tolerance for numbers near zero.
+        batch_sizes: each at least 1; a file with a fixed batch takes only its own.
+
+    Raises:
+        FileNotFoundError, ValueError: the file is missing or not ONNX; it does not take
+            such inputs or such a batch; there is nothing to compare; the numbers of
+            outputs differ.
+    """
+    given = (inputs,) if isinstance(inputs, torch.Tensor) else tuple(inputs)
+    _require_something(given, batch_sizes)
+    opened = session(path)
+    count = len(given[0])
+    state = {name: tensor.clone() for name, tensor in model.state_dict().items()}
+    rows, gaps, magnitudes = [], torch.zeros(()), torch.zeros(())
+    with torch.random.fork_rng(devices=[]), torch.no_grad():
+        for size in batch_sizes:
+            batches = [_compare(model, opened, given, b) for b in _batches(count, size)]
+            gap, magnitude, agree = (
+                torch.cat(parts) for parts in zip(*batches, strict=True)
+            )
+            rows.append(_row(size, gap, magnitude, agree, rtol, atol))
+            # The batches hold the inputs in their order, and then some again.
+            gaps = torch.maximum(gaps, gap[:count])
+            magnitudes = torch.maximum(magnitudes, magnitude[:count])
+    model.load_state_dict(state)
+    table = pd.DataFrame(rows)
+    return Parity(
+        max_abs_error=float(table["max abs error"].max()),
+        max_rel_error=float(table["max rel error"].max()),
+        class_agreement=float(table["class agreement"].min()),
+        worst_input=int(gaps.amax(dim=1).argmax()),
+        batch_sizes=tuple(batch_sizes),
+        passed=bool(table["passed"].all()),
+        table=table,
+        gaps=gaps,
+        magnitudes=magnitudes,
+    )
+
+
+def _require_something(given: tuple[torch.Tensor, ...], batch_sizes) -> None:
+    if not given or any(
+        len(tensor) != len(given[0]) or not len(tensor) for tensor in given
+    ):
+        shapes = [tuple(tensor.shape) for tensor in given]
+        raise ValueError(f"inputs have shapes {shapes}; expected the same N of at least 1")
+    if not batch_sizes or any(type(size) is not int or size < 1 for size in batch_sizes):
+        raise ValueError(
+            f"batch_sizes is {batch_sizes!r}; expected whole numbers of at least 1"
+        )
+
+
+def _batches(count: int, size: int) -> list[torch.Tensor]:
+    """Return the numbers of the inputs in each batch; the last one is filled up."""
+    batches = -(-count // size)
+    return list((torch.arange(batches * size) % count).split(size))
+
+
+def _compare(model, opened, given, numbers: torch.Tensor) -> tuple:
+    some = tuple(tensor[numbers] for tensor in given)
+    expected, found = (_flat(outputs) for outputs in (model(*some), run(opened, some)))
+    if [one.shape for one in expected] != [one.shape for one in found]:
+        raise ValueError(
+            f"the model returns shapes {[tuple(one.shape) for one in expected]}, the file "
+            f"{[tuple(one.shape) for one in found]}; it is another model's file, or it "
+            "was exported with a fixed batch"
+        )
+    wanted = torch.cat([one.double().reshape(len(numbers), -1) for one in expected], dim=1)
+    got = torch.cat([one.double().reshape(len(numbers), -1) for one in found], dim=1)
+    # NaN on one side only is as wrong as can be; on both sides it is the same answer.
+    gap = (wanted - got).abs().nan_to_num(nan=torch.inf, posinf=torch.inf)
+    gap[(wanted == got) | (wanted.isnan() & got.isnan())] = 0
+    agree = expected[0].argmax(dim=-1) == found[0].argmax(dim=-1)
+    return gap, wanted.abs(), agree
+
+
+def _flat(outputs) -> list[torch.Tensor]:
+    if isinstance(outputs, torch.Tensor):
+        return [outputs]
+    return [one for output in outputs for one in _flat(output)]
+
+
+def _row(size: int, gap, magnitude, agree, rtol: float, atol: float) -> dict:
+    relative = (gap / magnitude)[magnitude > 0]
+    return {
+        "batch": size,
+        "max abs error": gap.max().item(),
+        "max rel error": relative.max().item() if len(relative) else 0.0,
+        "class agreement": agree.double().mean().item(),
+        "passed": not bool(_fails(gap, magnitude, rtol, atol).any()),
+    }
+
+
+def _fails(gap: torch.Tensor, magnitude: torch.Tensor, rtol: float, atol: float):
+    # An infinite number of the model's must not make an infinite gap tolerable.
+    within = gap.isfinite() & (gap <= atol + rtol * magnitude)
+    # Infinite or NaN on both sides: the tolerance is no number, the answer is the same.
+    return ~(within | (gap == 0))

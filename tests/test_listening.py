@@ -1,0 +1,39 @@
+"""What an exporter says is collected, not shown and not lost, and all is as it was."""
+
+import logging
+import sys
+import warnings
+
+import pytest
+
+from helpers.onnx_export import listening
+
+
+def test_log_lines_warnings_and_prints_are_collected(capsys):
+    with listening() as said:
+        logging.getLogger("torch.onnx").warning("a package is %s", "missing")
+        logging.getLogger("onnxscript").error("cannot convert")
+        warnings.warn("training mode", stacklevel=1)
+        print("a graph\n\nof two lines")
+        print("and an error", file=sys.stderr)
+    assert said == [
+        "a package is missing",
+        "cannot convert",
+        "training mode",
+        "a graph",
+        "of two lines",
+        "and an error",
+    ]
+    assert capsys.readouterr() == ("", "")
+
+
+def test_afterwards_everything_speaks_as_before():
+    logger = logging.getLogger("torch")
+    before = logger.handlers, logger.propagate
+    with pytest.raises(KeyError), listening() as said:
+        print("before the error")
+        raise KeyError("x")
+    assert said == ["before the error"]
+    assert (logger.handlers, logger.propagate) == before
+    with pytest.warns(UserWarning, match="after"):
+        warnings.warn("after", stacklevel=1)

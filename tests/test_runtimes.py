@@ -1,0 +1,183 @@
+"""Runtimes beside ONNX Runtime: each answers like PyTorch, or says why it does not."""
+
+import json
+import os
+
+import pytest
+import torch
+from torch import nn
+
+from helpers import core_ml, runtimes, tensorrt
+from helpers.digits import load_digits
+from helpers.elsewhere import ELSEWHERE
+from helpers.models import load_reference_model
+from helpers.onnx_export import describe, export_onnx
+from helpers.precision import MANTISSA_BITS, round_mantissa, run_rounded
+
+IMAGES = load_digits().test_images[:65]
+
+
+@pytest.fixture(scope="module")
+def model():
+    return load_reference_model()
+
+
+@pytest.fixture(scope="module")
+def file(model, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("onnx")
+    return export_onnx(model, IMAGES[:2], folder / "digits.onnx")
+
+
+@pytest.fixture(scope="module")
+def opened(file):
+    here, missing = runtimes.opened(file)
+    yield here, missing
+    for runtime in here.values():
+        runtime.close()
+
+
+def wanted(reason):
+    """Skip for a reason; with CI=true everything is there."""
+    if reason:
+        assert not os.environ.get("CI"), reason
+        pytest.skip(reason)
+
+
+def test_ci_has_every_runtime(opened):
+    wanted("; ".join(opened[1].values()))
+    assert len(opened[0]) == 8
+
+
+def test_what_computes_in_float32_agrees_with_pytorch_in_every_batch_size(opened, model):
+    for label, runtime in opened[0].items():
+        if getattr(runtime, "precision", "f32") != "f32":
+            continue
+        for batch in (1, 2, 65):
+            with torch.no_grad():
+                expected = model(IMAGES[:batch])
+            error = (runtime.run(IMAGES[:batch]) - expected).abs().max()
+            assert error <= 1e-4, (label, batch)
+        assert runtime.bytes() > 1_000_000, label
+
+
+def test_openvino_forced_to_float32_says_so(file):
+    wanted(runtimes.OpenVino.missing())
+    assert runtimes.OpenVino(file, precision="f32").precision == "f32"
+    assert runtimes.OpenVino(file, precision="bf16").precision in ("bf16", "f32")
+
+
+def test_a_missing_package_is_named_with_its_cure(monkeypatch):
+    monkeypatch.setattr(runtimes, "find_spec", lambda name: None)
+    assert runtimes.OpenVino.missing() == (
+        "openvino is not installed: `make runtimes` installs it"
+    )
+
+
+def test_without_node_or_its_package_a_line_says_so(monkeypatch, tmp_path):
+    monkeypatch.setattr(runtimes, "web_folder", lambda: tmp_path)
+    monkeypatch.setattr(runtimes.shutil, "which", lambda name: "/bin/node")
+    assert runtimes.OnnxRuntimeWeb.missing() == (
+        "onnxruntime-web is not installed: `make runtimes` installs it, given Node and npm"
+    )
+    monkeypatch.setattr(runtimes.shutil, "which", lambda name: None)
+    assert runtimes.OnnxRuntimeWeb.missing().startswith("Node is not installed")
+
+
+def test_what_is_missing_is_left_out_and_told(monkeypatch, file):
+    monkeypatch.setattr(runtimes.OpenVino, "missing", lambda: "no")
+    monkeypatch.setattr(runtimes.OnnxRuntimeWeb, "missing", lambda: "neither")
+    here, missing = runtimes.opened(file)
+    assert missing == {"openvino": "no", "onnxruntime-web": "neither"}
+    assert len(here) == 5
+
+
+def test_node_that_ends_is_told_with_what_it_wrote(tmp_path):
+    wanted(runtimes.OnnxRuntimeWeb.missing())
+    (tmp_path / "text.onnx").write_text("text")
+    node = runtimes.OnnxRuntimeWeb(tmp_path / "text.onnx")
+    try:
+        with pytest.raises(RuntimeError, match=r"^Node has ended\. It wrote: Error: "):
+            node.run(IMAGES[:1])
+    finally:
+        node.close()
+
+
+def test_the_web_package_is_pinned_and_its_size_is_the_one_that_the_notebook_says():
+    text = (runtimes.NODE_SCRIPT.parent / "package.json").read_text(encoding="utf-8")
+    assert json.loads(text)["dependencies"] == {"onnxruntime-web": "1.30.0"}
+    assert "://" not in text
+    wanted(runtimes.web_missing())
+    wasm = runtimes.web_folder() / runtimes.WEB_FILES[1]
+    assert wasm.stat().st_size == runtimes.WASM_BYTES
+
+
+# Rounding.
+
+
+@pytest.mark.parametrize("name", ["float16", "bfloat16"])
+def test_rounded_numbers_are_those_of_the_type(name):
+    values = torch.linspace(-3, 3, 1001)
+    typed = values.to(getattr(torch, name)).float()
+    large = values.abs() > 1e-3  # float16 has fewer bits for smaller ones
+    assert torch.equal(round_mantissa(values, MANTISSA_BITS[name])[large], typed[large])
+
+
+def test_bits_out_of_range_are_refused():
+    with pytest.raises(ValueError, match="bits is 24; expected 0 to 23"):
+        round_mantissa(torch.ones(1), 24)
+
+
+def test_a_rounded_run_leaves_the_model_as_it_was(model):
+    before = {name: tensor.clone() for name, tensor in model.state_dict().items()}
+    with torch.no_grad():
+        expected = model(IMAGES)
+    assert (run_rounded(model, IMAGES, 23) - expected).abs().max() < 1e-4
+    assert (run_rounded(model, IMAGES, 7) - expected).abs().max() > 1e-2
+    after = model.state_dict()
+    assert all(torch.equal(after[name], tensor) for name, tensor in before.items())
+    with torch.no_grad():
+        assert torch.equal(model(IMAGES), expected)
+
+
+# Elsewhere.
+
+
+def test_tensorrt_names_what_is_in_the_way(file, tmp_path):
+    assert tensorrt.obstacles(describe(file)) == []
+
+    class Not(nn.Module):
+        def forward(self, x):
+            return torch.bitwise_not(x)
+
+    whole = torch.zeros(2, 3, dtype=torch.int64)
+    path = export_onnx(Not(), whole, tmp_path / "bits.onnx")
+    assert tensorrt.obstacles(describe(path)) == ["no BitwiseNot"]
+
+
+def test_tensorrt_refuses_an_opset_out_of_its_range(file, monkeypatch):
+    monkeypatch.setattr(tensorrt, "OPSETS", range(9, 15))
+    opset = describe(file).opset
+    assert tensorrt.obstacles(describe(file)) == [f"opset {opset} is not in 9 to 14"]
+
+
+def test_core_ml_is_converted_without_a_line(model, tmp_path, capfd):
+    wanted(core_ml.missing())
+    converted = core_ml.convert(model, IMAGES[:2], tmp_path / "digits.mlpackage")
+    assert (tmp_path / "digits.mlpackage" / "Manifest.json").is_file()
+    assert capfd.readouterr().err == ""
+    if core_ml.runs_here():
+        with torch.no_grad():
+            expected = model(IMAGES)
+        assert (core_ml.answer(converted, IMAGES) - expected).abs().max() <= 1e-3
+
+
+def test_without_coremltools_a_line_says_so(monkeypatch):
+    monkeypatch.setattr(core_ml, "find_spec", lambda name: None)
+    assert "coremltools is not installed: `make runtimes`" in core_ml.missing()
+    assert not core_ml.runs_here()
+
+
+def test_the_rows_of_elsewhere_name_versions():
+    for name, row in ELSEWHERE.items():
+        assert any(letter.isdigit() for letter in row.seen), name
+        assert row.takes_onnx == row.takes.startswith(".onnx"), name
