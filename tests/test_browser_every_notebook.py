@@ -12,6 +12,7 @@ from tests import browser as lab
 from tests.browser import PANEL, QUIZ, panels, pictures
 
 NAMES = sorted(path.name for path in (lab.ROOT / "notebooks").glob("*.ipynb"))
+WITHOUT_PANEL = {"13_cheat_sheet.ipynb"}  # its clinic has browser tests of its own
 # As patient as Playwright's other waits: a busy machine is no fault.
 expect.set_options(timeout=30_000)
 
@@ -81,9 +82,9 @@ print(json.dumps({panel.title: panel.controls for panel in made}))
 
 
 def test_every_control_is_found_by_its_role_and_its_label(executed):
-    _, page, _ = executed
+    name, page, _ = executed
     specs = json.loads(lab.execute(page, CONTROLS))
-    assert specs
+    assert specs or name in WITHOUT_PANEL
     found = {panel.get_attribute("aria-label"): panel for panel in panels(page)}
     assert found.keys() == specs.keys()
     for title, controls in specs.items():
@@ -113,7 +114,7 @@ def test_every_control_is_found_by_its_role_and_its_label(executed):
 
 
 def test_every_control_changes_its_picture_by_keyboard(executed):
-    _, page, _ = executed
+    name, page, _ = executed
     looked_at = 0
     for panel in panels(page):
         picture = panel.locator(".picture").element_handle()
@@ -133,7 +134,7 @@ def test_every_control_changes_its_picture_by_keyboard(executed):
                 "([picture, before]) => picture.innerHTML !== before", arg=[picture, before]
             )
             looked_at += 1
-    assert looked_at
+    assert looked_at or name in WITHOUT_PANEL
 
 
 def change_theme(page, theme):
@@ -157,7 +158,7 @@ def test_axe_finds_no_violation_in_a_panel_or_a_quiz(executed, theme):
     violations = []
     for what in (PANEL, QUIZ):
         indexes = lab.cells(page, what)
-        assert indexes, f"there is no {what}"
+        assert indexes or name in WITHOUT_PANEL, f"there is no {what}"
         for index in indexes:
             cell = lab.cell(page, index)
             if what == QUIZ:

@@ -147,7 +147,7 @@ def opset(digits: int) -> Verdict:
 
 
 def shape_check(passed: bool) -> Verdict:
-    """Claim 06.b where the stranger's numbers pass or fail; its shape is right."""
+    """Claim 06.a where the stranger's numbers pass or fail; its shape is right."""
     return measured(
         "claim-shape",
         torch=torch,
@@ -180,8 +180,8 @@ def optimised(smallest: int) -> Verdict:
 
 
 MEASUREMENTS = {
-    "06.a": {False: lambda: opset(18), True: lambda: opset(14)},
-    "06.b": {False: lambda: shape_check(False), True: lambda: shape_check(True)},
+    "06.a": {False: lambda: shape_check(False), True: lambda: shape_check(True)},
+    "06.b": {False: lambda: opset(18), True: lambda: opset(14)},
     "06.c": {False: lambda: optimised(1005), True: lambda: optimised(800)},
 }
 
