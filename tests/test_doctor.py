@@ -73,7 +73,7 @@ def test_every_promised_subject_has_a_row():
     packages = [
         *("torch", "numpy", "pandas", "scikit-learn", "safetensors", "jupyterlab"),
         *("ipykernel", "ipywidgets", "anywidget", "psutil", "cloudpickle", "packaging"),
-        *("onnx", "onnxscript", "onnxruntime", "torchao"),
+        *("onnx", "onnxscript", "onnxruntime", "torchao", "nbconvert"),
     ]
     assert subjects == [
         "Python",

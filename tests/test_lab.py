@@ -11,7 +11,6 @@ import subprocess
 import sys
 import time
 from ast import literal_eval
-from contextlib import suppress
 from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
 
@@ -29,7 +28,7 @@ TIMEOUT = 60  # seconds; a start takes two
 class Server:
     """A JupyterLab started by helpers.lab, as a learner would on a server."""
 
-    def __init__(self, folder, *arguments, stdin=subprocess.DEVNULL):
+    def __init__(self, folder, *arguments, stdin=subprocess.DEVNULL, usual_port="8888"):
         # Away from the settings of whoever runs the tests; and a kernel that was once
         # installed "for all environments" lies there as a trap.
         trap = folder / "data" / "kernels" / "python3"
@@ -42,6 +41,7 @@ class Server:
             "JUPYTER_DATA_DIR": str(folder / "data"),
             "JUPYTER_RUNTIME_DIR": str(self.runtime),
             "JUPYTER_PREFER_ENV_PATH": "0",
+            "JUPYTER_PORT": usual_port,
         }
         self._log = folder / "output.txt"
         with self._log.open("wb") as output:
@@ -116,12 +116,13 @@ class Server:
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory):
-    with socket.socket() as usual:
-        # The usual port is taken, by us or by a JupyterLab of whoever runs the tests.
-        with suppress(OSError):
-            usual.bind(("127.0.0.1", 8888))
-            usual.listen()
-        with Server(tmp_path_factory.mktemp("lab"), "--expose-app-in-browser") as running:
+    # The usual port is one that we have taken: Jupyter reads it from this variable, and
+    # 8888 itself may come free at any moment.
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        usual = str(taken.getsockname()[1])
+        folder = tmp_path_factory.mktemp("lab")
+        with Server(folder, "--expose-app-in-browser", usual_port=usual) as running:
+            running.usual = int(usual)
             yield running
 
 
@@ -137,7 +138,7 @@ def test_only_this_machine_can_reach_it(server):
 
 
 def test_a_taken_usual_port_gives_the_next_free_one(server):
-    assert server.url.port != 8888
+    assert server.url.port != server.usual
 
 
 def test_nothing_is_shown_without_the_token(server):

@@ -55,8 +55,8 @@ ROUNDS = (
     (
         Mutation(
             "quantization/schemes",
-            "torch.round(tensor / ",
-            "torch.floor(tensor / ",
+            "torch.round(tensor.float() / ",
+            "torch.floor(tensor.float() / ",
             "slider slider-table",
         ),
         Mutation(
