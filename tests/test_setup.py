@@ -377,7 +377,8 @@ def test_make_test_runs_the_notebooks_a_second_time_with_plainer_arithmetic():
     assert "ruff format --check helpers tests notebooks" in commands
     runs = re.findall(r"^(.*)\.venv/bin/python -m pytest (.*) \|\|", commands, re.M)
     plain = [
-        "-n 2 --dist loadscope --no-loadscope-reorder tests --ignore=tests/test_runtimes.py",
+        "-n 2 --dist loadscope --no-loadscope-reorder tests "
+        "--ignore=tests/test_runtimes.py",
         "tests/test_runtimes.py",
         "-n 2 --dist loadscope --nbval notebooks",
     ]
