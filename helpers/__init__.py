@@ -8,6 +8,7 @@ ORDER = (
     "digits",
     "training",
     "sampling",
+    "atomic",
     "models",
     "tensors",
     "key_names",

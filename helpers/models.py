@@ -5,8 +5,6 @@
 
 import hashlib
 import json
-import os
-import secrets
 from pathlib import Path
 
 import safetensors.torch
@@ -14,6 +12,7 @@ import torch
 from safetensors import SafetensorError, safe_open
 from torch import nn
 
+from helpers.atomic import atomic_write
 from helpers.digits import load_digits
 from helpers.training import accuracy, seed_everything, train_epoch
 
@@ -132,18 +131,8 @@ def save_reference_model(model: DigitsNet, path: str | Path = WEIGHTS) -> Path:
     metadata = {"recipe": json.dumps(RECIPE), "sha256": _digest(state_dict)}
     # safetensors checks nothing when it loads, so the digest travels in the file.
     data = safetensors.torch.save(state_dict, metadata=metadata)
-    # In the same folder, since a file can only be moved as one step within a file system.
-    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
-    try:
-        with temporary.open("xb") as file:
-            file.write(data)
-            file.flush()
-            # Otherwise a power cut could leave the new name on an empty file.
-            os.fsync(file.fileno())
-        temporary.replace(path)
-    except BaseException:  # Ctrl-C too
-        temporary.unlink(missing_ok=True)
-        raise
+    with atomic_write(path, len(data)) as file:
+        file.write(data)
     return path
 
 

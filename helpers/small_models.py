@@ -13,6 +13,7 @@ from torch import nn
 from torch.nn import functional
 from torch.nn.utils import prune
 
+from helpers.atomic import atomic_write
 from helpers.digits import load_digits
 from helpers.models import DigitsNet, load_reference_model
 from helpers.pruning import keep_strongest_channels, prunable_layers
@@ -151,7 +152,9 @@ def main() -> None:
         for name, tensor in model.state_dict().items()
         if (width, percent) != (WIDTHS[-1], 0)  # the reference model has its own file
     }
-    WEIGHTS.write_bytes(safetensors.torch.save(tensors))
+    data = safetensors.torch.save(tensors)
+    with atomic_write(WEIGHTS, len(data)) as file:
+        file.write(data)
     print(f"{len(tensors)} tensors: {WEIGHTS}")
 
 

@@ -12,10 +12,10 @@ import pytest
 import torch
 from torch import nn
 
+from helpers.atomic import atomic_write
 from helpers.checkpoints import (
     CorruptCheckpointError,
     atomic,
-    atomic_write,
     load_checkpoint,
     save_checkpoint,
     verify,

@@ -10,7 +10,6 @@ from helpers.archives import (
     IncompatibleCheckpointError,
     UnsafeCheckpointError,
 )
-from helpers.checkpoints.atomic import atomic_write
 from helpers.checkpoints.folders import CheckpointFolder
 from helpers.checkpoints.loading import Checkpoint, load_checkpoint
 from helpers.checkpoints.saving import save_checkpoint
@@ -24,7 +23,6 @@ __all__ = [
     "IncompatibleCheckpointError",
     "UnsafeCheckpointError",
     "Verification",
-    "atomic_write",
     "load_checkpoint",
     "read_metadata",
     "save_checkpoint",

@@ -13,7 +13,7 @@ from torch import nn
 from torch.optim.lr_scheduler import LRScheduler
 
 from helpers.archives import UnsafeCheckpointError, seal, unsafe_globals
-from helpers.checkpoints.atomic import atomic_write
+from helpers.atomic import atomic_write
 from helpers.training import capture_rng
 
 FORMAT_VERSION = 1
