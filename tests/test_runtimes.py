@@ -9,10 +9,11 @@ from torch import nn
 
 from helpers import core_ml, runtimes, tensorrt
 from helpers.digits import load_digits
+from helpers.dtypes import round_fraction
 from helpers.elsewhere import ELSEWHERE
 from helpers.models import load_reference_model
 from helpers.onnx_export import describe, export_onnx
-from helpers.precision import MANTISSA_BITS, round_mantissa, run_rounded
+from helpers.precision import MANTISSA_BITS, run_rounded
 
 IMAGES = load_digits().test_images[:65]
 
@@ -119,12 +120,12 @@ def test_rounded_numbers_are_those_of_the_type(name):
     values = torch.linspace(-3, 3, 1001)
     typed = values.to(getattr(torch, name)).float()
     large = values.abs() > 1e-3  # float16 has fewer bits for smaller ones
-    assert torch.equal(round_mantissa(values, MANTISSA_BITS[name])[large], typed[large])
+    assert torch.equal(round_fraction(values, MANTISSA_BITS[name])[large], typed[large])
 
 
-def test_bits_out_of_range_are_refused():
-    with pytest.raises(ValueError, match="bits is 24; expected 0 to 23"):
-        round_mantissa(torch.ones(1), 24)
+def test_bits_out_of_range_are_refused(model):
+    with pytest.raises(ValueError, match="bits is 24; expected a whole number from 0 to"):
+        run_rounded(model, IMAGES, 24)
 
 
 def test_a_rounded_run_leaves_the_model_as_it_was(model):
