@@ -7,7 +7,8 @@ RUN = .venv/bin/python
 CODE = helpers tests notebooks
 PYTEST = $(RUN) -m pytest -n 2 --dist loadscope
 FAILED = { echo; echo "This step failed. $(1)."; exit 1; }
-# A worker that has loaded all these runtimes died when it started the next process.
+# Once OpenVINO has run, a process with a handler for ended children (a DataLoader with
+# workers sets one) dies by SIGSEGV when its next child ends: so they get one of their own.
 APART = tests/test_runtimes.py
 # Results may not hang on one processor: only x86 can step down to AVX2.
 PLAINER = OMP_NUM_THREADS=1 $(if $(filter x86_64,$(shell uname -m)),ATEN_CPU_CAPABILITY=avx2)

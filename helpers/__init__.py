@@ -22,6 +22,7 @@ ORDER = (
     "dtypes",
     "gpu_files",
     "devices",
+    "stray_lines",
     "quantization",
     "pruning",
     "small_models",

@@ -27,7 +27,7 @@ _CAUSES = {
 
 
 @contextmanager
-def atomic_write(path: Path, needed: int) -> Iterator[BinaryIO]:
+def atomic_write(path: str | os.PathLike, needed: int) -> Iterator[BinaryIO]:
     """Give a new file to write and read; put it at the path when the block ends well.
 
     On any exception, Ctrl-C too, the new file is removed and the path is as it was. After
@@ -41,6 +41,7 @@ def atomic_write(path: Path, needed: int) -> Iterator[BinaryIO]:
     Raises:
         OSError: with the cause, the path and the bytes needed; `errno` is the system's.
     """
+    path = Path(path)
     temporary = path.with_name(f".{path.name}.{_host()}.{os.getpid()}.{_token()}.tmp")
     file = None
     try:
@@ -52,7 +53,7 @@ def atomic_write(path: Path, needed: int) -> Iterator[BinaryIO]:
         yield file
         file.flush()
         # Without it, a power cut can leave the new name on an empty file.
-        _flush_to_disk(file.fileno())
+        flush_to_disk(file.fileno())
         file.close()
         temporary.replace(path)
     except BaseException as error:
@@ -64,7 +65,7 @@ def atomic_write(path: Path, needed: int) -> Iterator[BinaryIO]:
         if isinstance(error, OSError):
             raise _explained(error, path, needed) from error
         raise
-    _flush_folder(path.parent)
+    flush_folder(path.parent)
 
 
 def _explained(error: OSError, path: Path, needed: int) -> OSError:
@@ -79,7 +80,8 @@ def _explained(error: OSError, path: Path, needed: int) -> OSError:
     )
 
 
-def _flush_to_disk(descriptor: int) -> None:
+def flush_to_disk(descriptor: int) -> None:
+    """Return when what was written to an open file survives a power cut."""
     os.fsync(descriptor)
     with suppress(ImportError, AttributeError, OSError):
         import fcntl
@@ -88,14 +90,19 @@ def _flush_to_disk(descriptor: int) -> None:
         fcntl.fcntl(descriptor, fcntl.F_FULLFSYNC)
 
 
-def _flush_folder(folder: Path) -> None:
-    """Make the new name last; Windows cannot open a folder and does it by itself."""
+def flush_folder(folder: Path) -> None:
+    """Make the new name last; Windows cannot open a folder and does it by itself.
+
+    The new file is in place by now, so a folder that does not let itself be read, or a
+    file system that cannot do this, is no failed save.
+    """
     if os.name == "posix":
-        descriptor = os.open(folder, os.O_RDONLY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
+        with suppress(OSError):
+            descriptor = os.open(folder, os.O_RDONLY)
+            try:
+                os.fsync(descriptor)
+            finally:
+                os.close(descriptor)
 
 
 def _token() -> str:

@@ -13,6 +13,8 @@ from torch import nn
 # Before coremltools does it, with warnings.
 from helpers.quantization.torchao_import import torchao  # noqa: F401
 
+MOST = 64  # images at once, which the converted model accepts
+
 
 def missing() -> str:
     """Say why nothing can be converted here; an empty text if it can."""
@@ -26,16 +28,15 @@ def runs_here() -> bool:
     return platform.system() == "Darwin" and not missing()
 
 
-def convert(model: nn.Module, images: torch.Tensor, path: Path, most: int = 64):
+def convert(model: nn.Module, images: torch.Tensor, path: Path):
     """Write a Core ML package in float32; return coremltools' model.
 
     Args:
         model: in eval mode.
         images: two or more, as an example.
         path: a folder that ends in .mlpackage.
-        most: the largest batch.
     """
-    batch = torch.export.Dim("batch", min=1, max=most)
+    batch = torch.export.Dim("batch", min=1, max=MOST)
     program = torch.export.export(model, (images,), dynamic_shapes=({0: batch},))
     # It writes progress bars, what only a Mac has, and which versions it was not tested
     # with. A conversion that fails raises all the same.
@@ -53,14 +54,14 @@ def convert(model: nn.Module, images: torch.Tensor, path: Path, most: int = 64):
 
 
 def answer(converted, images: torch.Tensor) -> torch.Tensor:
-    """Run a converted model, in parts of 64 images; needs macOS.
+    """Run a converted model, in parts of MOST images; needs macOS.
 
     Args:
         converted: what `convert` returned.
         images: (N, 1, 8, 8).
     """
     ((name, output),) = ((i.name, o.name) for i, o in _places(converted))
-    parts = [converted.predict({name: some.numpy()})[output] for some in images.split(64)]
+    parts = [converted.predict({name: some.numpy()})[output] for some in images.split(MOST)]
     return torch.cat([torch.from_numpy(part) for part in parts])
 
 

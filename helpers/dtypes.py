@@ -11,6 +11,8 @@ from torch import Tensor, nn
 
 from helpers.tensors import tensors_of, type_of
 
+# Those of 8 bits are left out: they have no infinity that would tell what was too large.
+FLOATS = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
 FRACTION_BITS = 23  # of a float32, beside one for the sign and 8 for the exponent
 
 
@@ -20,11 +22,11 @@ def cast_floats(
     """Return a new dict with the floating-point tensors in the dtype, the rest as it is.
 
     Raises:
-        TypeError: the source is neither a module nor a state dict, or the dtype is no
-            floating-point dtype.
+        TypeError: the source is neither a module nor a state dict, or the dtype is not
+            one of FLOATS.
         ValueError: finite values would become infinite; the message names the first.
     """
-    if not isinstance(dtype, torch.dtype) or not dtype.is_floating_point:
+    if dtype not in FLOATS:
         raise TypeError(f"dtype is {dtype!r}; expected one such as torch.float16")
     cast = {}
     for name, tensor in tensors_of(model_or_state_dict, "model_or_state_dict").items():
@@ -32,9 +34,11 @@ def cast_floats(
             cast[name] = tensor
             continue
         cast[name] = tensor.detach().to(dtype)
-        if bool((cast[name].isinf() & tensor.isfinite()).any()):
+        lost = tensor.isfinite() & cast[name].isinf()
+        if bool(lost.any()):
+            most = tensor[lost].abs().max().item()
             raise ValueError(
-                f"{name!r} holds {tensor.abs().max().item():g}, and the largest {dtype} is "
+                f"{name!r} holds {most:g}, and the largest {dtype} is "
                 f"{torch.finfo(dtype).max:g}; keep it in {tensor.dtype}, or use bfloat16"
             )
     return cast

@@ -51,7 +51,8 @@ def boxes(path: str | os.PathLike) -> list[Box]:
             found.append(Box("input", _shape(place), ()))
     for node in graph.node:
         sources = sorted({made_by[name] for name in node.input if name in made_by})
-        made_by |= dict.fromkeys(node.output, len(found))
+        # The name "" stands for an output or input that is left out.
+        made_by |= dict.fromkeys(filter(None, node.output), len(found))
         found.append(Box(node.op_type, _detail(node, weights), tuple(sources)))
     for place in graph.output:
         found.append(Box("output", _shape(place), (made_by[place.name],)))
@@ -106,7 +107,7 @@ def _detail(node: onnx.NodeProto, weights: dict[str, onnx.TensorProto]) -> str:
         attribute.type == onnx.AttributeProto.GRAPH for attribute in node.attribute
     )
     if inside:
-        return f"{inside} graphs inside"
+        return f"{inside} graph{'s' if inside > 1 else ''} inside"
     if not own:
         return ""
     largest = max(

@@ -1,7 +1,6 @@
 """Smaller by leaving out: channels that are really gone, and weights that are zero."""
 
 import math
-from collections.abc import Mapping
 
 import torch
 from torch import nn
@@ -9,6 +8,7 @@ from torch import nn
 from helpers.models import DigitsNet
 from helpers.quantization import fold_batch_norm, packed_bytes, quantizable_layers
 from helpers.quantization.schemes import Scheme
+from helpers.quantization.watching import watching
 
 FLOAT_BITS = 32
 
@@ -113,19 +113,10 @@ def multiply_adds(model: nn.Module, image: torch.Tensor) -> int:
     """
     counts: dict[str, int] = {}
 
-    def watch(name: str):
-        def hook(layer: nn.Module, inputs: tuple, output: torch.Tensor) -> None:
-            places = output[0].numel() // len(layer.weight)
-            counts[name] = places * layer.weight.numel()
+    def look(name: str, layer: nn.Module, given: tuple, output: torch.Tensor) -> None:
+        places = output[0].numel() // len(layer.weight)
+        counts[name] = places * layer.weight.numel()
 
-        return hook
-
-    layers: Mapping[str, nn.Module] = quantizable_layers(model)
-    hooks = [m.register_forward_hook(watch(name)) for name, m in layers.items()]
-    try:
-        with torch.no_grad():
-            model(image)
-    finally:
-        for hook in hooks:
-            hook.remove()
+    with torch.no_grad(), watching(quantizable_layers(model), look):
+        model(image)
     return sum(counts.values())

@@ -5,12 +5,13 @@ nobody knows which images were already seen. Here the order is a function of (se
 so two numbers, epoch and batch, say exactly where the run stood.
 """
 
-import operator
 from collections.abc import Iterator
 
 import numpy as np
 import torch
 from torch.utils.data import Sampler
+
+from helpers.training import whole_number
 
 
 class ResumableBatchSampler(Sampler[list[int]]):
@@ -55,9 +56,9 @@ class ResumableBatchSampler(Sampler[list[int]]):
         Raises:
             ValueError: a number is not a whole one or too small, or there is no batch.
         """
-        self.length = _whole("length", length, least=1)
-        self.batch_size = _whole("batch_size", batch_size, least=1)
-        self.seed = _whole("seed", seed, least=0)
+        self.length = whole_number("length", length, least=1)
+        self.batch_size = whole_number("batch_size", batch_size, least=1)
+        self.seed = whole_number("seed", seed, least=0)
         self.drop_last = bool(drop_last)
         full, rest = divmod(self.length, self.batch_size)
         self.batches_per_epoch = full + bool(rest and not drop_last)
@@ -75,8 +76,8 @@ class ResumableBatchSampler(Sampler[list[int]]):
             ValueError: a number is below 0 or not a whole one, or the epoch has no such
                 batch.
         """
-        epoch = _whole("epoch", epoch, least=0)
-        start = _whole("start_batch", start_batch, least=0)
+        epoch = whole_number("epoch", epoch, least=0)
+        start = whole_number("start_batch", start_batch, least=0)
         if start >= self.batches_per_epoch:
             raise ValueError(
                 f"start_batch is {start}; an epoch has batches 0 to "
@@ -112,7 +113,7 @@ class ResumableBatchSampler(Sampler[list[int]]):
         Raises:
             ValueError: there are not so many batches.
         """
-        done = _whole("batches_done", batches_done, least=0)
+        done = whole_number("batches_done", batches_done, least=0)
         if done > self.batches_per_epoch:
             raise ValueError(
                 f"batches_done is {done}; an epoch has {self.batches_per_epoch}"
@@ -147,13 +148,3 @@ class ResumableBatchSampler(Sampler[list[int]]):
     def _fixed(self) -> dict[str, int]:
         names = ("length", "batch_size", "seed", "drop_last")
         return {name: int(getattr(self, name)) for name in names}
-
-
-def _whole(name: str, value: object, least: int) -> int:
-    try:
-        number = None if isinstance(value, bool) else operator.index(value)
-    except TypeError:
-        number = None
-    if number is None or number < least:
-        raise ValueError(f"{name} is {value!r}; expected a whole number of {least} or more")
-    return number

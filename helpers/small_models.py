@@ -4,6 +4,7 @@
 """
 
 import copy
+from collections.abc import Mapping
 from pathlib import Path
 
 import safetensors.torch
@@ -16,12 +17,16 @@ from torch.nn.utils import prune
 from helpers.atomic import atomic_write
 from helpers.digits import load_digits
 from helpers.models import DigitsNet, load_reference_model
-from helpers.pruning import keep_strongest_channels, prunable_layers
-from helpers.training import seed_everything
+from helpers.pruning import keep_strongest_channels, prunable_layers, sparse_bytes
+from helpers.quantization import Scheme, quantize_model
+from helpers.training import accuracy, seed_everything
 
 WEIGHTS = Path(__file__).parent / "weights" / "small_models.safetensors"
 WIDTHS = (6, 12, 24)  # 24 is the reference model's
 ZEROS = (0, 50, 80, 90)  # percent of the weights of the prunable layers
+BITS = (3, 4, 6, 8)
+# (width, percent of zeros, bits) -> (bytes, accuracy 0 to 1)
+Results = dict[tuple[int, int, int], tuple[int, float]]
 RECIPE = {"seed": 0, "epochs": 30, "batch_size": 64, "max_lr": 0.01, "temperature": 3.0}
 
 
@@ -106,6 +111,40 @@ def load_small_models(
                 ) from error
             models[width, percent] = model
     return dict(sorted(models.items()))
+
+
+def measure(
+    models: Mapping[tuple[int, int], DigitsNet], images: torch.Tensor, labels: torch.Tensor
+) -> Results:
+    """Return bytes and accuracy of every model at every bit width, one scale a channel.
+
+    Args:
+        models: (width, percent of zeros) -> model.
+        images: (N, 1, 8, 8).
+        labels: (N,).
+    """
+    results = {}
+    for (width, zeros), model in models.items():
+        for bits in BITS:
+            scheme = Scheme(bits=bits, granularity="channel")
+            right = accuracy(quantize_model(model, scheme), images, labels)
+            results[width, zeros, bits] = (sparse_bytes(model, scheme), right)
+    return results
+
+
+def best_below(results: Results, most: int) -> tuple[int, int, int]:
+    """Return the most accurate (width, percent of zeros, bits) within so many bytes.
+
+    Of equally accurate ones the smallest.
+
+    Raises:
+        ValueError: none is that small.
+    """
+    fitting = {key: value for key, value in results.items() if value[0] <= most}
+    if not fitting:
+        smallest = min(size for size, _ in results.values())
+        raise ValueError(f"no model fits into {most} bytes; the smallest has {smallest}")
+    return max(fitting, key=lambda key: (fitting[key][1], -fitting[key][0]))
 
 
 def _pruned(whole: DigitsNet, percent: int, teacher: nn.Module) -> DigitsNet:

@@ -2,6 +2,8 @@
 
 import operator
 import random
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -19,16 +21,14 @@ def seed_everything(seed: int) -> None:
     Raises:
         ValueError: the seed is not such a number.
     """
-    number = _whole_number(seed)
-    if number is None or not 0 <= number < 2**32:
-        raise ValueError(f"seed is {seed!r}; expected a whole number from 0 to 4294967295")
+    number = whole_number("seed", seed, least=0, most=2**32 - 1)
     random.seed(number)
     np.random.seed(number)
     torch.manual_seed(number)
 
 
 def capture_rng() -> dict[str, Any]:
-    """Return the states of Python's, NumPy's, torch's and every GPU's generator.
+    """Return the states of Python's, NumPy's, torch's and every CUDA GPU's generator.
 
     All of it is lists, numbers and tensors, which torch.load(weights_only=True) accepts.
     Generators that you made yourself (torch.Generator, np.random.default_rng) are not
@@ -121,11 +121,7 @@ def train_epoch(
             not a whole number of 1 or more.
     """
     _check_pairs(images, labels)
-    size = _whole_number(batch_size)
-    if size is None or size < 1:
-        raise ValueError(
-            f"batch_size is {batch_size!r}; expected a whole number of 1 or more"
-        )
+    size = whole_number("batch_size", batch_size, least=1)
     loss_function = loss_function or nn.CrossEntropyLoss()
     model.train()
     total = 0.0
@@ -140,6 +136,18 @@ def train_epoch(
     return total / len(images)
 
 
+@contextmanager
+def evaluating(model: nn.Module) -> Iterator[None]:
+    """Put a model into eval mode, and every module back into its own mode afterwards."""
+    modes = {module: module.training for module in model.modules()}
+    try:
+        model.eval()
+        yield
+    finally:
+        for module, training in modes.items():
+            module.training = training
+
+
 @torch.no_grad()
 def accuracy(model: nn.Module, images: torch.Tensor, labels: torch.Tensor) -> float:
     """Return the share of images whose largest logit is at the right class, 0 to 1.
@@ -151,13 +159,8 @@ def accuracy(model: nn.Module, images: torch.Tensor, labels: torch.Tensor) -> fl
         ValueError: there are no images, or not one label for each.
     """
     _check_pairs(images, labels)
-    modes = {module: module.training for module in model.modules()}
-    model.eval()
-    try:
+    with evaluating(model):
         predicted = model(images).argmax(dim=1)
-    finally:
-        for module, mode in modes.items():
-            module.training = mode
     return (predicted == labels).float().mean().item()
 
 
@@ -170,9 +173,17 @@ def _check_pairs(images: torch.Tensor, labels: torch.Tensor) -> None:
         )
 
 
-def _whole_number(value: object) -> int | None:
-    """Return the value as an int, or None where it is not one; True is no number here."""
+def whole_number(name: str, value: object, *, least: int, most: int | None = None) -> int:
+    """Return an argument as an int; NumPy's and torch's whole numbers will do.
+
+    Raises:
+        ValueError: it is no whole number from least to most; True is none.
+    """
     try:
-        return None if isinstance(value, bool) else operator.index(value)
+        number = None if isinstance(value, bool) else operator.index(value)
     except TypeError:
-        return None
+        number = None
+    if number is None or number < least or (most is not None and number > most):
+        bounds = f"of {least} or more" if most is None else f"from {least} to {most}"
+        raise ValueError(f"{name} is {value!r}; expected a whole number {bounds}")
+    return number

@@ -8,12 +8,25 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from playwright.sync_api import Browser, Error, Locator, Page, Playwright, sync_playwright
+import nbformat
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import (
+    Browser,
+    Error,
+    Locator,
+    Page,
+    Playwright,
+    expect,
+    sync_playwright,
+)
 
 from helpers.doctor import BROWSERS
+
+# As patient as Playwright's other waits: a busy machine is no fault.
+expect.set_options(timeout=30_000)
 
 ROOT = Path(__file__).parents[1]
 SCREENSHOTS = Path(__file__).parent / "screenshots"
@@ -147,6 +160,33 @@ def lab(folder: Path) -> Iterator[str]:
             process.kill()
 
 
+def write_notebook(folder: Path, name: str, sources: Iterable[str]) -> None:
+    """Write a notebook with a cell of code for each source."""
+    cells = [nbformat.v4.new_code_cell(source.strip()) for source in sources]
+    kernel = {"kernelspec": {"name": "python3", "display_name": "Python 3"}}
+    notebook = nbformat.v4.new_notebook(cells=cells, metadata=kernel)
+    nbformat.write(notebook, folder / name)
+
+
+@contextlib.contextmanager
+def own_notebook(
+    browser: Browser, folder: Path, sources: Iterable[str], height: int = 1000
+) -> Iterator[Page]:
+    """Run a notebook of our own in a JupyterLab of its own; yield its page.
+
+    Raises:
+        RuntimeError: JupyterLab does not start in time, or a cell raises.
+    """
+    with lab(folder) as url:
+        write_notebook(folder / "notebooks", "ours.ipynb", sources)
+        page = browser.new_page(viewport={"width": 1280, "height": height})
+        open_notebook(page, url, "ours.ipynb")
+        if errors := run_all(page):
+            raise RuntimeError(errors)
+        yield page
+        close(page)
+
+
 def open_notebook(page: Page, url: str, name: str) -> None:
     """Open a notebook in a fresh workspace and wait for its kernel."""
     base, _, token = url.partition("?")
@@ -275,21 +315,61 @@ def panels(page: Page) -> Iterator[Locator]:
         yield from cell(page, index).locator(PANEL).all()
 
 
-def pictures(page: Page, prefix: str) -> str:
-    """Scroll through the notebook, keep a screenshot of each screen, return all text."""
-    SCREENSHOTS.mkdir(exist_ok=True)
+def screens(page: Page) -> Iterator[Locator]:
+    """Scroll through the notebook; yield what is on the page, a screen at a time."""
     outer = page.locator(".jp-WindowedPanel-outer").first
     outer.evaluate("node => node.scrollTo(0, 0)")
-    text = ""
-    for k in range(60):
+    for _ in range(60):
         page.evaluate(
             "() => new Promise((painted) =>"
             " requestAnimationFrame(() => requestAnimationFrame(painted)))"
         )
-        page.screenshot(path=SCREENSHOTS / f"{prefix}_{k:02d}.png")
-        text += outer.inner_text()
+        yield outer
         before = outer.evaluate("node => node.scrollTop")
         outer.evaluate("node => node.scrollBy(0, node.clientHeight - 80)")
         if outer.evaluate("node => node.scrollTop") == before:
             break
+
+
+def pictures(page: Page, prefix: str) -> str:
+    """Keep a screenshot of each screen of the notebook, return all text."""
+    SCREENSHOTS.mkdir(exist_ok=True)
+    text = ""
+    for k, screen in enumerate(screens(page)):
+        page.screenshot(path=SCREENSHOTS / f"{prefix}_{k:02d}.png")
+        text += screen.inner_text()
     return text
+
+
+def too_wide(shown: Locator) -> list[str]:
+    """Return the beginnings of the elements in it that leave the window on the right."""
+    return shown.evaluate(
+        "node => [...node.querySelectorAll('*')].filter((some) =>"
+        " some.getBoundingClientRect().right > innerWidth)"
+        ".map((some) => some.outerHTML.slice(0, 60))"
+    )
+
+
+def change_theme(page: Page, theme: str) -> None:
+    """Give JupyterLab another theme, and wait until the page has it."""
+    page.evaluate(
+        "theme => window.jupyterapp.commands.execute('apputils:change-theme', { theme })",
+        theme,
+    )
+    expect(page.locator(f"body[data-jp-theme-name='{theme}']")).to_have_count(1)
+    # While a theme loads, JupyterLab covers the page.
+    expect(page.locator("#jupyterlab-splash")).to_have_count(0)
+
+
+def axe_violations(page: Page, context: str) -> list[tuple[str, str]]:
+    """Return axe's violations in what a selector names: the rule, and what it says.
+
+    Raises:
+        AssertionError: axe sees no text there, so that finding nothing says nothing.
+    """
+    # JupyterLab's body has no height of its own; axe takes the text in it for invisible.
+    page.evaluate("() => { document.body.style.height = '100vh'; }")
+    found = Axe().run(page, context=context).response
+    passed = {each["id"] for each in found["passes"]}
+    assert "color-contrast" in passed, f"axe sees no text in {context}"
+    return [(each["id"], each["help"]) for each in found["violations"]]

@@ -29,6 +29,34 @@ def _refuse_skip(report):
     return report
 
 
+# The helpers are imported where they are used: most tests do without most of them.
+
+
+@pytest.fixture(scope="module")
+def digits():
+    """The pictures of digits and their labels."""
+    from helpers.digits import load_digits
+
+    return load_digits()
+
+
+@pytest.fixture(scope="module")
+def model():
+    """The trained model that ships with the course."""
+    from helpers.models import load_reference_model
+
+    return load_reference_model()
+
+
+@pytest.fixture(scope="module")
+def onnx_file(model, digits, tmp_path_factory):
+    """That model, exported to ONNX."""
+    from helpers.onnx_export import export_onnx
+
+    file = tmp_path_factory.mktemp("onnx") / "digits.onnx"
+    return export_onnx(model, digits.test_images[:2], file)
+
+
 @pytest.fixture(scope="module")
 def chromium():
     """A browser; where there is none, the test is skipped, which CI does not allow."""

@@ -454,3 +454,15 @@ def test_nothing_stays_open_after_an_error(tmp_path):
             check(path)
     assert len(os.listdir("/proc/self/fd")) == before
     assert str(path) not in Path("/proc/self/maps").read_text()
+
+
+def test_a_record_said_to_begin_in_the_last_bytes_is_refused(tmp_path):
+    path = saved(tmp_path / "a.pt")
+    data = bytearray(path.read_bytes())
+    entry = data.rindex(b"PK\x01\x02")  # the last one of the archive's directory
+    for back in (27, 28, 29):
+        data[entry + 42 : entry + 46] = (len(data) - back).to_bytes(4, "little")
+        path.write_bytes(data)
+        assert "is not where the archive's directory says" in refused(
+            path, CorruptCheckpointError
+        )

@@ -4,7 +4,6 @@ import io
 import math
 import re
 
-import nbformat
 import pytest
 import torch
 from playwright.sync_api import expect
@@ -13,9 +12,6 @@ from helpers.digits import load_digits
 from helpers.models import DigitsNet, load_reference_model
 from tests import browser as lab
 from tests.browser import PANEL, QUIZ
-
-# As patient as Playwright's other waits: a busy machine is no fault.
-expect.set_options(timeout=30_000)
 
 # Notebooks of our own, with panels that the course's notebooks do not have.
 OURS = {
@@ -86,12 +82,8 @@ def panel(title):
 def server(tmp_path_factory, chromium):
     folder = tmp_path_factory.mktemp("lab")
     with lab.lab(folder) as url:
-        notebooks = folder / "notebooks"
         for name, sources in OURS.items():
-            ours = [nbformat.v4.new_code_cell(source.strip()) for source in sources]
-            kernel = {"kernelspec": {"name": "python3", "display_name": "Python 3"}}
-            notebook = nbformat.v4.new_notebook(cells=ours, metadata=kernel)
-            nbformat.write(notebook, notebooks / f"{name}.ipynb")
+            lab.write_notebook(folder / "notebooks", f"{name}.ipynb", sources)
         yield url
 
 

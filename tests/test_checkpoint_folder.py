@@ -3,6 +3,7 @@
 import math
 import os
 import warnings
+from pathlib import Path
 
 import pytest
 import torch
@@ -275,3 +276,24 @@ def test_optimizer_and_scheduler_travel_as_well(tmp_path):
         other.state[layer.bias]["momentum_buffer"],
         optimizer.state[layer.bias]["momentum_buffer"],
     )
+
+
+def test_a_file_that_may_not_be_read_or_removed_stops_no_save(tmp_path, monkeypatch):
+    folder = CheckpointFolder(tmp_path, keep_last=1, keep_best=0)
+    save(folder, 1, 0.5)
+
+    def refuse(*arguments, **options):
+        raise PermissionError(13, "somebody has it open")
+
+    monkeypatch.setattr(Path, "unlink", refuse)
+    save(folder, 2, 0.4)
+    assert len(names(folder)) == 2
+    monkeypatch.undo()
+    read = folders.read_metadata
+    first = folder.paths()[0]
+    monkeypatch.setattr(
+        folders, "read_metadata", lambda path: refuse() if path == first else read(path)
+    )
+    save(folder, 3, 0.3)
+    assert [name[:10] for name in names(folder)] == ["epoch_0001", "epoch_0003"]
+    assert folder.best() == folder.latest()

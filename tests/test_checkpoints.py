@@ -13,12 +13,12 @@ import pytest
 import torch
 from torch import nn
 
+from helpers import atomic
 from helpers.checkpoints import (
     CheckpointError,
     CorruptCheckpointError,
     IncompatibleCheckpointError,
     UnsafeCheckpointError,
-    atomic,
     load_checkpoint,
     loading,
     read_metadata,
@@ -354,7 +354,7 @@ def test_the_ending_of_another_format_is_refused(tmp_path):
 def test_the_temporary_goes_whatever_stops_the_save(tmp_path, monkeypatch, kind):
     path = save_checkpoint(tmp_path / "a.pt", model=Net())
     before = path.read_bytes()
-    for name in ("_flush_to_disk", "_remove_stale"):
+    for name in ("flush_to_disk", "_remove_stale"):
         with monkeypatch.context() as patch:
 
             def stop(*_, **__):
@@ -401,7 +401,7 @@ def test_an_error_of_the_disk_says_what_it_is(tmp_path, monkeypatch, number, cau
     def fail(_):
         raise OSError(number, os.strerror(number))
 
-    monkeypatch.setattr(atomic, "_flush_to_disk", fail)
+    monkeypatch.setattr(atomic, "flush_to_disk", fail)
     path = tmp_path / "a.pt"
     with pytest.raises(OSError) as caught:
         save_checkpoint(path, model=nn.Linear(1000, 10), rng=False)
@@ -805,3 +805,14 @@ def test_an_unknown_device_is_no_damage(tmp_path):
 def test_a_model_without_any_tensor_is_saved_and_loaded(tmp_path):
     path = save_checkpoint(tmp_path / "none.pt", model=nn.Identity(), epoch=3)
     assert load_checkpoint(path, model=nn.Identity()).epoch == 3
+
+
+@pytest.mark.parametrize("name", ["epoch", "step"])
+@pytest.mark.parametrize("value", [-1, 1.5, True, "3"])
+def test_epoch_and_step_are_whole_numbers(tmp_path, name, value):
+    with pytest.raises(ValueError) as caught:
+        save_checkpoint(tmp_path / "a.pt", model=Net(), **{name: value})
+    assert str(caught.value) == (
+        f"{name} is {value!r}; expected a whole number of 0 or more"
+    )
+    assert os.listdir(tmp_path) == []

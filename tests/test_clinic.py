@@ -209,6 +209,29 @@ class _:
         torch.optim.AdamW(groups()).load_state_dict(state)
 
 
+def stepped() -> tuple[nn.Module, torch.optim.Optimizer]:
+    """A model in float64, whose optimizer has taken a step in float32."""
+    model = SimpleNet()
+    optimizer = torch.optim.AdamW(model.parameters())
+    model(torch.ones(2, 10)).sum().backward()
+    optimizer.step()
+    optimizer.zero_grad()
+    model.double()(torch.ones(2, 10).double()).sum().backward()
+    return model, optimizer
+
+
+@case("optimizer-stayed-behind")
+class _:
+    def provoke(folder):
+        stepped()[1].step()
+
+    def repair(folder):
+        model, optimizer = stepped()
+        optimizer.load_state_dict(optimizer.state_dict())
+        optimizer.step()
+        assert model.output.weight.isfinite().all()
+
+
 @case("one-value-per-channel")
 class _:
     def provoke(folder):

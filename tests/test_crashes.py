@@ -2,6 +2,7 @@
 
 import errno
 import os
+import stat
 import subprocess
 import sys
 import time
@@ -12,10 +13,10 @@ import pytest
 import torch
 from torch import nn
 
+from helpers import atomic
 from helpers.atomic import atomic_write
 from helpers.checkpoints import (
     CorruptCheckpointError,
-    atomic,
     load_checkpoint,
     save_checkpoint,
     verify,
@@ -294,3 +295,18 @@ def test_stale_temporaries_go_with_the_next_save_and_no_others(tmp_path):
     os.utime(kept[0], (time.time() - began - 60,) * 2)
     save(path, 1)
     assert not kept[0].exists()
+
+
+def test_a_folder_that_cannot_be_flushed_is_no_failed_save(tmp_path, monkeypatch):
+    fsync = os.fsync
+
+    def refuse_folders(descriptor):
+        if stat.S_ISDIR(os.fstat(descriptor).st_mode):
+            raise OSError(errno.EINVAL, "this file system cannot")
+        fsync(descriptor)
+
+    monkeypatch.setattr(os, "fsync", refuse_folders)
+    with atomic_write(str(tmp_path / "a.pt"), 3) as file:
+        file.write(b"new")
+    assert (tmp_path / "a.pt").read_bytes() == b"new"
+    assert os.listdir(tmp_path) == ["a.pt"]

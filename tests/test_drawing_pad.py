@@ -1,20 +1,15 @@
 """The drawing pad: what it checks in Python, and how it answers in a real browser."""
 
-import os
 from urllib.parse import urlsplit
 
-import nbformat
 import pytest
 import torch
-from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import expect
 
 from helpers import runtimes
 from helpers.digits import load_digits
 from helpers.explorers import drawing_pad as module
 from helpers.explorers.drawing_pad import drawing_pad
-from helpers.models import load_reference_model
-from helpers.onnx_export import export_onnx
 from tests import browser as lab
 
 IMAGE = load_digits().test_images[0]
@@ -40,30 +35,19 @@ NOTEBOOKS = {
 BOTH = "ONNX Runtime Web in this browser"
 
 
-@pytest.fixture(scope="module")
-def model():
-    return load_reference_model()
-
-
-@pytest.fixture(scope="module")
-def file(model, tmp_path_factory):
-    folder = tmp_path_factory.mktemp("onnx")
-    return export_onnx(model, IMAGE.unsqueeze(0), folder / "digits.onnx")
-
-
 # In Python.
 
 
-def test_python_answers_what_is_drawn(model, file):
-    pad = drawing_pad(model, file, IMAGE)
+def test_python_answers_what_is_drawn(model, onnx_file):
+    pad = drawing_pad(model, onnx_file, IMAGE)
     pad.image = [0.5] * 64
     with torch.no_grad():
         expected = model(torch.full((1, 1, 8, 8), 0.5))[0]
     assert torch.equal(torch.tensor(pad.python["logits"]), expected)
 
 
-def test_the_difference_is_of_the_same_image_only(model, file):
-    pad = drawing_pad(model, file, IMAGE)
+def test_the_difference_is_of_the_same_image_only(model, onnx_file):
+    pad = drawing_pad(model, onnx_file, IMAGE)
     assert pad.difference is None
     logits = [value + 0.25 * (k == 3) for k, value in enumerate(pad.python["logits"])]
     pad.browser = {"image": pad.image, "logits": logits}
@@ -73,9 +57,9 @@ def test_the_difference_is_of_the_same_image_only(model, file):
 
 
 @pytest.mark.parametrize("image", [[0.0] * 63, [0.0] * 63 + [1.5]])
-def test_what_is_no_image_is_refused(model, file, image):
+def test_what_is_no_image_is_refused(model, onnx_file, image):
     with pytest.raises(ValueError, match="expected 64 numbers between 0 and 1"):
-        drawing_pad(model, file, torch.tensor(image))
+        drawing_pad(model, onnx_file, torch.tensor(image))
 
 
 def test_a_file_that_is_not_onnx_is_refused(model, tmp_path):
@@ -84,66 +68,60 @@ def test_a_file_that_is_not_onnx_is_refused(model, tmp_path):
         drawing_pad(model, tmp_path / "text.onnx", IMAGE)
 
 
-def test_without_a_page_there_are_words_and_a_picture(model, file):
-    data, _ = drawing_pad(model, file, IMAGE)._repr_mimebundle_()
+def test_without_a_page_there_are_words_and_a_picture(model, onnx_file):
+    data, _ = drawing_pad(model, onnx_file, IMAGE)._repr_mimebundle_()
     assert data["text/plain"].startswith("Drawing pad. PyTorch in Python: 1, 100% sure.")
     assert data["image/svg+xml"].startswith("<svg")
 
 
 def test_the_runtime_is_sent_when_asked_for_and_is_no_part_of_the_saved_state(
-    model, file, monkeypatch, tmp_path
+    model, onnx_file, monkeypatch, tmp_path
 ):
     for name in runtimes.WEB_FILES:
         (tmp_path / name).write_bytes(name.encode())
     monkeypatch.setattr(module, "web_folder", lambda: tmp_path)
     monkeypatch.setattr(module, "web_missing", lambda: "")
-    pad, sent = drawing_pad(model, file, IMAGE), []
+    pad, sent = drawing_pad(model, onnx_file, IMAGE), []
     monkeypatch.setattr(pad, "send", lambda *message: sent.append(message))
     assert sent == []
     pad._handle_custom_msg({"wanted": "runtime"}, [])
     names = [name.encode() for name in runtimes.WEB_FILES]
-    assert sent == [({"missing": ""}, [*names, file.read_bytes()])]
+    assert sent == [({"missing": ""}, [*names, onnx_file.read_bytes()])]
     state = pad.get_state()
-    assert file.read_bytes() not in state.values() and names[0] not in state.values()
+    assert onnx_file.read_bytes() not in state.values() and names[0] not in state.values()
 
 
 # In the browser.
 
 
 @pytest.fixture(scope="module")
-def executed(tmp_path_factory):
+def executed(tmp_path_factory, chromium):
     """A function from a notebook's name to its page, and the hosts that it asked."""
     folder = tmp_path_factory.mktemp("lab")
     pages = {}
-    try:
-        with lab.chromium() as chromium, lab.lab(folder) as url:
+    with lab.lab(folder) as url:
 
-            def open_and_run(name):
-                if name in pages:
-                    return pages[name]
-                cells = [nbformat.v4.new_code_cell(source) for source in NOTEBOOKS[name]]
-                kernel = {"kernelspec": {"name": "python3", "display_name": "Python 3"}}
-                notebook = nbformat.v4.new_notebook(cells=cells, metadata=kernel)
-                nbformat.write(notebook, folder / "notebooks" / f"{name}.ipynb")
-                page = chromium.new_page(viewport={"width": 1280, "height": 900})
-                hosts = set()
-                page.on("request", lambda some: hosts.add(urlsplit(some.url).hostname))
-                lab.open_notebook(page, url, f"{name}.ipynb")
-                assert lab.run_all(page) == []
-                lab.show(page, ".sls-pad")
-                pages[name] = page, hosts
+        def open_and_run(name):
+            if name in pages:
                 return pages[name]
+            lab.write_notebook(folder / "notebooks", f"{name}.ipynb", NOTEBOOKS[name])
+            page = chromium.new_page(viewport={"width": 1280, "height": 900})
+            hosts = set()
+            page.on("request", lambda some: hosts.add(urlsplit(some.url).hostname))
+            lab.open_notebook(page, url, f"{name}.ipynb")
+            assert lab.run_all(page) == []
+            lab.show(page, ".sls-pad")
+            pages[name] = page, hosts
+            return pages[name]
 
-            yield open_and_run
-            for page, _ in pages.values():
-                lab.close(page)
-    except lab.BrowserMissing as missing:
-        pytest.skip(str(missing))
+        yield open_and_run
+        for page, _ in pages.values():
+            lab.close(page)
 
 
 @pytest.fixture
 def pad(executed):
-    if (missing := runtimes.web_missing()) and not os.environ.get("CI"):
+    if missing := runtimes.web_missing():
         pytest.skip(missing)
     page, hosts = executed("pad")
     expect(page.locator(".sls-pad .words")).to_contain_text(BOTH, timeout=60_000)
@@ -172,7 +150,6 @@ def answered(page, image):
         arg=image,
     )
     expect(page.locator(".sls-pad .words")).to_contain_text(BOTH)
-    page.wait_for_timeout(0)
     image, gap = lab.execute(page, "print(pad.image); print(pad.difference)").splitlines()
     return torch.tensor([float(ink) for ink in image.strip("[]").split(",")]), float(gap)
 
@@ -215,19 +192,8 @@ def test_keys_alone_set_and_clear_ink(pad):
 @pytest.mark.parametrize("theme", ["JupyterLab Light", "JupyterLab Dark"])
 def test_axe_finds_no_violation(pad, theme):
     page, _ = pad
-    page.add_style_tag(content="body { height: 100vh }")
-    page.evaluate(
-        "theme => window.jupyterapp.commands.execute('apputils:change-theme', { theme })",
-        theme,
-    )
-    page.wait_for_function(
-        "theme => document.body.dataset.jpThemeName === theme", arg=theme
-    )
-    # While a theme loads, JupyterLab covers the page.
-    expect(page.locator("#jupyterlab-splash")).to_have_count(0)
-    found = Axe().run(page, context=".sls-pad").response
-    assert "color-contrast" in {each["id"] for each in found["passes"]}
-    assert [(each["id"], each["help"]) for each in found["violations"]] == []
+    lab.change_theme(page, theme)
+    assert lab.axe_violations(page, ".sls-pad") == []
 
 
 def test_without_the_runtime_python_answers_alone_and_the_pad_says_why(executed):

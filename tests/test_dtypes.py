@@ -108,3 +108,8 @@ def test_only_float32_is_rounded(value, what):
     with pytest.raises(TypeError) as caught:
         round_fraction(value, 3)
     assert str(caught.value) == f"tensor is {what}; expected torch.float32"
+
+
+def test_a_type_without_infinity_could_lose_numbers_unseen():
+    with pytest.raises(TypeError, match="float8_e4m3fn; expected one such as"):
+        cast_floats({"weight": torch.tensor([1e6])}, torch.float8_e4m3fn)

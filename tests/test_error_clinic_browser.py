@@ -2,9 +2,7 @@
 
 import re
 
-import nbformat
 import pytest
-from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import expect
 
 from helpers.clinic import diagnose
@@ -22,25 +20,13 @@ from helpers.explorers.error_clinic import error_clinic
 clinic = error_clinic([path.name for path in Path().glob("*.ipynb")])
 clinic
 """
-expect.set_options(timeout=30_000)
 
 
 @pytest.fixture(scope="module")
-def page(tmp_path_factory):
+def page(tmp_path_factory, chromium):
     folder = tmp_path_factory.mktemp("lab")
-    try:
-        with lab.chromium() as browser, lab.lab(folder) as url:
-            kernel = {"kernelspec": {"name": "python3", "display_name": "Python 3"}}
-            cells = [nbformat.v4.new_code_cell(SOURCE.strip())]
-            notebook = nbformat.v4.new_notebook(cells=cells, metadata=kernel)
-            nbformat.write(notebook, folder / "notebooks" / "clinic.ipynb")
-            page = browser.new_page(viewport={"width": 1280, "height": 1000})
-            lab.open_notebook(page, url, "clinic.ipynb")
-            assert lab.run_all(page) == []
-            yield page
-            lab.close(page)
-    except lab.BrowserMissing as missing:
-        pytest.skip(str(missing))
+    with lab.own_notebook(chromium, folder, [SOURCE]) as page:
+        yield page
 
 
 @pytest.fixture
@@ -106,24 +92,10 @@ def test_it_is_accessible_and_fits_a_narrow_window(page, clinic, theme):
     lab.execute(page, f"clinic.ask({TRACEBACK!r})")
     expect(clinic.get_by_role("alert")).to_contain_text("GPU")
     page.set_viewport_size({"width": 800, "height": 1000})
-    page.evaluate(
-        "theme => window.jupyterapp.commands.execute('apputils:change-theme', { theme })",
-        theme,
-    )
-    expect(page.locator(f"body[data-jp-theme-name='{theme}']")).to_have_count(1)
-    # While a theme loads, JupyterLab covers the page.
-    expect(page.locator("#jupyterlab-splash")).to_have_count(0)
-    # JupyterLab's body has no height of its own; axe takes the text in it for invisible.
-    page.add_style_tag(content="body { height: 100vh }")
+    lab.change_theme(page, theme)
     lab.SCREENSHOTS.mkdir(exist_ok=True)
     page.screenshot(path=lab.SCREENSHOTS / f"clinic_800_{theme.split()[1]}.png")
     assert field(clinic).bounding_box()["width"] > 500
-    wide = clinic.evaluate(
-        "node => [...node.querySelectorAll('*')].filter((some) =>"
-        " some.getBoundingClientRect().right > innerWidth).map((some) => some.tagName)"
-    )
-    assert wide == []
-    found = Axe().run(page, context=".jp-OutputArea-output .widget-gridbox").response
-    assert "color-contrast" in {each["id"] for each in found["passes"]}
-    assert [(each["id"], each["help"]) for each in found["violations"]] == []
+    assert lab.too_wide(clinic) == []
+    assert lab.axe_violations(page, ".jp-OutputArea-output .widget-gridbox") == []
     page.set_viewport_size({"width": 1280, "height": 1000})

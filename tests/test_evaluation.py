@@ -5,29 +5,16 @@ import math
 import pytest
 import torch
 
-from helpers.digits import load_digits
-from helpers.models import load_reference_model
 from helpers.quantization import (
     Evaluator,
     Scheme,
     Setting,
     Trail,
-    evaluate,
     packed_bytes,
     quantize_model,
     wilson_interval,
 )
 from helpers.training import accuracy
-
-
-@pytest.fixture(scope="module")
-def digits():
-    return load_digits()
-
-
-@pytest.fixture(scope="module")
-def model():
-    return load_reference_model()
 
 
 @pytest.fixture(scope="module")
@@ -184,10 +171,12 @@ def test_nothing_is_measured_twice_and_the_ranges_are_chosen_once(model, digits)
     assert evaluator._ranges == {(eight, 64): ranges}
 
 
-def test_one_evaluation_by_itself_is_the_same(evaluator, model, digits):
+def test_an_evaluator_that_has_measured_nothing_else_finds_the_same(
+    evaluator, model, digits
+):
     setting = SETTINGS["everything"]
     images = (digits.test_images, digits.test_labels, digits.train_images)
-    assert evaluate(model, setting, *images) == evaluator(setting)
+    assert Evaluator(model, *images)(setting) == evaluator(setting)
 
 
 def test_images_and_labels_must_be_pairs(model, digits):

@@ -6,14 +6,6 @@ import pytest
 import torch
 
 from helpers import faults
-from helpers.faults import (
-    bookkeeping_offsets,
-    flip,
-    kill_while_saving,
-    payload_offsets,
-    truncate,
-    zero_page,
-)
 
 forks = pytest.mark.skipif(not hasattr(os, "fork"), reason="Windows cannot fork")
 
@@ -21,9 +13,9 @@ forks = pytest.mark.skipif(not hasattr(os, "fork"), reason="Windows cannot fork"
 def test_flip_changes_one_bit_and_twice_is_nothing(tmp_path):
     path = tmp_path / "a"
     path.write_bytes(b"\x00\x01\x02")
-    flip(path, 1, bit=7)
+    faults.flip(path, 1, bit=7)
     assert path.read_bytes() == b"\x00\x81\x02"
-    flip(path, 1, bit=7)
+    faults.flip(path, 1, bit=7)
     assert path.read_bytes() == b"\x00\x01\x02"
 
 
@@ -32,26 +24,26 @@ def test_flip_names_a_bit_that_is_not_there(tmp_path, offset, bit):
     path = tmp_path / "a"
     path.write_bytes(b"abc")
     with pytest.raises(ValueError) as caught:
-        flip(path, offset, bit)
+        faults.flip(path, offset, bit)
     assert str(caught.value) == f"{path} has 3 bytes of 8 bits; no bit {bit} of {offset}"
 
 
 def test_truncate_keeps_the_beginning(tmp_path):
     path = tmp_path / "a"
     path.write_bytes(b"abcdef")
-    truncate(path, 2)
+    faults.truncate(path, 2)
     assert path.read_bytes() == b"ab"
 
 
 def test_zero_page_keeps_the_size(tmp_path):
     path = tmp_path / "a"
     path.write_bytes(b"x" * 10)
-    zero_page(path, 2, page_size=4)
+    faults.zero_page(path, 2, page_size=4)
     assert path.read_bytes() == b"x" * 8 + b"\0\0"
-    zero_page(path, 0, page_size=4)
+    faults.zero_page(path, 0, page_size=4)
     assert path.read_bytes() == b"\0" * 4 + b"x" * 4 + b"\0\0"
     with pytest.raises(ValueError, match="has no page 3"):
-        zero_page(path, 3, page_size=4)
+        faults.zero_page(path, 3, page_size=4)
 
 
 def test_offsets_are_of_values_or_of_bookkeeping(tmp_path):
@@ -60,14 +52,16 @@ def test_offsets_are_of_values_or_of_bookkeeping(tmp_path):
     data = path.read_bytes()
     value = torch.tensor(1.5).numpy().tobytes()
     start, end = data.index(value * 500), data.rindex(value * 500) + 2000
-    inside = payload_offsets(path, 300, seed=1)
+    inside = faults.payload_offsets(path, 300, seed=1)
     assert len(inside) == 300 and all(start <= offset < end for offset in inside)
     assert {data[offset] for offset in inside} == set(value)
-    outside = bookkeeping_offsets(path, 300, seed=1)
+    outside = faults.bookkeeping_offsets(path, 300, seed=1)
     assert not set(outside) & set(inside)
     assert min(outside) < start and max(outside) > end
     assert (
-        payload_offsets(path, 300, seed=1) == inside != payload_offsets(path, 300, seed=2)
+        faults.payload_offsets(path, 300, seed=1)
+        == inside
+        != faults.payload_offsets(path, 300, seed=2)
     )
 
 
@@ -85,7 +79,7 @@ def test_a_save_that_is_one_step_is_never_lost(tmp_path):
         write(path.with_suffix(".new"), version)
         os.replace(path.with_suffix(".new"), path)
 
-    counts = kill_while_saving(save, read, tmp_path / "a", trials=20)
+    counts = faults.kill_while_saving(save, read, tmp_path / "a", trials=20)
     assert counts["lost"] == 0 and sum(counts.values()) == 20
 
 
@@ -98,7 +92,7 @@ def test_a_save_that_first_empties_the_file_is_lost(tmp_path):
             time.sleep(0.02)
             file.write(str(version))
 
-    counts = kill_while_saving(save, read, tmp_path / "a", trials=20)
+    counts = faults.kill_while_saving(save, read, tmp_path / "a", trials=20)
     assert list(counts) == ["old", "new", "lost"]
     assert counts["lost"] > 5 and sum(counts.values()) == 20
 
@@ -106,12 +100,12 @@ def test_a_save_that_first_empties_the_file_is_lost(tmp_path):
 @forks
 def test_a_save_that_does_not_work_is_told_apart(tmp_path):
     with pytest.raises(RuntimeError) as caught:
-        kill_while_saving(lambda path, version: 1 / 0, read, tmp_path / "a")
+        faults.kill_while_saving(lambda path, version: 1 / 0, read, tmp_path / "a")
     assert str(caught.value) == (
         "the crash trials stopped: RuntimeError: save fails without being killed"
     )
     with pytest.raises(RuntimeError) as caught:
-        kill_while_saving(write, lambda path: 3, tmp_path / "a")
+        faults.kill_while_saving(write, lambda path: 3, tmp_path / "a")
     assert str(caught.value) == (
         "the crash trials stopped: RuntimeError: saved version 1, and version 3 was loaded"
     )
@@ -120,5 +114,5 @@ def test_a_save_that_does_not_work_is_told_apart(tmp_path):
 def test_without_fork_it_says_so(tmp_path, monkeypatch):
     monkeypatch.delattr(faults.os, "fork", raising=False)
     with pytest.raises(OSError) as caught:
-        kill_while_saving(write, read, tmp_path / "a")
+        faults.kill_while_saving(write, read, tmp_path / "a")
     assert str(caught.value) == "the crash trials fork a process, which Windows cannot do"

@@ -89,7 +89,19 @@ def test_a_branch_says_in_its_box_where_its_numbers_come_from(tmp_path):
     assert len(arrows(chart)) == 4
 
 
-def test_few_numbers_are_shown_themselves_and_two_graphs_inside_are_counted(tmp_path):
+def test_what_a_node_leaves_out_is_not_what_another_one_left_out(tmp_path):
+    # Of an LSTM's three outputs and eight inputs many are left out: their name is "".
+    inputs = ["x", "W", "R", "", "", ""]
+    nodes = [
+        helper.make_node("LSTM", inputs, ["", "a"], hidden_size=3),
+        helper.make_node("LSTM", inputs, ["", "b"], hidden_size=3, direction="reverse"),
+        helper.make_node("Add", ["a", "b"], ["y"]),
+    ]
+    path = graph_file(tmp_path / "both_ways.onnx", nodes)
+    assert [box.sources for box in boxes(path)] == [(), (0,), (0,), (1, 2), (3,)]
+
+
+def test_few_numbers_are_shown_themselves_and_graphs_inside_are_counted(tmp_path):
     weights = [
         helper.make_tensor("half", FLOAT, [], [0.5]),
         helper.make_tensor("three", FLOAT, [3], [1, 2, 3]),
@@ -103,11 +115,13 @@ def test_few_numbers_are_shown_themselves_and_two_graphs_inside_are_counted(tmp_
     nodes = [
         helper.make_node("Mul", ["x", "half"], ["a"]),
         helper.make_node("Add", ["a", "three"], ["b"]),
-        helper.make_node("If", ["b"], ["y"], then_branch=branch, else_branch=branch),
+        helper.make_node("If", ["b"], ["c"], then_branch=branch, else_branch=branch),
+        helper.make_node("Loop", ["", "", "c"], ["y"], body=branch),
     ]
     found = boxes(graph_file(tmp_path / "few.onnx", nodes, weights))
-    assert [box.detail for box in found[1:4]] == ["0.5", "[1, 2, 3]", "2 graphs inside"]
-    assert in_words(found).startswith("A graph of 5 boxes: 0 input batch × 3, 1 Mul 0.5, ")
+    assert [box.detail for box in found[1:3]] == ["0.5", "[1, 2, 3]"]
+    assert [box.detail for box in found[3:5]] == ["2 graphs inside", "1 graph inside"]
+    assert in_words(found).startswith("A graph of 6 boxes: 0 input batch × 3, 1 Mul 0.5, ")
 
 
 def test_every_output_has_its_box(tmp_path):

@@ -89,6 +89,13 @@ def test_no_file_is_left(tmp_path, monkeypatch):
     assert list(tmp_path.iterdir()) == []
 
 
+def test_one_call_makes_and_times_a_layer():
+    run = compare_kernels(64, 2)
+    assert (run.width, run.batch) == (64, 2)
+    assert tuple(run.table.index) == KINDS
+    assert run.ceiling.multiply_adds == 2 * 64 * 64
+
+
 def test_sizes_are_checked(kernels):
     with pytest.raises(ValueError, match="width is 16; expected at least 32"):
         compare_kernels(16, 1)

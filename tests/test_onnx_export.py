@@ -5,6 +5,7 @@ import logging
 import os
 import warnings
 from pathlib import Path
+from stat import S_ISDIR
 
 import numpy as np
 import onnx
@@ -12,9 +13,11 @@ import pytest
 import torch
 from torch import nn
 
+from helpers import atomic, stray_lines
 from helpers.digits import load_digits
 from helpers.models import SimpleNet, load_reference_model
 from helpers.onnx_export import export_onnx, exporting, read_onnx, run, session
+from helpers.onnx_export.files import replacing
 
 
 @pytest.fixture(scope="module")
@@ -253,6 +256,26 @@ def test_a_crash_while_model_or_weights_are_moved_leaves_the_old_pair(
         torch.testing.assert_close(run(session(path), rows), model(rows))
 
 
+@pytest.mark.skipif(os.name != "posix", reason="Windows flushes a folder by itself")
+def test_file_and_folder_are_flushed_at_each_move(tmp_path, monkeypatch):
+    happened, fsync, replace = [], os.fsync, Path.replace
+
+    def recorded_fsync(descriptor):
+        happened.append("folder" if S_ISDIR(os.fstat(descriptor).st_mode) else "file")
+        fsync(descriptor)
+
+    def recorded_replace(self, target):
+        happened.append("move")
+        return replace(self, target)
+
+    monkeypatch.setattr(atomic.os, "fsync", recorded_fsync)
+    monkeypatch.setattr(Path, "replace", recorded_replace)
+    with replacing(tmp_path / "m.onnx") as new:
+        new.write_bytes(b"model")
+        new.with_name("m.onnx.data").write_bytes(b"weights")
+    assert happened == ["file", "move", "folder"] * 2
+
+
 # ---- What is said, and what is not
 
 
@@ -277,7 +300,8 @@ def test_nothing_is_printed_logged_or_warned(
 
 def test_real_warnings_and_log_lines_pass(caplog):
     registry = logging.getLogger("torch.onnx._internal.exporter._registration")
-    with exporting._without_stray_lines(), pytest.warns(FutureWarning, match="yours"):
+    quiet = stray_lines.without(exporting.STRAY_LINES, exporting.STRAY_WARNINGS)
+    with quiet, pytest.warns(FutureWarning, match="yours"):
         warnings.warn("this call of yours is deprecated", FutureWarning, stacklevel=1)
         registry.warning("torchvision is not installed. Skipping torchvision::nms")
         registry.warning("an operator of yours is missing")

@@ -210,6 +210,16 @@ def test_another_models_file(tmp_path):
         check_parity(SimpleNet(out_features=5), path, torch.rand(3, 10))
 
 
+def test_a_model_that_cannot_be_compared_is_as_it_was(images, tmp_path):
+    path = export_onnx(DigitsNet(3, 5), images[:2], tmp_path / "m.onnx")
+    model = DigitsNet(3).train()
+    before = {name: tensor.clone() for name, tensor in model.state_dict().items()}
+    with pytest.raises(ValueError, match="it is another model's file"):
+        check_parity(model, path, images[:3])
+    for name, tensor in model.state_dict().items():
+        assert torch.equal(tensor, before[name]), name
+
+
 def test_a_missing_file_and_one_that_is_not_onnx(tmp_path, images):
     (tmp_path / "text.onnx").write_text("hello")
     with pytest.raises(ValueError, match="is not an ONNX file"):

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from torch import nn
 
 from helpers.digits import load_digits
+from helpers.explorers import smaller
 from helpers.models import DigitsNet, load_reference_model
 from helpers.pruning import (
     keep_strongest_channels,
@@ -21,11 +22,14 @@ from helpers.pruning import (
 )
 from helpers.quantization import Scheme, packed_bytes, quantize_model
 from helpers.small_models import (
+    BITS,
     WEIGHTS,
     WIDTHS,
     ZEROS,
+    best_below,
     distillation_loss,
     load_small_models,
+    measure,
 )
 from helpers.training import accuracy
 
@@ -127,6 +131,13 @@ def test_multiplications_are_counted_by_hand():
     assert multiply_adds(grouped, torch.ones(1, 4, 8, 8)) == 4 * 9 * 64
 
 
+def test_a_model_that_fails_keeps_no_hook():
+    model = nn.Sequential(nn.Linear(4, 3), nn.Linear(4, 2))  # 3 values do not fit into 4
+    with pytest.raises(RuntimeError, match="cannot be multiplied"):
+        multiply_adds(model, torch.ones(1, 4))
+    assert [m for m in model.modules() if m._forward_hooks or m._forward_pre_hooks] == []
+
+
 def test_the_layers_worth_pruning_are_the_pointwise_ones_and_the_head():
     names = list(prunable_layers(load_reference_model()))
     assert names == [*(f"blocks.{k}.3" for k in range(4)), "head"]
@@ -201,3 +212,57 @@ def test_zeros_compress(models):
         return len(zlib.compress(file.getvalue()))
 
     assert compressed(models[24, 90]) < 0.5 * compressed(models[24, 0])
+
+
+# The results of the panel in notebook 10
+
+
+RESULTS = {
+    (6, 0, 3): (1000, 0.90),
+    (6, 0, 8): (2000, 0.95),
+    (12, 0, 3): (1900, 0.95),
+    (24, 0, 8): (9000, 0.99),
+}
+
+
+def test_the_best_within_a_size_is_the_most_accurate_and_then_the_smallest():
+    assert best_below(RESULTS, 1500) == (6, 0, 3)
+    assert best_below(RESULTS, 2000) == (12, 0, 3)
+    assert best_below(RESULTS, 10_000) == (24, 0, 8)
+    with pytest.raises(ValueError) as caught:
+        best_below(RESULTS, 999)
+    assert str(caught.value) == "no model fits into 999 bytes; the smallest has 1000"
+
+
+def test_what_is_measured_is_bytes_and_accuracy_of_the_quantized_model(models):
+    digits = load_digits()
+    images, labels = digits.test_images[:200], digits.test_labels[:200]
+    found = measure({(12, 80): models[12, 80]}, images, labels)
+    assert list(found) == [(12, 80, bits) for bits in BITS]
+    scheme = Scheme(bits=4, granularity="channel")
+    right = accuracy(quantize_model(models[12, 80], scheme), images, labels)
+    assert found[12, 80, 4] == (sparse_bytes(models[12, 80], scheme), right)
+
+
+def test_the_panel_says_where_a_model_stands_and_which_one_beats_it():
+    chart = smaller.draw(RESULTS, "12", "0 %", "3")
+    assert chart.text == (
+        "Width 12, 0 % zeros, 3 bits: 95.0 % right in 1.9 kB. No other model beats it."
+    )
+    chart = smaller.draw(RESULTS, "6", "0 %", "8")
+    assert chart.text.endswith("in 2.0 kB. Another beats it: 95.0 % in 1.9 kB.")
+
+
+def test_the_panel_offers_every_model_and_draws_each(models):
+    results = {
+        (width, zeros, bits): (width * 100 + bits, 0.5 + zeros / 200)
+        for width, zeros in models
+        for bits in BITS
+    }
+    panel = smaller.smaller(results)
+    pictures = set()
+    for width, zeros, bits in results:
+        panel.values = {"width": str(width), "zeros": f"{zeros} %", "bits": str(bits)}
+        assert f"Width {width}, {zeros} % zeros, {bits} bits" in panel.chart.text
+        pictures.add(panel.chart.svg)
+    assert len(pictures) == len(results)

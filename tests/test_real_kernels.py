@@ -91,6 +91,19 @@ def test_a_request_returns_at_once_and_progress_counts_every_step(layers):
     assert seen == [(k, True) for k in range(1, STEPS + 1)] + [(STEPS, False)]
 
 
+def test_where_the_kernels_are_there_already_progress_begins_behind_their_making(layers):
+    seen = []
+    measuring = Measuring(lambda: seen.append((measuring.done, measuring.busy)), layers)
+    let_go(layers)
+    measuring.request(128, 8)
+    measuring.wait()
+    seen.clear()
+    measuring.request(128, 9)
+    measuring.wait()
+    made = len(KINDS)
+    assert seen == [(k, True) for k in range(made + 1, STEPS + 1)] + [(STEPS, False)]
+
+
 def test_the_last_of_many_quick_requests_wins_and_no_queue_builds_up(layers):
     measuring = Measuring(lambda: None, layers)
     for batch in range(1, 101):

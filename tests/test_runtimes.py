@@ -2,6 +2,7 @@
 
 import json
 import os
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -11,7 +12,7 @@ from helpers import core_ml, runtimes, tensorrt
 from helpers.digits import load_digits
 from helpers.dtypes import round_fraction
 from helpers.elsewhere import ELSEWHERE
-from helpers.models import load_reference_model
+from helpers.explorers.precision import precision
 from helpers.onnx_export import describe, export_onnx
 from helpers.precision import MANTISSA_BITS, run_rounded
 
@@ -19,19 +20,8 @@ IMAGES = load_digits().test_images[:65]
 
 
 @pytest.fixture(scope="module")
-def model():
-    return load_reference_model()
-
-
-@pytest.fixture(scope="module")
-def file(model, tmp_path_factory):
-    folder = tmp_path_factory.mktemp("onnx")
-    return export_onnx(model, IMAGES[:2], folder / "digits.onnx")
-
-
-@pytest.fixture(scope="module")
-def opened(file):
-    here, missing = runtimes.opened(file)
+def opened(onnx_file):
+    here, missing = runtimes.opened(onnx_file)
     yield here, missing
     for runtime in here.values():
         runtime.close()
@@ -61,10 +51,10 @@ def test_what_computes_in_float32_agrees_with_pytorch_in_every_batch_size(opened
         assert runtime.bytes() > 1_000_000, label
 
 
-def test_openvino_forced_to_float32_says_so(file):
+def test_openvino_forced_to_float32_says_so(onnx_file):
     wanted(runtimes.OpenVino.missing())
-    assert runtimes.OpenVino(file, precision="f32").precision == "f32"
-    assert runtimes.OpenVino(file, precision="bf16").precision in ("bf16", "f32")
+    assert runtimes.OpenVino(onnx_file, precision="f32").precision == "f32"
+    assert runtimes.OpenVino(onnx_file, precision="bf16").precision in ("bf16", "f32")
 
 
 def test_a_missing_package_is_named_with_its_cure(monkeypatch):
@@ -84,10 +74,10 @@ def test_without_node_or_its_package_a_line_says_so(monkeypatch, tmp_path):
     assert runtimes.OnnxRuntimeWeb.missing().startswith("Node is not installed")
 
 
-def test_what_is_missing_is_left_out_and_told(monkeypatch, file):
+def test_what_is_missing_is_left_out_and_told(monkeypatch, onnx_file):
     monkeypatch.setattr(runtimes.OpenVino, "missing", lambda: "no")
     monkeypatch.setattr(runtimes.OnnxRuntimeWeb, "missing", lambda: "neither")
-    here, missing = runtimes.opened(file)
+    here, missing = runtimes.opened(onnx_file)
     assert missing == {"openvino": "no", "onnxruntime-web": "neither"}
     assert len(here) == 5
 
@@ -143,8 +133,8 @@ def test_a_rounded_run_leaves_the_model_as_it_was(model):
 # Elsewhere.
 
 
-def test_tensorrt_names_what_is_in_the_way(file, tmp_path):
-    assert tensorrt.obstacles(describe(file)) == []
+def test_tensorrt_names_what_is_in_the_way(onnx_file, tmp_path):
+    assert tensorrt.obstacles(describe(onnx_file)) == []
 
     class Not(nn.Module):
         def forward(self, x):
@@ -155,10 +145,10 @@ def test_tensorrt_names_what_is_in_the_way(file, tmp_path):
     assert tensorrt.obstacles(describe(path)) == ["no BitwiseNot"]
 
 
-def test_tensorrt_refuses_an_opset_out_of_its_range(file, monkeypatch):
+def test_tensorrt_refuses_an_opset_out_of_its_range(onnx_file, monkeypatch):
     monkeypatch.setattr(tensorrt, "OPSETS", range(9, 15))
-    opset = describe(file).opset
-    assert tensorrt.obstacles(describe(file)) == [f"opset {opset} is not in 9 to 14"]
+    opset = describe(onnx_file).opset
+    assert tensorrt.obstacles(describe(onnx_file)) == [f"opset {opset} is not in 9 to 14"]
 
 
 def test_core_ml_is_converted_without_a_line(model, tmp_path, capfd):
@@ -182,3 +172,64 @@ def test_the_rows_of_elsewhere_name_versions():
     for name, row in ELSEWHERE.items():
         assert any(letter.isdigit() for letter in row.seen), name
         assert row.takes_onnx == row.takes.startswith(".onnx"), name
+
+
+def test_the_command_of_tensorrt_names_the_file_and_its_own_input(onnx_file):
+    [(name, (_, shape))] = describe(onnx_file).inputs.items()
+    said = tensorrt.command("digits.onnx")
+    assert "--onnx=digits.onnx" in said
+    for which, batch in (("min", 1), ("opt", 64), ("max", 64)):
+        sizes = "x".join(map(str, (batch, *shape[1:])))
+        assert f"--{which}Shapes={name}:{sizes}" in said
+
+
+class Converted:
+    """Answers as a converted Core ML model does, and counts its calls."""
+
+    def __init__(self):
+        self.sizes = []
+
+    def get_spec(self):
+        places = {
+            "input": [SimpleNamespace(name="x")],
+            "output": [SimpleNamespace(name="y")],
+        }
+        return SimpleNamespace(description=SimpleNamespace(**places))
+
+    def predict(self, places):
+        [images] = places.values()
+        self.sizes.append(len(images))
+        return {"y": images.sum(axis=(1, 2, 3))[:, None]}
+
+
+def test_core_ml_is_asked_in_parts_and_the_answers_keep_their_order():
+    converted, images = Converted(), torch.rand(130, 1, 8, 8)
+    found = core_ml.answer(converted, images)
+    assert converted.sizes == [core_ml.MOST, core_ml.MOST, 2]
+    assert torch.allclose(found, images.sum(dim=(1, 2, 3))[:, None])
+
+
+# The panel of rounded numbers
+
+
+def test_the_rounded_run_of_one_layer_is_rounding_before_and_after():
+    layer = nn.Linear(2, 1, bias=False)
+    with torch.no_grad():
+        # 1 + 2^-8 lies between two numbers of 7 bits: ties go to the even one.
+        layer.weight.copy_(torch.tensor([[1 + 2**-8, -3 - 2**-6]]))
+    images = torch.tensor([[1 + 3 * 2**-8, 0.0], [0.0, 1.0]])
+    weight = layer.weight.detach().bfloat16().double()
+    expected = images.bfloat16().double() @ weight.T
+    assert torch.equal(run_rounded(layer, images, 7), expected)
+
+
+def test_the_panel_names_who_stores_as_many_bits_and_leaves_the_model_alone(model):
+    before = {name: tensor.clone() for name, tensor in model.state_dict().items()}
+    panel = precision(model, IMAGES)
+    panel.values = {"bits": 10}
+    assert "With 10 bits of mantissa (TF32 and float16 store as many)" in panel.chart.text
+    panel.values = {"bits": 7}
+    assert "(bfloat16 store" in panel.chart.text
+    for name, tensor in model.state_dict().items():
+        assert tensor.dtype == before[name].dtype
+        assert torch.equal(tensor, before[name]), name

@@ -2,16 +2,9 @@
 
 import pytest
 
-from helpers.digits import load_digits
 from helpers.explorers.sensitivity import sensitivity
-from helpers.models import load_reference_model
 from helpers.quantization import Scheme, layer_sensitivity, packed_bytes, quantize_model
 from helpers.training import accuracy
-
-
-@pytest.fixture(scope="module")
-def digits():
-    return load_digits()
 
 
 @pytest.fixture(scope="module")
@@ -19,10 +12,8 @@ def panel():
     return sensitivity()
 
 
-def test_the_bars_are_the_table_of_layer_sensitivity_the_worst_first(panel, digits):
-    rows = layer_sensitivity(
-        load_reference_model(), Scheme(bits=3), digits.test_images, digits.test_labels
-    )
+def test_the_bars_are_the_table_of_layer_sensitivity_the_worst_first(panel, model, digits):
+    rows = layer_sensitivity(model, Scheme(bits=3), digits.test_images, digits.test_labels)
     panel.values = {"keep_float": ()}
     svg, at = panel.chart.svg, 0
     for name, right in zip(rows["layer"], rows["accuracy"], strict=True):
@@ -33,8 +24,8 @@ def test_the_bars_are_the_table_of_layer_sensitivity_the_worst_first(panel, digi
 
 
 @pytest.mark.parametrize("count", range(11))
-def test_ticked_layers_stay_in_float_and_both_numbers_follow(panel, digits, count):
-    model, scheme = load_reference_model(), Scheme(bits=3)
+def test_ticked_layers_stay_in_float_and_both_numbers_follow(panel, model, digits, count):
+    scheme = Scheme(bits=3)
     kept = tuple(panel.controls[0]["options"][:count])
     panel.values = {"keep_float": kept}
     right = accuracy(
@@ -68,3 +59,12 @@ def test_another_scheme_is_another_table(digits):
     panel = sensitivity(None, scheme, images, labels)
     assert "quantized alone, to 2 bits" in panel.chart.text
     assert "of 100 images" in panel.chart.text
+
+
+@pytest.mark.parametrize(
+    "named, says", [("images", "5 images and 0"), ("labels", "0 images and 5")]
+)
+def test_images_and_labels_come_together(named, says, digits):
+    given = {"images": digits.test_images[:5], "labels": digits.test_labels[:5]}
+    with pytest.raises(ValueError, match=f"got {says} labels; expected one label for each"):
+        sensitivity(**{named: given[named]})

@@ -6,7 +6,8 @@ import sys
 
 import pytest
 
-from helpers.quantization.torchao_import import STRAY_LINES, without_stray_lines
+from helpers import stray_lines
+from helpers.quantization.torchao_import import STRAY_LINES
 
 
 def test_importing_it_writes_nothing():
@@ -28,7 +29,7 @@ def test_what_the_notebook_uses_is_there():
 @pytest.mark.parametrize("name", STRAY_LINES)
 def test_only_the_known_message_is_left_out_and_only_meanwhile(name, caplog):
     logger, stray = logging.getLogger(name), f"so: {STRAY_LINES[name]} so"
-    with without_stray_lines():
+    with stray_lines.without(STRAY_LINES):
         logger.warning(stray)
         logger.warning("a real warning")
     assert [record.getMessage() for record in caplog.records] == ["a real warning"]

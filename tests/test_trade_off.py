@@ -3,10 +3,10 @@
 import re
 
 import pytest
+import torch
+from torch import nn
 
-from helpers.digits import load_digits
 from helpers.explorers.trade_off import BITS, PIN, RESET, SHOW, trade_off
-from helpers.models import load_reference_model
 from helpers.quantization import (
     GRANULARITIES,
     OBSERVERS,
@@ -16,11 +16,6 @@ from helpers.quantization import (
 )
 from helpers.training import accuracy
 from tests.test_charts import assert_texts_apart
-
-
-@pytest.fixture(scope="module")
-def digits():
-    return load_digits()
 
 
 @pytest.fixture(scope="module")
@@ -74,10 +69,9 @@ def test_before_the_guess_nothing_can_be_pinned(panel):
 
 @pytest.mark.parametrize("granularity", GRANULARITIES)
 @pytest.mark.parametrize("bits", BITS)
-def test_what_is_shown_is_what_the_helpers_give(panel, digits, bits, granularity):
+def test_what_is_shown_is_what_the_helpers_give(panel, model, digits, bits, granularity):
     panel.press(SHOW)
     text = move(panel, weight_bits=bits, granularity=granularity).text
-    model = load_reference_model()
     scheme = None if bits == 32 else Scheme(bits, granularity=granularity)
     small = quantize_model(model, scheme)
     right = accuracy(small, digits.test_images, digits.test_labels)
@@ -169,7 +163,7 @@ def test_changed_images_are_shown_with_both_classes(panel):
     assert "No image changed its class" in move(panel, weight_bits=32).svg
 
 
-def test_pinned_settings_are_a_table_and_code_that_repeats_them(panel, digits):
+def test_pinned_settings_are_a_table_and_code_that_repeats_them(panel, model, digits):
     assert panel.chart.code == "small = quantize_model(model, weights=Scheme(bits=3))"
     panel.press(SHOW)
     panel.press(PIN)
@@ -182,7 +176,6 @@ def test_pinned_settings_are_a_table_and_code_that_repeats_them(panel, digits):
     assert first[2:] == ("none", "27.8%", "9,842", "8.5")
     assert second[2] == "head"
     assert panel.frame["code"] == panel.chart.code
-    model = load_reference_model()
     names = {"quantize_model": quantize_model, "Scheme": Scheme}
     names |= {"model": model, "digits": digits}
     exec(panel.chart.code, names)
@@ -231,3 +224,26 @@ def test_the_longest_words_of_a_setting_fit_on_the_paper(panel):
     svg = move(panel, **longest, weight_bits=16, activation_bits=16, calibration=256).svg
     for line in re.findall(r'x="136" [^>]*>([^<]*)<', svg):
         assert 136 + 7 * len(line) < 600, line  # 13 px letters are about 7 wide
+
+
+def test_a_learners_own_model_is_evaluated_on_its_own_images():
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Conv2d(1, 4, 3), nn.ReLU(), nn.Flatten(), nn.Linear(64, 3))
+    images, labels = torch.rand(40, 1, 6, 6), torch.randint(0, 3, (40,))
+    calibration = torch.rand(256, 1, 6, 6)
+    own = trade_off(model, images, labels, calibration)
+    own.press(SHOW)
+    text = move(own, weight_bits=2, activation_bits=2, calibration=256).text
+    two = Scheme(bits=2)
+    small = quantize_model(model, two, two, calibration)
+    assert text.startswith(f"{accuracy(small, images, labels):.1%} of 40 images are right")
+    assert f" {packed_bytes(model, two):,} bytes, " in text
+
+
+@pytest.mark.parametrize(
+    "named, says", [("images", "5 images and 0"), ("labels", "0 images and 5")]
+)
+def test_images_and_labels_come_together(named, says, digits):
+    given = {"images": digits.test_images[:5], "labels": digits.test_labels[:5]}
+    with pytest.raises(ValueError, match=f"got {says} labels; expected one label for each"):
+        trade_off(**{named: given[named]})

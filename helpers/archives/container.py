@@ -208,7 +208,7 @@ def _records(path: Path, file: BinaryIO, view: memoryview) -> dict[str, Record]:
             )
         header = info.header_offset
         lengths = bytes(view[header + 26 : header + 30])
-        start = header + 30 + sum(struct.unpack("<HH", lengths)) if lengths else 0
+        start = header + 30 + sum(struct.unpack("<HH", lengths)) if len(lengths) == 4 else 0
         end = start + info.file_size
         whole = (
             bytes(view[header : header + 4]) == b"PK\x03\x04"

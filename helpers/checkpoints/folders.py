@@ -6,6 +6,7 @@ import os
 import re
 import warnings
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -140,7 +141,7 @@ class CheckpointFolder:
         for path in self.paths():
             try:
                 value = read_metadata(path)["metrics"].get(self.metric, math.nan)
-            except (CheckpointError, FileNotFoundError):
+            except (CheckpointError, OSError):
                 continue
             found[path] = value
         return found
@@ -157,4 +158,5 @@ class CheckpointFolder:
         kept |= set(self._best(metrics)[: self.keep_best])
         for path in metrics:
             if path not in kept:
-                path.unlink(missing_ok=True)
+                with suppress(OSError):  # Windows keeps a file that somebody has open
+                    path.unlink()

@@ -7,6 +7,7 @@ import torch
 from torch import nn
 
 from helpers.checkpoints.saving import group_names
+from helpers.tensors import words
 
 _SHOWN = 4
 _PREFIXES = {
@@ -110,9 +111,7 @@ def scheduler_problem(scheduler: Any, saved: dict[str, str] | None) -> str | Non
 
 
 def _kind(value: Any) -> str:
-    if isinstance(value, torch.Tensor):
-        return f"{str(value.dtype).removeprefix('torch.')} {tuple(value.shape)}"
-    return type(value).__name__
+    return words(value) if isinstance(value, torch.Tensor) else type(value).__name__
 
 
 def _listed(problems: list[str]) -> str | None:

@@ -14,7 +14,8 @@ from torch.optim.lr_scheduler import LRScheduler
 
 from helpers.archives import UnsafeCheckpointError, seal, unsafe_globals
 from helpers.atomic import atomic_write
-from helpers.training import capture_rng
+from helpers.tensors import type_of
+from helpers.training import capture_rng, whole_number
 
 FORMAT_VERSION = 1
 KEYS = (
@@ -71,12 +72,13 @@ def save_checkpoint(
     """
     path = Path(path)
     if not isinstance(model, nn.Module):
-        kind = type(model).__name__
-        raise TypeError(f"model is of type {kind}; expected a torch.nn.Module")
+        raise TypeError(f"model is {type_of(model)}; expected a torch.nn.Module")
     if path.suffix == ".safetensors":
         raise ValueError(
             f"{path}: torch.load takes this ending for another format; use .pt"
         )
+    for name, value in (("epoch", epoch), ("step", step)):
+        whole_number(name, value, least=0)
     metrics = {name: _number(name, value) for name, value in (metrics or {}).items()}
     payload = {
         "model": model.state_dict(),

@@ -129,6 +129,14 @@ ENTRIES = (
         VERSIONS,
     ),
     Entry(
+        "optimizer-stayed-behind",
+        r"expected dtype \w+ for `end` but got dtype",
+        "The model was converted or moved after the optimizer had taken a step, and the "
+        "optimizer's own numbers stayed as they were.",
+        "optimizer.load_state_dict(optimizer.state_dict())  # converts them, too",
+        DEVICES,
+    ),
+    Entry(
         "one-value-per-channel",
         r"Expected more than 1 value per channel when training",
         "A batch norm in training mode was given a single example. To predict, the model "
@@ -162,7 +170,8 @@ ENTRIES = (
     ),
     Entry(
         "weights-only-operand",
-        r"WeightsUnpickler error: Unsupported operand|invalid load key, '",
+        r"WeightsUnpickler error: Unsupported operand|invalid load key, '|"
+        r"Invalid magic number",
         "This is no file of torch.save: perhaps a web page, a Git LFS pointer, or a plain "
         "pickle. Look at its first bytes.",
         "print(open(path, 'rb').read(80))  # then fetch the real file",
@@ -188,7 +197,7 @@ ENTRIES = (
         r"Can't get attribute '?\w+'? on <module",
         "A whole model was pickled, and the file stores only where its class was. It is no "
         "longer there.",
-        "__main__.OldName = NewClass  # then load once, and save the state dict",
+        "import __main__; __main__.OldName = NewClass  # then save the state dict",
         SAFE_LOADING,
     ),
     Entry(

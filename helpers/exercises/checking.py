@@ -13,6 +13,8 @@ NOT_THEIRS = (
     "<frozen",
     *{sysconfig.get_path(name) for name in ("stdlib", "platstdlib", "purelib", "platlib")},
 )
+NO_FUNCTION = "expected your function, without brackets behind its name."
+NO_RETURN = "your function returns nothing; end it with a return."
 STATES = {"untried": "Not tried yet", "right": "Right", "wrong": "Not yet"}
 
 
@@ -24,10 +26,12 @@ class Exercise:
         find_fault: takes the answer; returns None where it is right, else a hint. It may
             raise `NotTried` where a function is still its stub.
         because: what the right answer shows.
+        of_function: whether the answer has to be a function.
     """
 
     find_fault: Callable[[object], str | None]
     because: str
+    of_function: bool = False
 
 
 class NotTried(Exception):
@@ -42,6 +46,18 @@ def is_stub(function: Callable) -> bool:
     """
     code = getattr(function, "__code__", None)
     return code is not None and not code.co_names
+
+
+def no_answer(function: Callable, hint: str = NO_RETURN) -> str:
+    """Return the hint for a function that has returned, or done, nothing.
+
+    Raises:
+        NotTried: it is still the stub; where the hint is another than the usual one, it
+            is told all the same.
+    """
+    if is_stub(function):
+        raise NotTried(*() if hint == NO_RETURN else (hint,))
+    return hint
 
 
 @dataclass(frozen=True)
@@ -81,6 +97,8 @@ def check(id: str, answer: object) -> Result:
     exercise = find(id)
     if answer is ... or answer is None:
         return Result(id, "untried", "replace the ... with your answer, then run the cell.")
+    if exercise.of_function and not callable(answer):
+        return Result(id, "wrong", NO_FUNCTION)
     try:
         hint = exercise.find_fault(answer)
     except NotTried as nothing:

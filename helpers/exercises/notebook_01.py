@@ -8,7 +8,7 @@ from pathlib import Path
 
 import torch
 
-from helpers.exercises.checking import Exercise, NotTried, is_stub
+from helpers.exercises.checking import Exercise, NotTried, is_stub, no_answer
 from helpers.models import DigitsNet
 
 State = dict[str, torch.Tensor]
@@ -16,15 +16,11 @@ State = dict[str, torch.Tensor]
 
 def snapshot(function: Callable) -> str | None:
     """Return a state dict that stays as it is while the model trains on."""
-    if not callable(function):
-        return "expected your function, without brackets behind its name."
     model = DigitsNet(width=2)
     spec = {name: tensor.clone() for name, tensor in model.state_dict().items()}
     kept = function(model)
     if kept is None:
-        if is_stub(function):
-            raise NotTried
-        return "your function returns nothing; end it with a return."
+        return no_answer(function)
     if not isinstance(kept, dict):
         return (
             f"expected a state dict (a dictionary); your function returns a {_kind(kept)}."
@@ -53,8 +49,6 @@ def snapshot(function: Callable) -> str | None:
 
 def save_rows(function: Callable) -> str | None:
     """Save the first `count` rows of a big tensor, in a file no larger than they need."""
-    if not callable(function):
-        return "expected your function, without brackets behind its name."
     weights = torch.arange(50_000.0).reshape(5_000, 10)
     count, spec = 7, torch.stack([weights[i] for i in range(7)])
     with tempfile.TemporaryDirectory() as folder:
@@ -62,9 +56,7 @@ def save_rows(function: Callable) -> str | None:
         function(weights, count, path)
         if not path.exists():
             hint = "nothing was saved at path: call torch.save(..., path)."
-            if is_stub(function):
-                raise NotTried(hint)
-            return hint
+            return no_answer(function, hint)
         size = path.stat().st_size
         try:
             rows = torch.load(path, weights_only=True)
@@ -98,8 +90,6 @@ def save_rows(function: Callable) -> str | None:
 
 def same(function: Callable) -> str | None:
     """Say whether two state dicts are the same: names, shapes, dtypes and every value."""
-    if not callable(function):
-        return "expected your function, without brackets behind its name."
     base: State = {"w": torch.tensor([[1.0, 2.0], [3.0, 4.0]]), "b": torch.zeros(2)}
     # Each case is one way in which two state dicts differ, and the hint for missing it.
     cases: list[tuple[State, str]] = [
@@ -201,14 +191,17 @@ EXERCISES = {
     "01.1": Exercise(
         snapshot,
         "every parameter and buffer stayed as it was while the model moved on.",
+        of_function=True,
     ),
     "01.2": Exercise(
         save_rows,
         "the file holds the rows and a few hundred bytes around them.",
+        of_function=True,
     ),
     "01.3": Exercise(
         same,
         "it agrees with a slow loop over every number, in ten kinds of pairs.",
+        of_function=True,
     ),
 }
 

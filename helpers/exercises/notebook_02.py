@@ -12,9 +12,7 @@ from unittest import mock
 import numpy as np
 import torch
 
-from helpers.exercises.checking import Exercise, NotTried, is_stub
-
-CALL_IT_BARE = "expected your function, without brackets behind its name."
+from helpers.exercises.checking import Exercise, no_answer
 
 
 class _Crash(Exception):
@@ -30,8 +28,6 @@ class _Breaks:
 
 def atomic_save(function: Callable) -> str | None:
     """Save so that a crash never costs the old file, and nothing is left beside it."""
-    if not callable(function):
-        return CALL_IT_BARE
     old, new = {"weights": torch.zeros(1000)}, {"weights": torch.ones(1000)}
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "checkpoint.pt"
@@ -63,9 +59,7 @@ def atomic_save(function: Callable) -> str | None:
 def _after_success(watch: "_Watch", function: Callable, path: Path, old: dict):
     if _holds(path, old) and not watch.replaced:
         nothing = "path still holds the old state: save the new one there."
-        if is_stub(function):
-            raise NotTried(nothing)
-        return nothing
+        return no_answer(function, nothing)
     if not watch.replaced:
         if watch.renamed:
             return (
@@ -153,14 +147,10 @@ def _beside(path: Path) -> list[str]:
 
 def rest_of_epoch(function: Callable) -> str | None:
     """Return the batches that are still to come, in an order made from (seed, epoch)."""
-    if not callable(function):
-        return CALL_IT_BARE
     length, size = 20, 6
     whole = function(length, size, 1, 2, 0)
     if whole is None:
-        if is_stub(function):
-            raise NotTried
-        return "your function returns nothing; end it with a return."
+        return no_answer(function)
     try:
         whole = [[int(i) for i in batch] for batch in whole]
     except TypeError:
@@ -226,15 +216,11 @@ def _chance(function: Callable, samples: list[int]) -> str | None:
 
 def steps_between_saves(function: Callable) -> str | None:
     """Return the whole number of steps with the least overhead by Young's formula."""
-    if not callable(function):
-        return CALL_IT_BARE
     # A save that is long beside its steps; a usual one; steps longer than the interval.
     for save, step, hours in ((30.0, 0.5, 24.0), (2.0, 1.5, 8.0), (1.0, 3600.0, 0.01)):
         answer = function(save, step, hours)
         if answer is None:
-            if is_stub(function):
-                raise NotTried
-            return "your function returns nothing; end it with a return."
+            return no_answer(function)
         case = f"for a save of {save:g} s, steps of {step:g} s and {hours:g} hours"
         try:
             k = float(answer)
@@ -269,14 +255,17 @@ EXERCISES = {
     "02.1": Exercise(
         atomic_save,
         "the old file was there until the new one was whole, also when the save failed.",
+        of_function=True,
     ),
     "02.2": Exercise(
         rest_of_epoch,
         "seed, epoch and batch say where the run stands, and no other chance matters.",
+        of_function=True,
     ),
     "02.3": Exercise(
         steps_between_saves,
         "trying every number of steps finds no better one, in three settings.",
+        of_function=True,
     ),
 }
 

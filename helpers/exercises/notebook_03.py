@@ -13,7 +13,7 @@ import torch
 from torch import nn
 from torch.serialization import add_safe_globals, clear_safe_globals, get_safe_globals
 
-from helpers.exercises.checking import Exercise, NotTried, is_stub
+from helpers.exercises.checking import Exercise, no_answer
 from helpers.models import DigitsNet
 from helpers.state_dicts import compare
 
@@ -44,7 +44,6 @@ class Payload:
         return exec, (f"open({self.marker!r}, 'w').close()",)
 
 
-NO_BRACKETS = "expected your function, without brackets behind its name."
 IT_RAN = (
     "your function has run code from the file: the check's payload made a file of its own. "
 )
@@ -52,8 +51,6 @@ IT_RAN = (
 
 def refused(function: Callable) -> str | None:
     """List the names in a file that weights_only does not allow, without opening it."""
-    if not callable(function):
-        return NO_BRACKETS
     weights = torch.ones(2)
     with tempfile.TemporaryDirectory() as folder:
         marker = Path(folder) / "ran"
@@ -75,9 +72,7 @@ def refused(function: Callable) -> str | None:
             if marker.exists():
                 return IT_RAN + "Read the names without torch.load."
             if answer is None:
-                if is_stub(function):
-                    raise NotTried
-                return "your function returns nothing; end it with a return."
+                return no_answer(function)
             if fault := _wrong_names(answer, spec):
                 return fault
     return None
@@ -120,8 +115,6 @@ def _refused_slowly(path: Path) -> list[str]:
 
 def open_with(function: Callable) -> str | None:
     """Open a file, letting some classes through and nothing else, and for once."""
-    if not callable(function):
-        return NO_BRACKETS
     before = get_safe_globals()
     with tempfile.TemporaryDirectory() as folder:
         try:
@@ -143,9 +136,7 @@ def _fault_of_opening(function: Callable, folder: Path, before: list) -> str | N
                 "`allowed`: pass the list on to safe_globals, and load inside its with."
             )
         if content is None:
-            if is_stub(function):
-                raise NotTried
-            return "your function returns nothing; end it with a return."
+            return no_answer(function)
         if not isinstance(content, dict) or content.get("more") != thing:
             return "return what torch.load gives, all of it."
         if set(get_safe_globals()) - set(before):
@@ -170,8 +161,6 @@ def _fault_of_opening(function: Callable, folder: Path, before: list) -> str | N
 
 def rescue(function: Callable) -> str | None:
     """Turn the file of a whole model into a state dict, and verify what was written."""
-    if not callable(function):
-        return NO_BRACKETS
     model = DigitsNet(width=2)
     spec = model.state_dict()
     with tempfile.TemporaryDirectory() as folder:
@@ -180,9 +169,7 @@ def rescue(function: Callable) -> str | None:
         answer = function(old, new)
         if not new.exists():
             hint = "nothing was saved at `new`: call torch.save(..., new)."
-            if is_stub(function):
-                raise NotTried(hint)
-            return hint
+            return no_answer(function, hint)
         if fault := _not_the_state_dict(new, spec):
             return fault
         if answer is None:
@@ -242,15 +229,18 @@ EXERCISES = {
     "03.1": Exercise(
         refused,
         "it agrees with reading the pickle's instructions one by one, and nothing ran.",
+        of_function=True,
     ),
     "03.2": Exercise(
         open_with,
         "two classes came through when they were asked for; exec did not, and no "
         "permission was left behind.",
+        of_function=True,
     ),
     "03.3": Exercise(
         rescue,
         "the file needs no class any more, and a damaged one did not get past you.",
+        of_function=True,
     ),
 }
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import torch
 
-from helpers.exercises.checking import Exercise, NotTried, is_stub
+from helpers.exercises.checking import Exercise, NotTried, is_stub, no_answer
 from helpers.models import SimpleNet
 
 State = dict[str, torch.Tensor]
@@ -15,8 +15,6 @@ State = dict[str, torch.Tensor]
 
 def anywhere(function: Callable) -> str | None:
     """Keep on the CPU what came from any CUDA device; return None for every other name."""
-    if not callable(function):
-        return "expected your function, without brackets behind its name."
     storage = torch.ones(2).untyped_storage()
     answers = {}
     for name in ("cuda:0", "cuda:1", "cuda:12", "cuda", "cpu", "mps", "xpu:0", "meta"):
@@ -48,8 +46,6 @@ def anywhere(function: Callable) -> str | None:
 
 def move(function: Callable) -> str | None:
     """Move the model, and bring the optimizer's state along."""
-    if not callable(function):
-        return "expected your function, without brackets behind its name."
     batch = torch.arange(6.0).reshape(2, 3)
     torch.manual_seed(0)
     model = SimpleNet(3, 4, 2)
@@ -108,8 +104,6 @@ def _step(model: SimpleNet, optimizer: torch.optim.Optimizer, batch: torch.Tenso
 
 def save_half(function: Callable) -> str | None:
     """Save floats in float16 where they fit, and all the rest unchanged."""
-    if not callable(function):
-        return "expected your function, without brackets behind its name."
     state: State = {
         "weight": torch.tensor([[0.1, -2.0], [3.5, 65504.0]]),
         "running_var": torch.tensor([1.0, 70_000.0]),
@@ -123,9 +117,7 @@ def save_half(function: Callable) -> str | None:
         function(state, path)
         if not path.exists():
             hint = "nothing was saved at path: call torch.save(..., path)."
-            if is_stub(function):
-                raise NotTried(hint)
-            return hint
+            return no_answer(function, hint)
         try:
             saved = torch.load(path, weights_only=True)
         except Exception:
@@ -136,6 +128,10 @@ def save_half(function: Callable) -> str | None:
         return f"expected a dictionary in the file; it holds a {type(saved).__name__}."
     if missing := [name for name in spec if name not in saved]:
         return f"{missing[0]!r} is missing in the file; what does not fit stays as it is."
+    for name in spec:
+        if not isinstance(saved[name], torch.Tensor):
+            kind = type(saved[name]).__name__
+            return f"{name!r} holds a {kind} in the file; it has to stay a tensor."
     counter = saved["num_batches_tracked"]
     if counter.is_floating_point():
         return (
@@ -167,14 +163,17 @@ EXERCISES = {
     "04.1": Exercise(
         anywhere,
         "every CUDA device leads to the CPU, and all other names are left to torch.",
+        of_function=True,
     ),
     "04.2": Exercise(
         move,
         "the next step is the one that follows when each tensor is moved by hand.",
+        of_function=True,
     ),
     "04.3": Exercise(
         save_half,
         "what fits takes two bytes, and nothing became infinite or lost its count.",
+        of_function=True,
     ),
 }
 

@@ -7,15 +7,12 @@ from pathlib import Path
 import torch
 
 from helpers.digits import load_digits
-from helpers.exercises.checking import Exercise, NotTried, is_stub
+from helpers.exercises.checking import Exercise, no_answer
 from helpers.key_mapping import map_keys, shapes_of
 from helpers.models import DigitsNet, SimpleNet, load_reference_model
 from helpers.old_files import old_file
 from helpers.state_dicts import remap_keys
 from helpers.training import accuracy
-
-NO_BRACKETS = "expected your function, without brackets behind its name."
-NOTHING = "your function returns nothing; end it with a return."
 
 
 def old_digits() -> dict[str, torch.Tensor]:
@@ -56,16 +53,12 @@ def rules_for_digits(rules: object) -> str | None:
 
 def widen(function: Callable) -> str | None:
     """Put a tensor into the corner of a larger one."""
-    if not callable(function):
-        return NO_BRACKETS
     for small, large in (((2, 3), (4, 5)), ((3,), (5,)), ((2, 1, 3, 3), (4, 2, 3, 3))):
         old = torch.arange(1.0, 1 + torch.Size(small).numel()).reshape(small)
         before = old.clone()
         new = function(old, large)
         if new is None:
-            if is_stub(function):
-                raise NotTried
-            return NOTHING
+            return no_answer(function)
         if not isinstance(new, torch.Tensor):
             return f"expected a tensor; your function returns a {type(new).__name__}."
         if tuple(new.shape) != large:
@@ -87,8 +80,6 @@ def widen(function: Callable) -> str | None:
 
 def rescue(function: Callable) -> str | None:
     """Rescue the broken file of the notebook, to the full accuracy of the old network."""
-    if not callable(function):
-        return NO_BRACKETS
     old = torch.load(old_file("legacy.pt"), weights_only=True)
     broken = {f"module._orig_mod.{name}": tensor.half() for name, tensor in old.items()}
     with tempfile.TemporaryDirectory() as folder:
@@ -96,9 +87,7 @@ def rescue(function: Callable) -> str | None:
         torch.save(broken, path)
         model = function(path)
     if model is None:
-        if is_stub(function):
-            raise NotTried
-        return NOTHING
+        return no_answer(function)
     if not isinstance(model, SimpleNet):
         return f"expected a SimpleNet; your function returns a {type(model).__name__}."
     if (hidden := model.hidden.out_features) != 48:
@@ -159,10 +148,12 @@ EXERCISES = {
     "05.2": Exercise(
         widen,
         "it agrees with a slow loop over every element, in one, two and four dimensions.",
+        of_function=True,
     ),
     "05.3": Exercise(
         rescue,
         "prefixes, names, width and dtype: the wider model is as good as the old one.",
+        of_function=True,
     ),
 }
 

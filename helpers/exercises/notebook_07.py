@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping
 
 import torch
 
-from helpers.exercises.checking import Exercise, NotTried, is_stub
+from helpers.exercises.checking import Exercise, no_answer
 
 # Largest errors of the reference model's logits on the test images: notebook 07 measures
 # them, with runtimes and with rounded numbers.
@@ -31,8 +31,6 @@ def tolerance(answer: object) -> str | None:
 
 def agrees(function: Callable) -> str | None:
     """Write a parity check for a runtime of which only `run` is known."""
-    if not callable(function):
-        return "expected your function, without brackets behind its name."
     images = torch.linspace(0, 1, 130).reshape(65, 2)
     weights = torch.tensor([[1.0, -2.0], [0.5, 3.0]])
 
@@ -41,9 +39,7 @@ def agrees(function: Callable) -> str | None:
 
     answer = function(expected, images, expected(images))
     if answer is None:
-        if is_stub(function):
-            raise NotTried
-        return "your function returns nothing; end it with a return."
+        return no_answer(function)
     if not isinstance(answer, bool):
         return f"expected True or False, got a {type(answer).__name__}: use bool(...)."
     if not answer:
@@ -71,8 +67,6 @@ def agrees(function: Callable) -> str | None:
 
 def threads(function: Callable) -> str | None:
     """Choose the threads of a session for the most answers in a second."""
-    if not callable(function):
-        return "expected your function, without brackets behind its name."
     cases = (
         ({1: 0.40, 2: 0.25, 4: 0.20}, 4, 1),
         ({1: 8.0, 2: 3.9, 4: 2.2}, 4, 2),
@@ -82,9 +76,7 @@ def threads(function: Callable) -> str | None:
     for times, cores, right in cases:
         answer = _chosen(function, times, cores)
         if answer is None:
-            if is_stub(function):
-                raise NotTried
-            return "your function returns nothing; end it with a return."
+            return no_answer(function)
         if answer == right:
             continue
         case = f"for {times} on {cores} cores"
@@ -113,10 +105,12 @@ EXERCISES = {
     "07.2": Exercise(
         agrees,
         "five broken runtimes are refused, and rounding is forgiven.",
+        of_function=True,
     ),
     "07.3": Exercise(
         threads,
         "the fastest single answer and the most answers are different settings.",
+        of_function=True,
     ),
 }
 

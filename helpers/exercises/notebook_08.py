@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 import torch
 
-from helpers.exercises.checking import Exercise, NotTried, is_stub
+from helpers.exercises.checking import Exercise, no_answer
 from helpers.models import load_reference_model
 from helpers.quantization import (
     Scheme,
@@ -15,20 +15,14 @@ from helpers.quantization import (
     sqnr_db,
 )
 
-NO_RETURN = "your function returns nothing; end it with a return."
-
 
 def zero_point_and_scale(function: Callable) -> str | None:
     """Return scale and zero point of an asymmetric scheme, with zero as a level."""
-    if not callable(function):
-        return "expected your function, without brackets behind its name."
     cases = ((-1.0, 2.0, 3), (-0.7, 0.2, 4), (-0.4, 0.7, 8), (0.5, 2.0, 4), (-3.0, -1.0, 4))
     for low, high, bits in cases:
         answer = function(low, high, bits)
         if answer is None:
-            if is_stub(function):
-                raise NotTried
-            return NO_RETURN
+            return no_answer(function)
         if not isinstance(answer, tuple | list) or len(answer) != 2:
             return "expected two numbers: return scale, zero_point."
         scale, zero_point = (float(part) for part in answer)
@@ -59,8 +53,6 @@ def zero_point_and_scale(function: Callable) -> str | None:
 
 def scales_of_channels(function: Callable) -> str | None:
     """Return the symmetric min-max scale of each output channel."""
-    if not callable(function):
-        return "expected your function, without brackets behind its name."
     generator = torch.Generator().manual_seed(1)
     weight = -torch.rand(5, 3, 2, 2, generator=generator) + 0.3
     for bits in (8, 3):
@@ -68,9 +60,7 @@ def scales_of_channels(function: Callable) -> str | None:
         spec = torch.tensor(spec) / (2 ** (bits - 1) - 1)
         scales = function(weight.clone(), bits)
         if scales is None:
-            if is_stub(function):
-                raise NotTried
-            return NO_RETURN
+            return no_answer(function)
         scales = torch.as_tensor(scales)
         if scales.numel() == 1:
             return "that is one scale for the whole tensor; each weight[k] needs its own."
@@ -115,10 +105,12 @@ EXERCISES = {
     "08.1": Exercise(
         zero_point_and_scale,
         "zero is a level in each of five ranges, also where the range did not hold it.",
+        of_function=True,
     ),
     "08.2": Exercise(
         scales_of_channels,
         "a slow loop over the channels finds the same scales, for 8 bits and for 3.",
+        of_function=True,
     ),
     "08.3": Exercise(
         better_percentile,

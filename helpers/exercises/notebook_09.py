@@ -4,7 +4,7 @@ import math
 from collections.abc import Callable
 
 from helpers.digits import load_digits
-from helpers.exercises.checking import Exercise, NotTried, is_stub
+from helpers.exercises.checking import Exercise, no_answer
 from helpers.models import load_reference_model
 from helpers.quantization import (
     Scheme,
@@ -49,14 +49,10 @@ def small_and_right(answer: object) -> str | None:
 
 def wilson(function: Callable) -> str | None:
     """Write the Wilson interval, 95 %, of so many right out of so many."""
-    if not callable(function):
-        return "expected your function, without brackets behind its name."
     for right, total in ((711, 719), (200, 719), (719, 719), (0, 10), (9, 10)):
         answer = function(right, total)
         if answer is None:
-            if is_stub(function):
-                raise NotTried
-            return "your function returns nothing; end it with a return."
+            return no_answer(function)
         if not isinstance(answer, tuple | list) or len(answer) != 2:
             return "expected two numbers: return low, high."
         low, high = (float(part) for part in answer)
@@ -138,6 +134,7 @@ EXERCISES = {
     "09.2": Exercise(
         wilson,
         "trying every share between 0 and 1 finds the same ends, in five cases.",
+        of_function=True,
     ),
     "09.3": Exercise(
         two_in_float,
@@ -157,7 +154,8 @@ QUIZZES = {
             (
                 "these images cannot tell",
                 True,
-                "The intervals overlap widely. Take the smaller model, or more images.",
+                "With 7 images lost and 3 gained, chance alone does that in a third of all "
+                "cases. Take the smaller model, or more images.",
             ),
             (
                 "no, they are equal",

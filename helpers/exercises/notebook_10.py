@@ -9,13 +9,10 @@ from torch import nn
 from torch.nn.utils import prune
 
 from helpers.digits import load_digits
-from helpers.exercises.checking import Exercise, NotTried, is_stub
+from helpers.exercises.checking import Exercise, no_answer
 from helpers.models import load_reference_model
 from helpers.pruning import prunable_layers
 from helpers.training import accuracy
-
-NO_RETURN = "your function returns nothing; end it with a return."
-NO_FUNCTION = "expected your function, without brackets behind its name."
 
 
 def most_percent(answer: object) -> str | None:
@@ -43,16 +40,12 @@ def _pruned_accuracy(percent: float) -> float:
 
 def loss_of_a_teacher(function: Callable) -> str | None:
     """Return the distillation loss, written out."""
-    if not callable(function):
-        return NO_FUNCTION
     generator = torch.Generator().manual_seed(3)
     for temperature in (1.0, 4.0):
         student, teacher = torch.randn(2, 5, 4, generator=generator)
         found = function(student.clone(), teacher.clone(), temperature)
         if found is None:
-            if is_stub(function):
-                raise NotTried
-            return NO_RETURN
+            return no_answer(function)
         if not isinstance(found, torch.Tensor) or found.dim():
             return "expected one number for the batch: a tensor without shape."
         right = _slow_loss(student, teacher, temperature)
@@ -87,8 +80,6 @@ def _slow_loss(student: torch.Tensor, teacher: torch.Tensor, temperature: float)
 
 def cut_layers(function: Callable) -> str | None:
     """Return two Linear layers with only the kept hidden units."""
-    if not callable(function):
-        return NO_FUNCTION
     generator = torch.Generator().manual_seed(4)
     first, second = nn.Linear(3, 6), nn.Linear(6, 2)
     with torch.no_grad():
@@ -98,9 +89,7 @@ def cut_layers(function: Callable) -> str | None:
     kept = torch.tensor([0, 2, 5])
     answer = function(first, second, kept)
     if answer is None:
-        if is_stub(function):
-            raise NotTried
-        return NO_RETURN
+        return no_answer(function)
     if not isinstance(answer, tuple | list) or not all(
         isinstance(layer, nn.Linear) for layer in answer
     ):
@@ -130,8 +119,16 @@ def cut_layers(function: Callable) -> str | None:
 
 EXERCISES = {
     "10.1": Exercise(most_percent, "no training, and yet so many weights were idle."),
-    "10.2": Exercise(loss_of_a_teacher, "a slow loop finds the same, at two temperatures."),
-    "10.3": Exercise(cut_layers, "rows of one layer, columns of the next."),
+    "10.2": Exercise(
+        loss_of_a_teacher,
+        "a slow loop finds the same, at two temperatures.",
+        of_function=True,
+    ),
+    "10.3": Exercise(
+        cut_layers,
+        "rows of one layer, columns of the next.",
+        of_function=True,
+    ),
 }
 
 QUIZZES = {

@@ -110,7 +110,7 @@ class MessageTable:
             f'<td style="{_CELL}">{escape(some.meaning)}<br>'
             f'<code style="white-space: pre-wrap">{escape(some.fix)}</code></td>'
             f'<td style="{_CELL}; white-space: nowrap">'
-            f"{_linked(some.notebook, self._notebooks)}</td></tr>"
+            f"{_linked(some.notebook, self._notebooks, some.notebook[:2])}</td></tr>"
             for some in ENTRIES
         )
         heads = ("The message says", "It means; the line that repairs it", "Notebook")
@@ -146,14 +146,14 @@ def _message(found: Diagnosis) -> str:
     return next(spoken(entry.sign) for entry in ENTRIES if entry.id == found.id)
 
 
-def _linked(notebook: str, there: Collection[str]) -> str:
-    name = escape(notebook.removesuffix(".ipynb"))
+def _linked(notebook: str, there: Collection[str], name: str = "") -> str:
+    stem = escape(notebook.removesuffix(".ipynb"))
     if notebook not in there:
-        return name
+        return stem
     # A window of its own: the page with the message stays.
     return (
         f'<a href="{escape(notebook)}" target="_blank" rel="noopener" '
-        f'style="text-decoration: underline">{name}</a>'
+        f'style="text-decoration: underline">{escape(name) or stem}</a>'
     )
 
 

@@ -1,15 +1,13 @@
 """Which format do I need? Four questions, five formats, one table that decides."""
 
 from dataclasses import dataclass
-from pathlib import Path
 
 import pandas
 
 from helpers.charts import Chart
-from helpers.drawing import WIDTH, label, picture
+from helpers.drawing import COLOURS, WIDTH, label, picture
 from helpers.panel import Check, Panel
 
-NOTEBOOKS = Path(__file__).parents[2] / "notebooks"
 QUESTIONS = {
     "resume": "I will go on training",
     "elsewhere": "It must run outside PyTorch",
@@ -103,13 +101,13 @@ def draw(**answers: bool) -> Chart:
             parts.append(label(x, 48 + 16 * k, word, "middle", 12))
         if answers[name]:
             parts.append(
-                f'<rect x="{x - 24}" y="69" width="48" height="3" fill="#2f6fb7"/>'
+                f'<rect x="{x - 24}" y="69" width="48" height="3" fill="{COLOURS[0]}"/>'
             )
     for row, some in enumerate(FORMATS):
         y = 96 + 30 * row
         if some in chosen:
             box = f'<rect x="6" y="{y - 20}" width="{WIDTH - 12}" height="28" rx="5" '
-            parts.append(box + 'fill="none" stroke="#2f6fb7" stroke-width="2"/>')
+            parts.append(box + f'fill="none" stroke="{COLOURS[0]}" stroke-width="2"/>')
         parts.append(label(14, y, ("▶ " if some in chosen else "") + some.name))
         parts.append(label(KEEPS, y, some.keeps, size=12))
         for name, x in zip(QUESTIONS, COLUMNS, strict=True):
@@ -147,7 +145,5 @@ def answers_table() -> pandas.DataFrame:
 
 
 def _link(some: Format) -> tuple[str, str]:
-    number = some.notebook[:2]
-    if (NOTEBOOKS / f"{some.notebook}.ipynb").exists():
-        return f"{some.name}: notebook {number}", f"notebooks/{some.notebook}.ipynb"
-    return f"{some.name}: notebook {number} (planned; see the map)", "README.md"
+    name = f"{some.name}: notebook {some.notebook[:2]}"
+    return name, f"notebooks/{some.notebook}.ipynb"

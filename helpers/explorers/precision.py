@@ -1,5 +1,6 @@
 """How many bits of each number may a runtime drop before the answers change?"""
 
+import copy
 import math
 
 import torch
@@ -48,8 +49,7 @@ def precision(model: nn.Module, images: torch.Tensor) -> Panel:
         images: (N, 1, 8, 8) in 0..1.
     """
     with torch.no_grad():
-        exact = model.double()(images.double())
-    model.float()
+        exact = copy.deepcopy(model).double()(images.double())
     errors, agreeing = {}, {}
     for bits in range(LEAST, MOST + 1):
         found = run_rounded(model, images, bits)

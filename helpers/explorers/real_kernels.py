@@ -7,7 +7,7 @@ import ipywidgets as widgets
 
 from helpers.charts import Chart
 from helpers.drawing import label, picture
-from helpers.kernels import STEPS, KernelRun, LayerKernels
+from helpers.kernels import KINDS, STEPS, KernelRun, LayerKernels
 from helpers.measurement import format_bytes
 from helpers.panel import Panel, Range
 from helpers.timing_charts import TimedRow, format_ms, timed_bars
@@ -107,6 +107,8 @@ class Measuring:
         if self._kernels is None or self._kernels.width != width:
             self._kernels = None
             self._kernels = self._layers(width, progress=step)
+        else:
+            self.done = len(KINDS)
         return self._kernels.measure(batch, progress=step)
 
 
@@ -213,7 +215,7 @@ class RealKernels(widgets.VBox):
         """Say in words what the panel shows."""
         return repr(self.panel)
 
-    def _repr_mimebundle_(self, **kwargs) -> tuple[dict, dict] | dict:
+    def _repr_mimebundle_(self, **kwargs) -> dict:
         data = super()._repr_mimebundle_(**kwargs)
         data["text/plain"] = repr(self)
         data["image/svg+xml"] = self.panel.chart.svg

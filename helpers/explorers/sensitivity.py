@@ -64,10 +64,13 @@ def sensitivity(
         scheme: of the weights; 3 bits per tensor where None.
         images: to evaluate on; the test images where None.
         labels: int64, one for each image.
+
+    Raises:
+        ValueError: images come without labels, labels without images, or not as many.
     """
     model = load_reference_model() if model is None else model
     scheme = scheme or Scheme(bits=3)
-    if images is None:
+    if images is None and labels is None:
         digits = load_digits()
         images, labels = digits.test_images, digits.test_labels
     evaluator = Evaluator(model, images, labels)

@@ -1,53 +1,9 @@
 """Width, zeros and bits together: where does a model land between size and accuracy?"""
 
-from collections.abc import Mapping
-
-import torch
-
 from helpers.charts import Chart, scatter
-from helpers.models import DigitsNet
 from helpers.panel import Choice, Panel
-from helpers.pruning import sparse_bytes
-from helpers.quantization import Scheme, pareto_front, quantize_model
-from helpers.training import accuracy
-
-BITS = (3, 4, 6, 8)
-# (width, percent of zeros, bits) -> (bytes, accuracy 0 to 1)
-Results = dict[tuple[int, int, int], tuple[int, float]]
-
-
-def measure(
-    models: Mapping[tuple[int, int], DigitsNet], images: torch.Tensor, labels: torch.Tensor
-) -> Results:
-    """Return bytes and accuracy of every model at every bit width, one scale a channel.
-
-    Args:
-        models: (width, percent of zeros) -> model.
-        images: (N, 1, 8, 8).
-        labels: (N,).
-    """
-    results = {}
-    for (width, zeros), model in models.items():
-        for bits in BITS:
-            scheme = Scheme(bits=bits, granularity="channel")
-            right = accuracy(quantize_model(model, scheme), images, labels)
-            results[width, zeros, bits] = (sparse_bytes(model, scheme), right)
-    return results
-
-
-def best_below(results: Results, most: int) -> tuple[int, int, int]:
-    """Return the most accurate (width, percent of zeros, bits) within so many bytes.
-
-    Of equally accurate ones the smallest.
-
-    Raises:
-        ValueError: none is that small.
-    """
-    fitting = {key: value for key, value in results.items() if value[0] <= most}
-    if not fitting:
-        smallest = min(size for size, _ in results.values())
-        raise ValueError(f"no model fits into {most} bytes; the smallest has {smallest}")
-    return max(fitting, key=lambda key: (fitting[key][1], -fitting[key][0]))
+from helpers.quantization import pareto_front
+from helpers.small_models import Results
 
 
 def draw(results: Results, width: str, zeros: str, bits: str) -> Chart:

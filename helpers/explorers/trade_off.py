@@ -163,12 +163,15 @@ def trade_off(
     Args:
         model: the reference model where None.
         images: shape (N, 1, rows, columns), to evaluate on; the test images where None.
-        labels: int64, shape (N,).
+        labels: int64, one for each image.
         calibration: at least 256 images, from which the ranges of the activations are
             chosen; the training images where None.
+
+    Raises:
+        ValueError: images come without labels, labels without images, or not as many.
     """
     digits = load_digits()
-    if images is None:
+    if images is None and labels is None:
         images, labels = digits.test_images, digits.test_labels
     if calibration is None:
         calibration = digits.train_images

@@ -6,6 +6,7 @@ from pathlib import Path
 from nbconvert import SlidesExporter
 from nbformat import NotebookNode
 
+from helpers.claims import MIME
 from helpers.handouts import panels
 from helpers.handouts.pages import convert
 from helpers.handouts.versions import is_solution
@@ -48,7 +49,6 @@ REVEAL_FILES = (
     "dist/theme/white.css",
     "dist/theme/fonts/source-sans-pro",
 )
-CLAIM = "application/vnd.save-load-ship.claim+json"
 
 
 def slides(
@@ -56,23 +56,21 @@ def slides(
     name: str,
     folder: Path,
     held: dict[str, dict] | None = None,
-    reveal: str = "reveal",
 ) -> str:
-    """Return the notebook's slides as HTML.
+    """Return the notebook's slides as HTML; REVEAL_FILES lie in `reveal` beside them.
 
     Args:
         notebook: one with its outputs.
         name: of the file, without its ending.
         folder: of the notebook, where the pictures in its text are found.
         held: the panels to make live, see `held_panels`.
-        reveal: where the page finds `REVEAL_FILES`.
     """
     exporter = SlidesExporter(
         raw_template=TEMPLATE,
         embed_images=True,
         exclude_input_prompt=True,
         exclude_output_prompt=True,
-        reveal_url_prefix=reveal,
+        reveal_url_prefix="reveal",
         reveal_theme="white",
     )
     return convert(exporter, with_slide_types(notebook), name, folder, held or {})
@@ -129,7 +127,7 @@ def _is_for_learners(cell: NotebookNode) -> bool:
 
 
 def _shows(cell: NotebookNode) -> bool:
-    kinds = {panels.SVG, CLAIM, "text/html"}
+    kinds = {panels.SVG, MIME, "text/html"}
     return any(
         output.output_type == "error" or kinds & output.get("data", {}).keys()
         for output in cell.outputs

@@ -13,7 +13,6 @@ from helpers.onnx_export.listening import listening
 from helpers.onnx_export.parity import Parity, check_parity
 from helpers.onnx_export.running import run, session
 from helpers.onnx_export.runtime_quantization import (
-    CALIBRATION_METHODS,
     quantize_4bit_onnx,
     quantize_dynamic_onnx,
     quantize_static_onnx,
@@ -21,7 +20,6 @@ from helpers.onnx_export.runtime_quantization import (
 )
 
 __all__ = [
-    "CALIBRATION_METHODS",
     "Description",
     "Parity",
     "check_parity",

@@ -2,12 +2,9 @@
 
 import hashlib
 import json
-import logging
 import os
 import re
-import warnings
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from importlib.metadata import version
 from pathlib import Path
 
@@ -16,8 +13,23 @@ import onnx_ir
 import torch
 from torch import nn
 
+from helpers import stray_lines
 from helpers.onnx_export.files import replacing
 from helpers.onnx_export.running import session
+from helpers.training import evaluating
+
+# What the exporter says on a machine where nothing is wrong.
+STRAY_LINES = {
+    "torch.onnx._internal.exporter._registration": (
+        r"^torchvision is not installed\. Skipping"
+    ),
+}
+STRAY_WARNINGS = (
+    r"`isinstance\(treespec, LeafSpec\)` is deprecated",  # torch's own code, by itself
+    "_check_is_size will be removed",  # the same, where it exports an LSTM
+    r"The tensor attributes .*\b_flat_weights\[",  # how torch's LSTM keeps its parameters
+    "# The axis name: batch will not be used, .* another axis: batch",  # shared by inputs
+)
 
 
 def export_onnx(
@@ -64,9 +76,9 @@ def export_onnx(
         raise TypeError(f"model is a {type(model).__name__}; expected a torch.nn.Module")
     inputs = _checked(example_inputs, dynamic_batch)
     _require_names("input", input_names, len(inputs))
-    with replacing(path) as new, _evaluating(model):
+    with replacing(path) as new, evaluating(model):
         _require_names("output", output_names, _outputs(model, inputs))
-        with _without_stray_lines():
+        with stray_lines.without(STRAY_LINES, STRAY_WARNINGS):
             program = torch.onnx.export(
                 model,
                 inputs,
@@ -148,44 +160,6 @@ def _tensors(outputs: object) -> list[torch.Tensor]:
     if isinstance(outputs, Mapping):
         outputs = outputs.values()
     return [tensor for output in outputs or () for tensor in _tensors(output)]
-
-
-@contextmanager
-def _evaluating(model: nn.Module) -> Iterator[None]:
-    modes = {module: module.training for module in model.modules()}
-    try:
-        model.eval()
-        yield
-    finally:
-        for module, training in modes.items():
-            module.training = training
-
-
-# What the exporter says on a machine where nothing is wrong.
-STRAY_LINE = re.compile("torchvision is not installed. Skipping")
-STRAY_WARNINGS = (
-    r"`isinstance\(treespec, LeafSpec\)` is deprecated",  # torch's own code, by itself
-    "_check_is_size will be removed",  # the same, where it exports an LSTM
-    r"The tensor attributes .*\b_flat_weights\[",  # how torch's LSTM keeps its parameters
-    "# The axis name: batch will not be used, .* another axis: batch",  # shared by inputs
-)
-
-
-@contextmanager
-def _without_stray_lines() -> Iterator[None]:
-    registry = logging.getLogger("torch.onnx._internal.exporter._registration")
-
-    def passes(record: logging.LogRecord) -> bool:
-        return not STRAY_LINE.match(record.getMessage())
-
-    registry.addFilter(passes)
-    try:
-        with warnings.catch_warnings():
-            for message in STRAY_WARNINGS:
-                warnings.filterwarnings("ignore", message)
-            yield
-    finally:
-        registry.removeFilter(passes)
 
 
 def _texts(metadata: Mapping[str, object], opset: int) -> dict[str, str]:

@@ -9,6 +9,8 @@ from pathlib import Path
 import onnx
 from google.protobuf.message import DecodeError
 
+from helpers.atomic import flush_folder, flush_to_disk
+
 
 def read_onnx(path: str | os.PathLike) -> onnx.ModelProto:
     """Return the model in a file, weights in files beside it included.
@@ -80,5 +82,7 @@ def replacing(path: str | os.PathLike) -> Iterator[Path]:
         for file in sorted(Path(folder).iterdir(), key=lambda file: file == new):
             with file.open("rb+") as opened:
                 # Otherwise a power cut could leave the new name on an empty file.
-                os.fsync(opened.fileno())
+                flush_to_disk(opened.fileno())
             file.replace(path.parent / file.name)
+            # At each move: without it they could reach the disk in another order.
+            flush_folder(path.parent)

@@ -64,7 +64,7 @@ def check_parity(
     The model is compared in the mode it is in: one that was left in training mode fails,
     as it should. Every input is part of every batch size; inputs are repeated where a
     batch is larger than their number, and to fill the last batch. Random numbers that the
-    model draws, and statistics that it updates, are put back afterwards.
+    model draws, and statistics that it updates, are put back afterwards, also on an error.
 
     Args:
         model: on the CPU.
@@ -85,17 +85,19 @@ def check_parity(
     count = len(given[0])
     state = {name: tensor.clone() for name, tensor in model.state_dict().items()}
     rows, gaps, magnitudes = [], torch.zeros(()), torch.zeros(())
-    with torch.random.fork_rng(devices=[]), torch.no_grad():
-        for size in batch_sizes:
-            batches = [_compare(model, opened, given, b) for b in _batches(count, size)]
-            gap, magnitude, agree = (
-                torch.cat(parts) for parts in zip(*batches, strict=True)
-            )
-            rows.append(_row(size, gap, magnitude, agree, rtol, atol))
-            # The batches hold the inputs in their order, and then some again.
-            gaps = torch.maximum(gaps, gap[:count])
-            magnitudes = torch.maximum(magnitudes, magnitude[:count])
-    model.load_state_dict(state)
+    try:
+        with torch.random.fork_rng(devices=[]), torch.no_grad():
+            for size in batch_sizes:
+                batches = [_compare(model, opened, given, b) for b in _batches(count, size)]
+                gap, magnitude, agree = (
+                    torch.cat(parts) for parts in zip(*batches, strict=True)
+                )
+                rows.append(_row(size, gap, magnitude, agree, rtol, atol))
+                # The batches hold the inputs in their order, and then some again.
+                gaps = torch.maximum(gaps, gap[:count])
+                magnitudes = torch.maximum(magnitudes, magnitude[:count])
+    finally:
+        model.load_state_dict(state)
     table = pd.DataFrame(rows)
     return Parity(
         max_abs_error=float(table["max abs error"].max()),

@@ -1,14 +1,14 @@
 """The affine quantizer, written out so that it can be read aloud.
 
 Begin with `schemes.py`: one tensor to integers and back. `models.py` does it to a whole
-model and counts the bytes. `evaluation.py` measures what a setting costs.
+model and counts the bytes. `evaluation.py` measures what a setting costs. `watching.py`
+looks at what goes through a model's layers.
 """
 
 from helpers.quantization.evaluation import (
     Evaluation,
     Evaluator,
     Trail,
-    evaluate,
     wilson_interval,
 )
 from helpers.quantization.models import (
@@ -47,7 +47,6 @@ __all__ = [
     "calibrate",
     "choose_qparams",
     "dequantize",
-    "evaluate",
     "fake_quantize",
     "fold_batch_norm",
     "layer_sensitivity",

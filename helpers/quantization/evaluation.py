@@ -87,12 +87,14 @@ class Evaluator:
             calibration_images: where activations are to be quantized; not the test images.
 
         Raises:
-            ValueError: there are no images, or not one label for each.
+            ValueError: there are no images, or not one label for each; None counts as
+                none.
         """
-        if not len(images) or len(images) != len(labels):
+        pair = [0 if some is None else len(some) for some in (images, labels)]
+        if not pair[0] or pair[0] != pair[1]:
             raise ValueError(
-                f"got {len(images)} images and {len(labels)} labels; expected one label "
-                "for each image, and at least one"
+                f"got {pair[0]} images and {pair[1]} labels; expected one label for each "
+                "image, and at least one"
             )
         self._model = fold_batch_norm(model)
         self._images, self._labels = images, labels
@@ -156,17 +158,6 @@ class Evaluator:
             images = self._calibration[:count]
             self._ranges[scheme, count] = calibrate(self._model, scheme, images)
         return self._ranges[scheme, count]
-
-
-def evaluate(
-    model: nn.Module,
-    setting: Setting,
-    images: torch.Tensor,
-    labels: torch.Tensor,
-    calibration_images: torch.Tensor | None = None,
-) -> Evaluation:
-    """Evaluate one setting; for several of one model, an Evaluator is faster."""
-    return Evaluator(model, images, labels, calibration_images)(setting)
 
 
 class Trail:

@@ -16,6 +16,7 @@ from helpers.quantization.schemes import (
     fake_quantize,
     round_trip,
 )
+from helpers.quantization.watching import watching
 from helpers.training import accuracy
 
 SCALE_BYTES = 4  # a float32
@@ -113,18 +114,11 @@ def calibrate(
         )
     ranges: dict[str, QParams] = {}
 
-    def watch(name: str):
-        def hook(layer: nn.Module, arguments: tuple[torch.Tensor]) -> None:
-            ranges[name] = choose_qparams(arguments[0], scheme)
+    def look(name: str, layer: nn.Module, given: tuple, output: torch.Tensor) -> None:
+        ranges[name] = choose_qparams(given[0], scheme)
 
-        return hook
-
-    layers = quantizable_layers(model)
-    hooks = [m.register_forward_pre_hook(watch(name)) for name, m in layers.items()]
-    with torch.no_grad():
+    with torch.no_grad(), watching(quantizable_layers(model), look):
         model(inputs)
-    for hook in hooks:
-        hook.remove()
     return ranges
 
 

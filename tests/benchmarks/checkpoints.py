@@ -152,7 +152,3 @@ def main() -> None:
                 print(f"\n{kind} {size}, {rounds} shuffled rounds, files in the page cache")
                 table = rows(kind, times, (layers, width), folder)
                 print(pd.DataFrame(table).to_string(index=False))
-
-
-if __name__ == "__main__":
-    main()

@@ -125,7 +125,3 @@ def main() -> None:
     """Print a learner alone, then the whole room."""
     for learners in (1, LEARNERS):
         report(NOTEBOOK, learners)
-
-
-if __name__ == "__main__":
-    main()

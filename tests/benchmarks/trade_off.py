@@ -1,18 +1,17 @@
 """The trade-off explorer: one evaluation in Python, and slider moved to all painted."""
 
-import statistics
 import tempfile
-import time
+from functools import partial
 from pathlib import Path
 
-import nbformat
 import pandas as pd
-import torch
 
 from helpers.digits import load_digits
+from helpers.measurement import time_interleaved
 from helpers.models import load_reference_model
 from helpers.quantization import Evaluator, Scheme, Setting
 from tests import browser as lab
+from tests.benchmarks._painting import FRAME, figures
 from tests.benchmarks.slider import key, move
 
 MOVES, DRAGS = 40, 10
@@ -49,20 +48,19 @@ HANDLES = (".sls-panel input[type=range] >> nth=1", ".noUi-handle")
 FORGET = "evaluator._found.clear()"
 # From the release of the mouse to the frame in which nothing is behind any more.
 SETTLED = """(panel) => {
+    const frame = FRAME;
     const picture = panel.querySelector(".picture");
     window.settled = new Promise((resolve) => {
         window.addEventListener("pointerup", (event) => {
-            const look = () => {
+            const look = async () => {
                 if (picture.hasAttribute("aria-busy")) return requestAnimationFrame(look);
-                const channel = new MessageChannel();
-                channel.port1.onmessage = () =>
-                    resolve(performance.now() - event.timeStamp);
-                requestAnimationFrame(() => channel.port2.postMessage(0));
+                await frame();
+                resolve(performance.now() - event.timeStamp);
             };
             look();
         }, { capture: true, once: true });
     });
-}"""
+}""".replace("FRAME", FRAME)
 SETTINGS = {
     "3 bits per tensor": Setting(Scheme(3)),
     "3 bits per channel": Setting(Scheme(3, granularity="channel")),
@@ -73,29 +71,18 @@ SETTINGS = {
 
 
 def reevaluations() -> pd.DataFrame:
-    """Time one evaluation of each setting on one thread; the settings take turns."""
-    torch.set_num_threads(1)
+    """Time one evaluation of each setting on one thread, in shuffled rounds."""
     digits = load_digits()
     images = (digits.test_images, digits.test_labels, digits.train_images)
     evaluator = Evaluator(load_reference_model(), *images)
-    times: dict[str, list[float]] = {name: [] for name in SETTINGS}
-    for k in range(16):
-        for name, setting in SETTINGS.items():
-            evaluator._found.clear()
-            start = time.perf_counter()
-            evaluator(setting)
-            if k:  # the first one calibrates and warms up
-                times[name].append(1000 * (time.perf_counter() - start))
-    rows = [(name, *_figures(found)) for name, found in times.items()]
-    return pd.DataFrame(rows, columns=["one evaluation", *FIGURES])
 
+    def evaluate_again(setting: Setting) -> None:
+        evaluator._found.clear()
+        evaluator(setting)
 
-FIGURES = ["median ms", "95th percentile ms", "fastest ms"]
-
-
-def _figures(found: list[float]) -> list[str]:
-    late = statistics.quantiles(found, n=20)[-1]
-    return [f"{value:.0f}" for value in (statistics.median(found), late, min(found))]
+    ways = {name: partial(evaluate_again, setting) for name, setting in SETTINGS.items()}
+    # The first round calibrates, too.
+    return time_interleaved(ways, rounds=15, warmup=1).drop(columns="speedup")
 
 
 def drag(page, index: int) -> float:
@@ -115,21 +102,13 @@ def drag(page, index: int) -> float:
 def main() -> None:
     """Print the evaluations, the moves and the drags."""
     print("\nQuantize all weights and run 719 images, in Python, one thread")
-    print(reevaluations().to_string(index=False))
-    cells = [nbformat.v4.new_code_cell(source.strip()) for source in CELLS.values()]
-    kernel = {"kernelspec": {"name": "python3", "display_name": "Python 3"}}
-    notebook = nbformat.v4.new_notebook(cells=cells, metadata=kernel)
+    print(reevaluations().round(1).to_string())
     times: dict[str, list[float]] = {name: [] for name in CELLS}
     with (
         tempfile.TemporaryDirectory() as folder,
         lab.chromium() as browser,
-        lab.lab(Path(folder)) as url,
+        lab.own_notebook(browser, Path(folder), CELLS.values(), height=2400) as page,
     ):
-        nbformat.write(notebook, Path(folder) / "notebooks" / "trade_off.ipynb")
-        page = browser.new_page(viewport={"width": 1280, "height": 2400})
-        lab.open_notebook(page, url, "trade_off.ipynb")
-        if errors := lab.run_all(page):
-            raise RuntimeError(errors)
         for k in range(MOVES):
             for index, name in enumerate(CELLS):
                 lab.execute(page, FORGET)
@@ -138,8 +117,6 @@ def main() -> None:
         for _ in range(DRAGS):
             lab.execute(page, FORGET)
             dragged.append(drag(page, 0))
-        lab.close(page)
     times["ours, mouse released to final state"] = dragged
-    rows = [(name, *_figures(found)) for name, found in times.items()]
     print(f"\nKey pressed to all painted, headless Chromium, {MOVES} moves, {DRAGS} drags")
-    print(pd.DataFrame(rows, columns=["explorer", *FIGURES]).to_string(index=False))
+    print(figures("explorer", times).to_string(index=False))

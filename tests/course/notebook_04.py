@@ -123,6 +123,10 @@ WRONG_ANSWERS = {
             "'num_batches_tracked' is missing in the file",
         ),
         (lambda state, path: torch.save(list(state), path), "it holds a list"),
+        (
+            lambda state, path: torch.save({k: t.tolist() for k, t in state.items()}, path),
+            "'weight' holds a list in the file; it has to stay a tensor.",
+        ),
         (lambda state, path: path.write_text("half"), "write it with torch.save"),
         (lambda state, path: {k: t.half() for k, t in state.items()}, "nothing was saved"),
         (torch.zeros(1), "without brackets behind its name"),

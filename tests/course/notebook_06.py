@@ -98,7 +98,8 @@ WRONG_ANSWERS = {
         ((0.5, 3), "without brackets behind its name"),
     ],
     "06.2": [
-        (0, "equality to the last bit"),
+        (0, "0 would ask for equality to the last bit"),
+        (float("nan"), "nan would ask for equality to the last bit"),
         (1e-7, "leaves no room"),
         (8e-3, "so near to float16's"),
         (0.1, "lets the float16 file pass"),

@@ -105,7 +105,14 @@ RIGHT_ANSWERS = [
 
 def smaller(plain: int, zeros: int, packed: float):
     files = {"plain": bytes(plain), "zeros": bytes(zeros)}
-    return run(cell("10", "claim-a"), claims=claims, packed=packed, **files)
+    return run(
+        cell("10", "claim-a"),
+        claims=claims,
+        packed=packed,
+        permanent=None,
+        sparsity=lambda model: 0.7,
+        **files,
+    )
 
 
 def faster(plain: int, zeros: int, narrow: int):
@@ -164,7 +171,7 @@ ROUNDS = (
             "multiplications cut-network",
         ),
         Mutation(
-            "explorers/smaller",
+            "small_models",
             "(fitting[key][1], -fitting[key][0])",
             "(fitting[key][0], fitting[key][1])",
             "panel-table try-factor",
