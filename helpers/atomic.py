@@ -49,7 +49,7 @@ def atomic_write(path: str | os.PathLike, needed: int) -> Iterator[BinaryIO]:
             raise IsADirectoryError(errno.EISDIR, "there is a folder at this path")
         flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0)
         file = os.fdopen(os.open(temporary, flags, 0o666), "w+b")
-        _remove_stale(path, now=os.fstat(file.fileno()).st_mtime)
+        _remove_stale(path, temporary, now=os.fstat(file.fileno()).st_mtime)
         yield file
         file.flush()
         # Without it, a power cut can leave the new name on an empty file.
@@ -118,8 +118,8 @@ def _host() -> str:
     return name
 
 
-def _remove_stale(path: Path, now: float) -> None:
-    """Remove what dead writers of this path left behind.
+def _remove_stale(path: Path, own: Path, now: float) -> None:
+    """Remove what dead writers of this path left behind; `own` is this writer's file.
 
     `now` is a new file's time: the disk's clock, which may differ from this machine's.
     """
@@ -128,7 +128,7 @@ def _remove_stale(path: Path, now: float) -> None:
             if not entry.name.startswith(f".{path.name}.") or entry.name[-4:] != ".tmp":
                 continue
             parts = entry.name[len(path.name) + 2 :].split(".")
-            if len(parts) != 4 or not parts[1].isdigit():
+            if entry.name == own.name or len(parts) != 4 or not parts[1].isdigit():
                 continue
             with suppress(OSError):  # another writer may have removed it
                 written = entry.stat(follow_symlinks=False).st_mtime

@@ -1,8 +1,8 @@
 """The comparison bites: nbval collects every cell, and fails where it has to.
 
 Small copies of the notebooks run in one process of pytest, each with a kernel and a copy
-of `helpers` of its own. Some are left as they are, in some an output or a source is
-altered, in some a line of a helper. Exactly the cells that are named must fail.
+of `helpers` of its own. In some an output or a source is altered, in some a line of a
+helper. Exactly the cells that are named must fail: all others show that a copy passes.
 """
 
 import json
@@ -66,11 +66,9 @@ def failures(tmp_path_factory):
         stems[name] = stem
 
     for stem in CELLS:
-        notebook = small_copy(base / f"plain-{stem}", stem)
+        notebook = small_copy(base / f"edited-{stem}", stem)
         # Other versions than here: the sanitizer's file serves copies elsewhere as well.
         alter(notebook, "set-up", "text", r"\d+\.\d+\.\d+", "9.8.7")
-        add(f"plain-{stem}", notebook, stem)
-        notebook = small_copy(base / f"edited-{stem}", stem)
         for some in EDITS[stem]:
             alter(notebook, *some)
         add(f"edited-{stem}", notebook, stem)
@@ -112,11 +110,6 @@ def test_every_code_cell_of_every_notebook_is_collected():
     }
     assert len(NOTEBOOKS) >= 2
     assert collected == on_disk, done.stdout + done.stderr
-
-
-@pytest.mark.parametrize("stem", CELLS)
-def test_an_unaltered_copy_passes(failures, stem):
-    assert failures[f"plain-{stem}"] == {}
 
 
 @pytest.mark.parametrize("stem", CELLS)

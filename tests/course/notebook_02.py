@@ -266,7 +266,7 @@ ROUNDS = (
             "checkpoint_interval",
             "math.expm1((interval + save_cost) / mtbf)",
             "math.expm1(interval / mtbf)",
-            "simulate-table young slider",
+            "simulate-table young slider slider-table",
         ),
     ),
 )

@@ -226,9 +226,7 @@ ROUNDS = (
             'else "cpu"',
             "tag tag-checkpoint refused map-table",
         ),
-        Mutation(
-            "dtypes", "tensor.isfinite()).any", "tensor.isnan()).any", "range-refused"
-        ),
+        Mutation("dtypes", "cast[name].isinf()", "cast[name].isnan()", "range-refused"),
         Mutation("explorers/fraction_bits", "{9 + bits} bits", "{8 + bits} bits", "slider"),
         Mutation(
             "exercises/notebook_04",

@@ -137,9 +137,9 @@ EDITS = (
 ROUNDS = (
     (
         Mutation(
-            "precision",
-            "mantissa * 2 ** (bits + 1)), exponent - (bits + 1)",
-            "mantissa * 2**bits), exponent - bits",
+            "dtypes",
+            "integers + (2 ** (dropped - 1) - 1) + last",
+            "integers + last",
             "precision precision-table solution-1",
         ),
         Mutation("tensorrt", "range(9, 24 + 1)", "range(9, 19 + 1)", "tensorrt"),

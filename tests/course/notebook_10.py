@@ -154,7 +154,9 @@ EDITS = (
 # A kernel takes seconds to start, so each round alters what different cells catch.
 ROUNDS = (
     (
-        Mutation("pruning", "(w == 0).sum()", "(w != 0).sum()", "file-sizes break-repair"),
+        Mutation(
+            "pruning", "(w == 0).sum()", "(w != 0).sum()", "file-sizes claim-a break-repair"
+        ),
         Mutation(
             "pruning",
             "count + stored * bits",
