@@ -12,7 +12,7 @@ import pytest
 from playwright.sync_api import Error
 
 from helpers import doctor
-from tests import browser, make_picture
+from tests import browser, make_pictures
 from tests.benchmarks import __main__ as benchmarks
 
 CURE = "install Chromium, or run `.venv/bin/playwright install chromium`"
@@ -87,10 +87,10 @@ def test_without_any_a_browser_test_is_skipped_with_that_reason():
     assert CURE in done.stdout
 
 
-def test_without_any_a_benchmark_and_the_picture_say_it_in_a_sentence(monkeypatch):
+def test_without_any_a_benchmark_and_the_pictures_say_it_in_a_sentence(monkeypatch):
     monkeypatch.setattr(browser, "launch", none_starts)
     monkeypatch.setattr(sys, "argv", ["benchmarks", "slider"])
-    for main, start in ((benchmarks.main, "slider: "), (make_picture.main, "")):
+    for main, start in ((benchmarks.main, "slider: "), (make_pictures.main, "")):
         with pytest.raises(SystemExit) as left:
             main()
         assert str(left.value) == f"{start}there is no browser that starts: {CURE}"

@@ -301,7 +301,7 @@ def test_without_npm_only_the_slides_are_left_out(tmp_path, monkeypatch, capsys)
     monkeypatch.setattr(shutil, "which", lambda name: None)
     command.main(["08_quantization.ipynb", "--still", "--to", str(tmp_path)])
     said = capsys.readouterr().out
-    assert (tmp_path / "learner" / "pictures" / "first_slider.png").exists()
+    assert (tmp_path / "learner" / "pictures" / "explorer.png").exists()
     assert "The slides are left out: npm is not here; it comes with Node.js." in said
     written = {path.name for path in tmp_path.rglob("08_*")}
     assert written == {"08_quantization.ipynb", "08_quantization.html"}

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import os
+import tempfile
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +14,7 @@ import psutil
 from nbclient.exceptions import CellControlSignal, DeadKernelError
 from nbconvert.filters import strip_ansi
 
+from tests.browser import lab
 from tests.make_notebooks import NOTEBOOKS, client
 
 LEARNERS = 8
@@ -121,7 +123,15 @@ def report(path: Path, learners: int) -> None:
     print(f"free memory fell by {memory / 1e6:.0f} MB, {each:.0f} MB each")
 
 
+def server_memory() -> int:
+    """Return the resident bytes of a JupyterLab that has opened nothing yet."""
+    with tempfile.TemporaryDirectory() as folder, lab(Path(folder)):
+        [server] = psutil.Process().children()
+        return resident(server.pid)
+
+
 def main() -> None:
-    """Print a learner alone, then the whole room."""
+    """Print JupyterLab itself, a learner alone, then the whole room."""
+    print(f"\nJupyterLab's server before a kernel: {server_memory() / 1e6:.0f} MB")
     for learners in (1, LEARNERS):
         report(NOTEBOOK, learners)
