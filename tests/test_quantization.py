@@ -354,3 +354,10 @@ def test_a_norm_without_its_convolution_stays():
     )
     kinds = [type(module) for module in fold_batch_norm(alone)]
     assert kinds == [nn.BatchNorm2d, nn.Conv2d, nn.ReLU, nn.BatchNorm2d]
+
+
+def test_a_norm_that_keeps_no_statistics_stays():
+    net = nn.Sequential(nn.Conv2d(2, 2, 1), nn.BatchNorm2d(2, track_running_stats=False))
+    images = torch.randn(4, 2, 3, 3, generator=torch.Generator().manual_seed(0))
+    with torch.no_grad():
+        assert torch.equal(fold_batch_norm(net)(images), net.eval()(images))
