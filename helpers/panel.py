@@ -174,8 +174,10 @@ class Panel(anywidget.AnyWidget):
 
 
 def _spec(control: Control) -> dict:
-    # Of ticks, the browser needs the names, not the sets that they make.
-    return {**asdict(control), "options": list(getattr(control, "names", control.options))}
+    # Of ticks, the browser needs the names, not the sets that they make: of 30 names
+    # there are a billion.
+    options = control.names if isinstance(control, Ticks) else control.options
+    return {**asdict(control), "options": list(options)}
 
 
 def _frozen(value: object) -> object:

@@ -22,7 +22,7 @@ from helpers.quantization import Evaluation, Trail
 LEFT, RIGHT, TOP, BASE = 52, 336, 48, 250  # of the plot
 BAR_LEFT, BAR_RIGHT, MOST_DB = 424, 556, 60.0
 DISC, SQUARE, DIAMOND, RING = 0, 1, 3, 4
-MOST_IMAGES = 10
+MOST_IMAGES, MOST_LAYERS = 10, 13
 
 
 def trade_off_picture(
@@ -137,6 +137,12 @@ def _now(now: Evaluation, trail: Trail, place) -> list[str]:
 def _noise(sqnr: Mapping[str, float]) -> list[str]:
     parts = [label(BAR_LEFT - 72, 28, "SQNR of the weights, dB")]
     pitch = min(22.0, (BASE - TOP + 34) / max(len(sqnr), 1))
+    if more := len(sqnr) - MOST_LAYERS if len(sqnr) > MOST_LAYERS + 1 else 0:
+        noisiest = sorted(sqnr, key=sqnr.get)[:MOST_LAYERS]
+        sqnr = {name: sqnr[name] for name in sqnr if name in noisiest}
+        pitch = (BASE - TOP + 34) / (MOST_LAYERS + 1)
+        y = TOP + 5 + pitch * MOST_LAYERS
+        parts.append(label(BAR_LEFT - 72, y, f"and {more} layers with less noise", size=12))
     for row, (name, decibels) in enumerate(sqnr.items()):
         y = TOP - 8 + pitch * row
         parts.append(label(BAR_LEFT - 6, y + 13, name, "end", 12))

@@ -179,7 +179,8 @@ def test_the_number_line_computes_what_a_pocket_calculator_does(executed):
             top = 2 ** (bits - 1) - 1  # symmetric, for values up to 2
             integer = max(-top, min(top, round(value / (2 / top))))
             back = integer * 2 / top
-            clipped = "; it lies outside and is clipped" if abs(value) > 2 else ""
+            beyond = "; it lies beyond the last level and is clipped"
+            clipped = beyond if abs(value) > 2 else ""
             expect(panel.locator(".words")).to_have_text(
                 f"{2 * top + 1} levels, {-top} to {top}: scale {2 / top:.4f}, zero point "
                 f"0. {value:.2f} becomes {integer} and comes back as {back:.4f}, an error "

@@ -105,15 +105,23 @@ def test_a_setting_says_in_words_what_it_does():
     assert Setting().words == ("weights: float32", "activations: float32")
     assert SETTINGS["everything"].words == (
         "weights: 4 bits, asymmetric, mse, per channel",
-        "activations: 6 bits, asymmetric, percentile, from 256 images",
+        "activations: 6 bits, asymmetric, percentile 99.9, from 256 images",
     )
     grouped = Setting(Scheme(granularity="group", group_size=16))
     assert grouped.words[0] == "weights: 8 bits, symmetric, minmax, per group of 16"
 
 
 def test_a_setting_that_cannot_be_carried_out_is_refused(evaluator):
-    with pytest.raises(ValueError, match="calibration is 0; expected 1 image or more"):
-        Setting(calibration=0)
+    for count in (0, 2.5, True):
+        with pytest.raises(ValueError) as caught:
+            Setting(calibration=count)
+        assert str(caught.value) == (
+            f"calibration is {count}; expected a whole number of 1 or more"
+        )
+    for names in ("head", ["head"]):  # letters; and no key of what was measured
+        with pytest.raises(ValueError) as caught:
+            Setting(keep_float=names)
+        assert str(caught.value) == f"keep_float is {names!r}; expected a tuple of names"
     with pytest.raises(ValueError) as caught:
         Setting(activations=Scheme(granularity="channel"))
     assert str(caught.value) == (
@@ -187,6 +195,19 @@ def test_images_and_labels_must_be_pairs(model, digits):
     )
     with pytest.raises(ValueError, match="got 0 images and 0 labels"):
         Evaluator(model, torch.empty(0, 1, 8, 8), torch.empty(0, dtype=torch.int64))
+    with pytest.raises(ValueError) as caught:
+        Evaluator(model, digits.test_images, digits.test_labels[:, None])
+    assert str(caught.value) == (
+        "labels have shape (719, 1); expected (719,), the number of a class for each image"
+    )
+
+
+def test_a_model_without_layers_has_nothing_to_quantize(digits):
+    with pytest.raises(ValueError) as caught:
+        Evaluator(torch.nn.Flatten(), digits.test_images, digits.test_labels)
+    assert str(caught.value) == (
+        "the model has no Conv2d and no Linear, so nothing to quantize"
+    )
 
 
 # The trail

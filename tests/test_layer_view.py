@@ -5,9 +5,10 @@ import re
 
 import pytest
 import torch
+from torch import nn
 
 from helpers.charts import histogram
-from helpers.explorers.layer_view import draw
+from helpers.explorers.layer_view import draw, layer_view
 
 BITS, TOP = 3, 3  # the integers run from -3 to 3
 GROUP = 32  # values, neighbours within a channel
@@ -67,3 +68,21 @@ def test_the_dashed_levels_are_those_of_the_worst_channel(weight, granularity, c
     values = {"x_label": "weight", "text": "", "height": 230}
     by_hand = histogram("", weight.flatten().tolist(), **values, ticks=levels)
     assert dashed(chart.svg) == dashed(by_hand.svg)
+
+
+def test_a_percentile_is_named_with_its_number(weight):
+    chart = draw({"layer": weight}, "layer", BITS, "tensor", "percentile")
+    assert chart.text.startswith("layer: 200 weights at 3 bits per tensor, percentile 99. ")
+
+
+@pytest.mark.parametrize("count", [0, 1])
+def test_a_model_with_nothing_to_choose_from_is_refused(count):
+    model = nn.Sequential(*[nn.Linear(2, 2) for _ in range(count)], nn.ReLU())
+    with pytest.raises(ValueError) as caught:
+        layer_view(model)
+    assert str(caught.value) == (
+        f"the model has {count} layers of Conv2d or Linear; expected two or more to choose "
+        "from"
+    )
+    with pytest.raises(ValueError, match="layer is 'tail'; expected one of '0', '1'"):
+        layer_view(nn.Sequential(nn.Linear(2, 2), nn.Linear(2, 2)), "tail")

@@ -381,6 +381,14 @@ def test_ticks_hold_the_ticked_names_in_the_order_of_the_list():
     assert panel.chart.text == "shows {'keep': ('stem', 'head')}"
 
 
+def test_the_sets_that_ticks_make_are_not_listed_for_the_browser(monkeypatch):
+    # Of the names of 30 layers there are a billion.
+    monkeypatch.setattr(Ticks, "options", property(lambda self: pytest.fail("listed")))
+    names = tuple(map(str, range(30)))
+    panel = Panel("Layers", [Ticks("kept", "Keep", names)], say)
+    assert panel.controls[0]["options"] == list(names)
+
+
 def test_every_set_of_ticks_can_be_drawn_ahead():
     panel = Panel("t", [Ticks("keep", "Keep", ("a", "b", "c"))], say, ahead=True)
     assert len(panel.frames) == 8

@@ -1,6 +1,7 @@
 """The quantizer: figures worked by hand, properties, equality with torch, hard inputs."""
 
 import copy
+from dataclasses import replace
 
 import hypothesis.extra.numpy as arrays
 import numpy as np
@@ -12,6 +13,8 @@ from torch import nn
 
 from helpers.models import DigitsNet, load_reference_model
 from helpers.quantization import (
+    GRANULARITIES,
+    OBSERVERS,
     QParams,
     Scheme,
     choose_qparams,
@@ -19,6 +22,7 @@ from helpers.quantization import (
     fake_quantize,
     fold_batch_norm,
     quantize,
+    round_trip,
 )
 
 LARGEST = float(np.float32(1e38))
@@ -35,7 +39,14 @@ def tensors(largest=LARGEST, **shape):
 
 
 schemes = st.builds(
-    Scheme, st.integers(2, 16), st.booleans(), st.sampled_from(["tensor", "channel"])
+    Scheme,
+    st.integers(2, 16),
+    st.booleans(),
+    st.sampled_from(GRANULARITIES),
+    st.integers(2, 4),  # of a channel of up to 25 values; the last group may be short
+)
+observed = st.builds(
+    replace, schemes, observer=st.sampled_from(OBSERVERS), percentile=st.floats(50, 100)
 )
 
 
@@ -118,12 +129,21 @@ def test_zero_is_kept_exactly(x, scheme):
     ).all()
 
 
-@given(tensors(), schemes)
+@given(tensors(), observed)
 def test_a_second_round_trip_with_the_same_qparams_changes_nothing(x, scheme):
     qparams = choose_qparams(x, scheme)
+    assert torch.isfinite(qparams.scale).all() and (qparams.scale > 0).all()
     integers = quantize(x, qparams)
     assert integers.min() >= qparams.qmin and integers.max() <= qparams.qmax
     assert torch.equal(quantize(dequantize(integers, qparams), qparams), integers)
+
+
+@given(tensors(), observed)
+def test_the_fast_round_trip_is_the_slow_one_bit_for_bit(x, scheme):
+    qparams = choose_qparams(x, scheme)
+    back = dequantize(quantize(x, qparams), qparams)
+    assert torch.isfinite(back).all()
+    assert torch.equal(round_trip(x, qparams), back)
 
 
 @given(tensors(), st.integers(2, 16), st.booleans())
@@ -238,7 +258,7 @@ def test_the_other_fields_of_a_scheme_are_checked_too():
 
 
 @pytest.mark.parametrize("symmetric", [True, False])
-@pytest.mark.parametrize("granularity", ["tensor", "channel"])
+@pytest.mark.parametrize("granularity", GRANULARITIES)
 def test_a_constant_tensor_comes_back_and_zeros_get_step_1(symmetric, granularity):
     scheme = Scheme(8, symmetric, granularity)
     for value in (3.0, -0.1):
@@ -250,7 +270,7 @@ def test_a_constant_tensor_comes_back_and_zeros_get_step_1(symmetric, granularit
 
 
 @pytest.mark.parametrize("shape", [(0,), (3, 0), (0, 3)])
-@pytest.mark.parametrize("granularity", ["tensor", "channel"])
+@pytest.mark.parametrize("granularity", GRANULARITIES)
 def test_an_empty_tensor_has_no_range(shape, granularity):
     with pytest.raises(
         ValueError, match="the tensor is empty: there is no range to choose"
@@ -259,7 +279,7 @@ def test_an_empty_tensor_has_no_range(shape, granularity):
 
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf"), -float("inf"), 1e39, -3e38])
-@pytest.mark.parametrize("granularity", ["tensor", "channel"])
+@pytest.mark.parametrize("granularity", GRANULARITIES)
 def test_no_range_from_values_that_are_not_finite_or_too_large(value, granularity):
     x = torch.tensor([[1.0, 2.0], [value, 0.0]], dtype=torch.float64)
     for use in (choose_qparams, fake_quantize):
@@ -354,3 +374,10 @@ def test_a_norm_without_its_convolution_stays():
     )
     kinds = [type(module) for module in fold_batch_norm(alone)]
     assert kinds == [nn.BatchNorm2d, nn.Conv2d, nn.ReLU, nn.BatchNorm2d]
+
+
+def test_a_norm_that_keeps_no_statistics_stays():
+    net = nn.Sequential(nn.Conv2d(2, 2, 1), nn.BatchNorm2d(2, track_running_stats=False))
+    images = torch.randn(4, 2, 3, 3, generator=torch.Generator().manual_seed(0))
+    with torch.no_grad():
+        assert torch.equal(fold_batch_norm(net)(images), net.eval()(images))

@@ -79,6 +79,30 @@ def test_the_hundredth_percentile_is_min_max():
     assert torch.equal(fake_quantize(values, every), fake_quantize(values, Scheme(bits=4)))
 
 
+@pytest.mark.parametrize("symmetric", [True, False])
+@pytest.mark.parametrize("percentile", [50, 73.21, 99, 99.9, 100])
+@pytest.mark.parametrize("count", [1, 2, 50, 10_001])
+def test_a_percentile_is_what_torch_quantile_finds(count, percentile, symmetric):
+    values = torch.randn(count, generator=torch.Generator().manual_seed(count))
+    scheme = Scheme(8, symmetric, observer="percentile", percentile=percentile)
+    scale = choose_qparams(values, scheme).scale.item()
+    if symmetric:
+        reach = torch.quantile(values.abs(), percentile / 100) / 127
+    else:
+        low = torch.quantile(values, 1 - percentile / 100).clamp(max=0)
+        reach = (torch.quantile(values, percentile / 100).clamp(min=0) - low) / 255
+    assert scale == pytest.approx(reach.item() or 1.0, rel=1e-4)
+
+
+def test_a_percentile_of_more_values_than_torch_quantile_takes():
+    values = torch.zeros(2**24 + 2)
+    values[::2] = 1
+    with pytest.raises(RuntimeError, match="too large"):
+        torch.quantile(values, 0.75)
+    scheme = Scheme(bits=2, observer="percentile", percentile=75)
+    assert choose_qparams(values, scheme).scale == 1
+
+
 @given(st.integers(2, 8), st.booleans(), st.sampled_from(GRANULARITIES), st.integers(0, 99))
 @settings(deadline=None, max_examples=40)
 def test_least_squares_is_never_worse_than_min_max(bits, symmetric, granularity, seed):
@@ -218,6 +242,20 @@ def test_the_shipped_model_shows_what_the_course_says(model, digits):
             },
             "activations are quantized per tensor; got granularity='channel'",
         ),
+        (
+            {"weights": Scheme(), "keep_float": "output"},
+            "keep_float is 'output'; expected a tuple of names: ('output',)",
+        ),
+        (
+            {"activations": Scheme(), "calibration": torch.full((2, 10), torch.nan)},
+            "input of hidden: the tensor holds NaN, infinity or a value beyond 1e38; "
+            "repair or clip it before quantizing",
+        ),
+        (
+            {"activations": Scheme(), "calibration": {}},
+            "calibration never reached hidden, so its input has no range; name it in "
+            "keep_float",
+        ),
     ],
 )
 def test_a_model_that_cannot_be_quantized_that_way(settings, says):
@@ -226,6 +264,36 @@ def test_a_model_that_cannot_be_quantized_that_way(settings, says):
     with pytest.raises(ValueError) as caught:
         quantize_model(SimpleNet(), **settings)
     assert str(caught.value) == says
+
+
+def test_an_error_names_the_layer_whose_weights_are_broken():
+    net = nn.Sequential(nn.Linear(3, 3), nn.Linear(3, 2))
+    with torch.no_grad():
+        net[1].weight[0, 0] = torch.inf
+    with pytest.raises(ValueError, match=r"^weights of 1: the tensor holds NaN, infinity"):
+        quantize_model(net, Scheme())
+    assert quantize_model(net, Scheme(), keep_float=["1"])[1].weight[0, 0] == torch.inf
+
+
+class Uneven(nn.Module):
+    """Runs one layer twice and another never."""
+
+    def __init__(self):
+        super().__init__()
+        self.often, self.never = nn.Linear(3, 3), nn.Linear(3, 3)
+
+    def forward(self, x):
+        return self.often(100 * self.often(x))
+
+
+def test_activations_need_each_layer_to_run_once():
+    with pytest.raises(ValueError, match="often runs more than once, and one range cannot"):
+        quantize_model(Uneven(), activations=Scheme(), calibration=torch.ones(2, 3))
+    net = Uneven()
+    net.often = nn.Identity()
+    with pytest.raises(ValueError, match="calibration never reached never, so its input"):
+        quantize_model(net, activations=Scheme(), calibration=torch.ones(2, 3))
+    quantize_model(net, None, Scheme(), torch.ones(2, 3), keep_float=["never"])
 
 
 # Bytes
@@ -261,6 +329,8 @@ def test_sqnr_by_hand():
     assert sqnr_db(reference, reference) == math.inf
     assert sqnr_db(reference, torch.tensor([3.0, 4.5])) == pytest.approx(20)
     assert sqnr_db(torch.zeros(2), torch.ones(2)) == -math.inf
+    assert sqnr_db(reference, torch.tensor([3.0, math.inf])) == -math.inf
+    assert math.isnan(sqnr_db(reference, torch.tensor([3.0, math.nan])))
     with pytest.raises(ValueError) as caught:
         sqnr_db(reference, torch.ones(2, 1))
     assert str(caught.value) == (

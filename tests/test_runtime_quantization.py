@@ -281,6 +281,73 @@ def test_calibration_that_does_not_fit_is_refused(calibration, mlp, tmp_path):
         quantize_static_onnx(mlp, tmp_path / "small.onnx", calibration)
 
 
+@pytest.mark.parametrize(
+    "calibration, says",
+    [
+        (
+            None,
+            "calibration is a NoneType; expected a tensor, or a tuple with one for each",
+        ),
+        (np.ones((9, WIDTH), np.float32), "calibration is a ndarray; expected a tensor"),
+        (rows(9).double(), rf"file expects input: .* got torch.float64 \[9, {WIDTH}\]"),
+        (
+            rows(9) * torch.nan,
+            "calibration holds NaN or infinity; repair it or leave it out",
+        ),
+        (rows(9) / 0, "calibration holds NaN or infinity"),
+    ],
+)
+@pytest.mark.parametrize("method", ["minmax", "entropy"])
+def test_calibration_that_gives_no_range_is_refused(
+    calibration, says, method, mlp, tmp_path
+):
+    with pytest.raises(ValueError, match=says):
+        quantize_static_onnx(mlp, tmp_path / "small.onnx", calibration, method=method)
+    assert list(tmp_path.iterdir()) == []
+
+
+class Sum(nn.Module):
+    def forward(self, x, y):
+        return x.sum() + y.sum()
+
+
+def test_inputs_for_calibration_must_be_as_many_of_each(tmp_path):
+    source = tmp_path / "sum.onnx"
+    export_onnx(Sum(), (rows(2), rows(3)), source, input_names=("x", "y"))
+    with pytest.raises(ValueError, match=r"calibration has the shape \[70, \d+\], \[9, "):
+        quantize_static_onnx(source, tmp_path / "small.onnx", (rows(70), rows(9)))
+
+
+@pytest.mark.filterwarnings("ignore:All-NaN axis")  # NumPy's, in the calibration
+@pytest.mark.parametrize("kind", ["dynamic", "static"])
+def test_weights_that_are_no_numbers_are_refused(kind, tmp_path):
+    model = Mlp()
+    with torch.no_grad():
+        model.second.weight[0, 0] = torch.nan
+    source = export_onnx(model, rows(2), tmp_path / "broken.onnx")
+    with pytest.raises(ValueError, match=r"broken\.onnx: its weights or activations hold"):
+        quantize(kind, source, tmp_path / "small.onnx")
+    assert [file.name for file in tmp_path.iterdir()] == ["broken.onnx"]
+
+
+@pytest.mark.parametrize("again", ["dynamic", "static", "4bit"])
+@pytest.mark.parametrize("kind", ["dynamic", "static", "4bit"])
+def test_a_quantized_file_is_not_quantized_again(kind, again, mlp, tmp_path):
+    once = quantize(kind, mlp, tmp_path / "once.onnx")
+    with pytest.raises(ValueError, match=r"once\.onnx is quantized already: it holds "):
+        quantize(again, once, tmp_path / "twice.onnx")
+
+
+def test_float16_clips_what_it_cannot_hold(tmp_path):
+    model = Mlp()
+    with torch.no_grad():
+        model.second.bias[0] = -1e6
+    source = export_onnx(model, rows(2), tmp_path / "wide.onnx")
+    small = constants(to_float16_onnx(source, tmp_path / "small.onnx"))
+    assert small["second.bias"].dtype == np.float16
+    assert small["second.bias"].min() == -65504
+
+
 def test_a_file_with_a_fixed_batch_is_calibrated_with_whole_batches(tmp_path):
     torch.manual_seed(0)
     source = tmp_path / "fixed.onnx"

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from helpers.explorers.trade_off import BITS, PIN, RESET, SHOW, trade_off
+from helpers.explorers.trade_off import BITS, CALIBRATION, PIN, RESET, SHOW, trade_off
 from helpers.quantization import (
     GRANULARITIES,
     OBSERVERS,
@@ -108,8 +108,9 @@ def test_every_way_to_choose_a_range_is_named(panel, observer, symmetric):
     panel.press(SHOW)
     text = move(panel, observer=observer, symmetric=symmetric, activation_bits=8).text
     kind = "symmetric" if symmetric else "asymmetric"
-    assert f"Weights: 3 bits, {kind}, {observer}, per tensor; " in text
-    assert f"activations: 8 bits, {kind}, {observer}, from 64 images." in text
+    kind += ", percentile 99.9" if observer == "percentile" else f", {observer}"
+    assert f"Weights: 3 bits, {kind}, per tensor; " in text
+    assert f"activations: 8 bits, {kind}, from 64 images." in text
 
 
 def test_all_layers_in_float_are_the_float_model(panel):
@@ -238,6 +239,66 @@ def test_a_learners_own_model_is_evaluated_on_its_own_images():
     small = quantize_model(model, two, two, calibration)
     assert text.startswith(f"{accuracy(small, images, labels):.1%} of 40 images are right")
     assert f" {packed_bytes(model, two):,} bytes, " in text
+
+
+def small(**shapes):
+    """A panel for a small model, on 40 images of the shape and others to calibrate."""
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Conv2d(1, 4, 3), nn.ReLU(), nn.Flatten(), nn.Linear(64, 3))
+    images, labels = torch.rand(40, 1, 6, 6), torch.randint(0, 3, (40,))
+    return trade_off(model, images, labels, torch.rand(shapes["calibration"]))
+
+
+@pytest.mark.parametrize(
+    "count, stops",
+    [(32, [16, 32]), (100, [16, 32, 64]), (255, [16, 32, 64, 128]), (999, [*CALIBRATION])],
+)
+def test_the_slider_for_calibration_offers_what_there_is(count, stops):
+    panel = small(calibration=(count, 1, 6, 6))
+    panel.press(SHOW)
+    [slider] = [some for some in panel.controls if some["name"] == "calibration"]
+    assert slider["options"] == stops
+    assert panel.values["calibration"] == min(64, stops[-1])
+    for stop in stops:
+        text = move(panel, activation_bits=8, calibration=stop).text
+        assert f"activations: 8 bits, symmetric, minmax, from {stop} images" in text
+        assert f"calibration=calibration[:{stop}]," in panel.chart.code
+
+
+@pytest.mark.parametrize("shape", [(31, 1, 6, 6), (0, 1, 6, 6), (64, 1, 8, 8), (64, 36)])
+def test_calibration_that_a_slider_would_trip_over_is_refused_at_once(shape):
+    with pytest.raises(ValueError) as caught:
+        small(calibration=shape)
+    assert str(caught.value) == (
+        f"calibration has shape {shape}; expected (N, 1, 6, 6) as the images have, with N "
+        "at least 32"
+    )
+
+
+def test_images_that_cannot_be_shown_are_refused_at_once():
+    rows, labels = torch.rand(40, 4), torch.zeros(40, dtype=torch.int64)
+    with pytest.raises(ValueError) as caught:
+        trade_off(nn.Linear(4, 3), rows, labels, rows)
+    assert str(caught.value) == (
+        "images have shape (40, 4); expected (N, 1, rows, columns), since those that "
+        "change their class are shown"
+    )
+
+
+def test_a_deep_model_has_its_noisiest_layers_drawn_and_all_in_the_words():
+    torch.manual_seed(0)
+    middle = [nn.Conv2d(2, 2, 1) for _ in range(14)]
+    model = nn.Sequential(nn.Conv2d(1, 2, 3), *middle, nn.Flatten(), nn.Linear(32, 3))
+    images, labels = torch.rand(40, 1, 6, 6), torch.randint(0, 3, (40,))
+    panel = trade_off(model, images, labels, images)
+    assert len(panel.controls[-1]["options"]) == 16
+    noise = panel.chart.text.split("in dB: ")[1].rstrip(".").split(", ")
+    assert len(noise) == 16
+    drawn = re.findall(r">(\d\d\.\d)</text>", panel.chart.svg)
+    worst = sorted(float(one.split()[1]) for one in noise)[:13]
+    assert sorted(map(float, drawn)) == worst
+    assert "and 3 layers with less noise" in panel.chart.svg
+    assert_texts_apart(panel.chart)
 
 
 @pytest.mark.parametrize(

@@ -61,7 +61,7 @@ def scales_of_channels(function: Callable) -> str | None:
         scales = function(weight.clone(), bits)
         if scales is None:
             return no_answer(function)
-        scales = torch.as_tensor(scales)
+        scales = torch.as_tensor(scales, dtype=torch.float32)
         if scales.numel() == 1:
             return "that is one scale for the whole tensor; each weight[k] needs its own."
         if scales.numel() != len(weight):

@@ -96,7 +96,7 @@ def two_in_float(answer: object) -> str | None:
         if name not in known:
             return f"there is no layer {name!r}; there are {', '.join(known)}."
     if len(set(answer)) != 2:
-        return f"that are {len(set(answer))} layers; expected two."
+        return f"expected two layers, each once; got {len(answer)}: {', '.join(answer)}."
     right = _right(quantize_model(model, TWO_BITS, keep_float=answer))
     if right > 0.8:
         return None

@@ -40,8 +40,10 @@ def draw(
     )
     if granularity == "tensor":
         levels = choose_qparams(weight, scheme)
+    share = f" {scheme.percentile:g}" if observer == "percentile" else ""
     text = (
-        f"{layer}: {weight.numel()} weights at {bits} bits per {granularity}, {observer}. "
+        f"{layer}: {weight.numel()} weights at {bits} bits per {granularity}, "
+        f"{observer}{share}. "
         f"SQNR {sqnr_db(weight, rounded):.1f} dB. The worst of the {len(weight)} channels "
         f"is number {channel}, with {worst:.1f} dB."
     )
@@ -62,11 +64,19 @@ def layer_view(model: nn.Module, layer: str | None = None) -> Panel:
     """Return the panel for a model whose batch norms follow their convolutions.
 
     Args:
-        model: see above.
+        model: see above, with at least two layers of Conv2d or Linear.
         layer: the layer to begin with; the first where none is named.
+
+    Raises:
+        ValueError: there are fewer than two layers, or none of that name.
     """
     layers = quantizable_layers(fold_batch_norm(model))
     weights = {name: layer.weight.detach() for name, layer in layers.items()}
+    if len(weights) < 2:
+        raise ValueError(
+            f"the model has {len(weights)} layers of Conv2d or Linear; expected two or "
+            "more to choose from"
+        )
     controls = [
         Menu("layer", "Layer", tuple(weights), layer or next(iter(weights))),
         Range("bits", "Bits", 2, 8, 3),

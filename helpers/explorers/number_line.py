@@ -32,7 +32,7 @@ def draw(bits: int, range: str, symmetric: bool, hundredths: int) -> Chart:
         f"{qparams.scale.item():.4f}, zero point {qparams.zero_point.item()}. "
         f"{value.item():.2f} becomes {integer.item()} and comes back as "
         f"{back.item():.4f}, an error of {abs(value - back).item():.4f}"
-        f"{'; it lies outside and is clipped' if clipped else ''}."
+        f"{'; it lies beyond the last level and is clipped' if clipped else ''}."
     )
     parts = _line(levels) + _journey(value.item(), back.item(), qparams)
     kind = "symmetric" if symmetric else "asymmetric"

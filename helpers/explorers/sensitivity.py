@@ -66,7 +66,8 @@ def sensitivity(
         labels: int64, one for each image.
 
     Raises:
-        ValueError: images come without labels, labels without images, or not as many.
+        ValueError: images come without labels, labels without images, or not as many, or
+            no layer of the model can be quantized.
     """
     model = load_reference_model() if model is None else model
     scheme = scheme or Scheme(bits=3)

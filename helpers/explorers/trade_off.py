@@ -24,6 +24,7 @@ from helpers.trade_off_charts import trade_off_picture
 BITS = (2, 3, 4, 5, 6, 7, 8, 16, 32)
 FLOAT = 32  # bits that stand for "not quantized"
 CALIBRATION = (16, 32, 64, 128, 256)
+LEAST = CALIBRATION[1]  # a slider needs two stops
 SHOW, PIN, RESET = "Show the answer", "Pin this setting", "Start again"
 
 
@@ -53,14 +54,23 @@ class TradeOff:
         trail: what the learner has seen, guessed and pinned.
     """
 
-    def __init__(self, evaluator: Evaluator, images: torch.Tensor):
+    def __init__(
+        self,
+        evaluator: Evaluator,
+        images: torch.Tensor,
+        calibration: int,
+        called: str = "calibration",
+    ):
         """Begin before the first guess.
 
         Args:
             evaluator: of a model on the images.
             images: shape (N, 1, rows, columns).
+            calibration: how many images the evaluator has to calibrate with, 32 or more.
+            called: how these are called in the code that can be copied.
         """
-        self.evaluator, self._images = evaluator, images
+        self.evaluator, self._images, self._called = evaluator, images, called
+        self._counts = tuple(count for count in CALIBRATION if count <= calibration)
         self.trail = Trail(evaluator.exact)
 
     def controls(self) -> list:
@@ -72,7 +82,9 @@ class TradeOff:
             Check("symmetric", "Symmetric", True),
             Choice("observer", "Range by", OBSERVERS, "minmax"),
             Stops("activation_bits", "Activation bits", BITS, FLOAT),
-            Stops("calibration", "Calibration images", CALIBRATION, 64),
+            Stops(
+                "calibration", "Calibration images", self._counts, min(64, self._counts[-1])
+            ),
             Ticks("keep_float", "Layers that stay in float", self.evaluator.layers),
         ]
 
@@ -82,7 +94,9 @@ class TradeOff:
         self.trail.see(now)
         words = in_words(now, self.trail, guess)
         chart = trade_off_picture(now, self.trail, self._images, guess, words)
-        return replace(chart, table=table(self.trail), code=code(now, self.trail))
+        return replace(
+            chart, table=table(self.trail), code=code(now, self.trail, self._called)
+        )
 
     def show(self, guess: int, **choices) -> None:
         """Take the guess and show the answer from now on."""
@@ -141,13 +155,13 @@ def table(trail: Trail) -> tuple[tuple[str, ...], ...]:
     return (("Pinned", "setting", "in float", "right", "bytes", "times smaller"), *rows)
 
 
-def code(now: Evaluation, trail: Trail) -> str:
+def code(now: Evaluation, trail: Trail, calibration: str) -> str:
     """Return the calls that make the pinned models, or the model of now."""
     if not trail.pinned:
-        return f"small = {now.setting.code()}"
+        return f"small = {now.setting.code(calibration)}"
     return "\n".join(
         f"# {some.accuracy:.1%} of {some.count} right, {some.bytes:,} bytes\n"
-        f"pinned_{k} = {some.setting.code()}"
+        f"pinned_{k} = {some.setting.code(calibration)}"
         for k, some in enumerate(trail.pinned, start=1)
     )
 
@@ -164,19 +178,36 @@ def trade_off(
         model: the reference model where None.
         images: shape (N, 1, rows, columns), to evaluate on; the test images where None.
         labels: int64, one for each image.
-        calibration: at least 256 images, from which the ranges of the activations are
-            chosen; the training images where None.
+        calibration: images of the same shape, from which the ranges of the activations
+            are chosen: at least 32; the slider goes as far as there are, up to 256. The
+            training images where None.
 
     Raises:
-        ValueError: images come without labels, labels without images, or not as many.
+        ValueError: images come without labels, labels without images, or not as many; the
+            images or those for the calibration have another shape, or there are fewer
+            than 32 of these; the model has no layer to quantize.
     """
     digits = load_digits()
     if images is None and labels is None:
         images, labels = digits.test_images, digits.test_labels
+    called = "calibration"
     if calibration is None:
-        calibration = digits.train_images
+        calibration, called = digits.train_images, "digits.train_images"
     model = load_reference_model() if model is None else model
-    state = TradeOff(Evaluator(model, images, labels, calibration), images)
+    evaluator = Evaluator(model, images, labels, calibration)
+    if images.dim() != 4:
+        raise ValueError(
+            f"images have shape {tuple(images.shape)}; expected (N, 1, rows, columns), "
+            "since those that change their class are shown"
+        )
+    # Otherwise the panel would fail later, when a slider asks for it.
+    if len(calibration) < LEAST or calibration.shape[1:] != images.shape[1:]:
+        shape = ", ".join(map(str, images.shape[1:]))
+        raise ValueError(
+            f"calibration has shape {tuple(calibration.shape)}; expected (N, {shape}) as "
+            f"the images have, with N at least {LEAST}"
+        )
+    state = TradeOff(evaluator, images, len(calibration), called)
     controls = state.controls()
     start = {control.name: control.value for control in controls}
 

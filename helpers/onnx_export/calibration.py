@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 import torch
 from onnxruntime.quantization import CalibrationDataReader
 
-from helpers.onnx_export.running import session
+from helpers.onnx_export.running import run, session
 
 
 class Calibration(CalibrationDataReader):
@@ -20,17 +20,31 @@ class Calibration(CalibrationDataReader):
         """Check that the tensors fit the model.
 
         Raises:
-            ValueError: they do not, or there are too few of them.
+            ValueError: they do not, there are too few of them, or they hold NaN or
+                infinity.
         """
         tensors = [calibration] if isinstance(calibration, torch.Tensor) else calibration
-        inputs = session(source).get_inputs()
+        if not isinstance(tensors, list | tuple) or not all(
+            isinstance(tensor, torch.Tensor) for tensor in tensors
+        ):
+            raise ValueError(
+                f"calibration is a {type(calibration).__name__}; expected a tensor, or a "
+                "tuple with one for each input"
+            )
+        opened = session(source)
+        inputs = opened.get_inputs()
         wanted = ", ".join(f"{place.name} {place.shape}" for place in inputs)
         got = ", ".join(str(list(tensor.shape)) for tensor in tensors)
-        if len(inputs) != len(tensors) or not all(map(_fits, inputs, tensors)):
+        same_length = len({len(tensor) for tensor in tensors if tensor.dim()}) == 1
+        fit = len(inputs) == len(tensors) and all(map(_fits, inputs, tensors))
+        if not same_length or not fit:
             raise ValueError(f"calibration has the shape {got}; expected {wanted}")
+        if not all(torch.isfinite(tensor).all() for tensor in tensors):
+            raise ValueError("calibration holds NaN or infinity; repair it or leave it out")
         self._names = [place.name for place in inputs]
         batch = inputs[0].shape[0]
         size = 64 if isinstance(batch, str) else batch
+        run(opened, [tensor[:size] for tensor in tensors])  # refuses another dtype
         # A file with a fixed batch takes no smaller one at the end.
         kept = len(tensors[0]) if isinstance(batch, str) else len(tensors[0]) // size * size
         parts = (tensor[:kept].detach().cpu().split(size) for tensor in tensors)

@@ -8,8 +8,8 @@ import io
 import logging
 import os
 import platform
-from collections.abc import Sequence
-from contextlib import nullcontext, redirect_stdout
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, nullcontext, redirect_stdout
 from pathlib import Path
 
 import onnx
@@ -28,6 +28,7 @@ CALIBRATION_METHODS = {
     "entropy": quantization.CalibrationMethod.Entropy,
     "percentile": quantization.CalibrationMethod.Percentile,
 }
+QUANTIZED = {"QuantizeLinear", "DequantizeLinear", "DynamicQuantizeLinear", "MatMulNBits"}
 
 
 def quantize_dynamic_onnx(
@@ -49,10 +50,11 @@ def quantize_dynamic_onnx(
 
     Raises:
         FileNotFoundError: there is no source, or no folder for the target.
-        ValueError: the source is not an ONNX file, or a name in exclude is not in it.
+        ValueError: the source is not an ONNX file or is quantized already, a name in
+            exclude is not in it, or its weights hold NaN or infinity.
     """
     model = _matmuls(_prepared(source))
-    with replacing(target) as new:
+    with replacing(target) as new, _explaining(source):
         quantization.quantize_dynamic(
             model,
             new,
@@ -92,8 +94,9 @@ def quantize_static_onnx(
 
     Raises:
         FileNotFoundError: there is no source, or no folder for the target.
-        ValueError: the source is not an ONNX file, a name in exclude is not in it, the
-            method is unknown, or the calibration does not fit the model's inputs.
+        ValueError: the source is not an ONNX file or is quantized already, a name in
+            exclude is not in it, the method is unknown, the calibration does not fit the
+            model's inputs, or it or the weights hold NaN or infinity.
     """
     if method not in CALIBRATION_METHODS:
         listed = ", ".join(map(repr, CALIBRATION_METHODS))
@@ -101,7 +104,7 @@ def quantize_static_onnx(
     model = _prepared(source)
     # The methods that make histograms print how far they are.
     quiet = nullcontext() if method == "minmax" else redirect_stdout(io.StringIO())
-    with replacing(target) as new, quiet:
+    with replacing(target) as new, quiet, _explaining(source):
         quantization.quantize_static(
             model,
             new,
@@ -119,6 +122,8 @@ def quantize_static_onnx(
 
 def to_float16_onnx(source: str | os.PathLike, target: str | os.PathLike) -> Path:
     """Write a float16 copy of a model; its inputs and outputs stay float32.
+
+    Weights beyond float16's largest number, 65,504, become that number.
 
     Raises:
         FileNotFoundError: there is no source, or no folder for the target.
@@ -158,8 +163,8 @@ def quantize_4bit_onnx(
 
     Raises:
         FileNotFoundError: there is no source, or no folder for the target.
-        ValueError: the source is not an ONNX file, a name in exclude is not in it, the
-            block size is another, or no layer is linear.
+        ValueError: the source is not an ONNX file or is quantized already, a name in
+            exclude is not in it, the block size is another, or no layer is linear.
     """
     if block_size not in (sizes := (16, 32, 64, 128, 256)):
         listed = ", ".join(map(str, sizes))
@@ -220,10 +225,28 @@ def nodes_of(model: onnx.ModelProto, names: Sequence[str]) -> list[str]:
 
 def _prepared(source: str | os.PathLike) -> onnx.ModelProto:
     model = read_onnx(source)
+    if found := sorted({node.op_type for node in model.graph.node} & QUANTIZED):
+        raise ValueError(
+            f"{source} is quantized already: it holds {', '.join(found)}; start from the "
+            "float32 file"
+        )
     # The exporter has already done what ONNX Runtime asks for before quantization, fusing
     # and inferring shapes; without this mark it would tell the learner to do it again.
     add_pre_process_metadata(model)
     return model
+
+
+@contextmanager
+def _explaining(source: str | os.PathLike) -> Iterator[None]:
+    try:
+        yield
+    except AssertionError as error:
+        if str(error) != "scale issue":
+            raise
+        raise ValueError(
+            f"{source}: its weights or activations hold NaN or infinity, so no scale can "
+            "be chosen; repair them before quantizing"
+        ) from error
 
 
 def _matmuls(model: onnx.ModelProto) -> onnx.ModelProto:

@@ -87,8 +87,8 @@ class Evaluator:
             calibration_images: where activations are to be quantized; not the test images.
 
         Raises:
-            ValueError: there are no images, or not one label for each; None counts as
-                none.
+            ValueError: there are no images, or not one label for each, where None counts
+                as none; or no layer of the model can be quantized.
         """
         pair = [0 if some is None else len(some) for some in (images, labels)]
         if not pair[0] or pair[0] != pair[1]:
@@ -96,7 +96,16 @@ class Evaluator:
                 f"got {pair[0]} images and {pair[1]} labels; expected one label for each "
                 "image, and at least one"
             )
+        if labels.dim() != 1:  # others would be compared with every image, or fail
+            raise ValueError(
+                f"labels have shape {tuple(labels.shape)}; expected ({len(images)},), the "
+                "number of a class for each image"
+            )
         self._model = fold_batch_norm(model)
+        if not quantizable_layers(self._model):
+            raise ValueError(
+                "the model has no Conv2d and no Linear, so nothing to quantize"
+            )
         self._images, self._labels = images, labels
         self._calibration = calibration_images
         self._ranges: dict[tuple[Scheme, int], dict[str, QParams]] = {}

@@ -2,7 +2,8 @@
 
 import copy
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 
 import pandas as pd
 import torch
@@ -20,7 +21,8 @@ from helpers.quantization.watching import watching
 from helpers.training import accuracy
 
 SCALE_BYTES = 4  # a float32
-ZERO_POINT_BYTES = 1  # an integer of at most 8 bits; symmetric schemes need none
+# Symmetric schemes need none. With more than 8 bits it would take 2; that is neglected.
+ZERO_POINT_BYTES = 1
 
 
 def fold_batch_norm(model: nn.Module) -> nn.Module:
@@ -36,7 +38,9 @@ def fold_batch_norm(model: nn.Module) -> nn.Module:
             continue
         for i in range(len(sequence) - 1):
             convolution, norm = sequence[i], sequence[i + 1]
-            if isinstance(convolution, nn.Conv2d) and isinstance(norm, nn.BatchNorm2d):
+            pair = isinstance(convolution, nn.Conv2d) and isinstance(norm, nn.BatchNorm2d)
+            # Without running statistics a norm takes each batch's, in eval mode as well.
+            if pair and norm.running_mean is not None:
                 sequence[i] = fuse_conv_bn_eval(convolution, norm)
                 sequence[i + 1] = nn.Identity().eval()
     return folded
@@ -71,8 +75,9 @@ def quantize_model(
         keep_float: names of layers that stay in float32, weights and inputs.
 
     Raises:
-        ValueError: a name in keep_float is not a layer's; activations are asked for
-            without calibration inputs, or not per tensor.
+        ValueError: a name in keep_float is not a layer's; weights hold NaN, infinity or
+            a value beyond 1e38; activations are asked for without calibration inputs, or
+            not per tensor, or the inputs do not reach each layer once.
     """
     quantized = fold_batch_norm(model)
     layers = _chosen_layers(quantized, keep_float)
@@ -82,11 +87,17 @@ def quantize_model(
         if not isinstance(ranges, Mapping):
             ranges = calibrate(quantized, activations, calibration)
         for name, layer in layers.items():
+            if name not in ranges:
+                raise ValueError(
+                    f"calibration never reached {name}, so its input has no range; "
+                    "name it in keep_float"
+                )
             layer.register_forward_pre_hook(_FakeQuantizedInput(ranges[name]))
     if weights is not None:
         with torch.no_grad():
-            for layer in layers.values():
-                layer.weight.copy_(fake_quantize(layer.weight, weights))
+            for name, layer in layers.items():
+                with _naming(f"weights of {name}"):
+                    layer.weight.copy_(fake_quantize(layer.weight, weights))
     return quantized
 
 
@@ -101,10 +112,12 @@ def calibrate(
         inputs: of the model, (N, ...), such as 64 images.
 
     Returns:
-        name of the layer -> its input's scale and zero point.
+        name of the layer -> its input's scale and zero point; without layers that the
+        model does not run.
 
     Raises:
-        ValueError: there are no inputs, or the scheme is not per tensor.
+        ValueError: there are no inputs, the scheme is not per tensor, a layer runs more
+            than once, or what reaches it holds NaN, infinity or a value beyond 1e38.
     """
     if inputs is None or len(inputs) == 0:
         raise ValueError("activations need calibration: pass inputs, such as 64 images")
@@ -115,7 +128,13 @@ def calibrate(
     ranges: dict[str, QParams] = {}
 
     def look(name: str, layer: nn.Module, given: tuple, output: torch.Tensor) -> None:
-        ranges[name] = choose_qparams(given[0], scheme)
+        if name in ranges:
+            raise ValueError(
+                f"{name} runs more than once, and one range cannot serve all its inputs; "
+                "give each place in the model a layer of its own"
+            )
+        with _naming(f"input of {name}"):
+            ranges[name] = choose_qparams(given[0], scheme)
 
     with torch.no_grad(), watching(quantizable_layers(model), look):
         model(inputs)
@@ -149,7 +168,8 @@ def packed_bytes(
 def sqnr_db(reference: torch.Tensor, approximation: torch.Tensor) -> float:
     """Return the signal-to-quantization-noise ratio in decibels; infinite if equal.
 
-    10 log10 of the mean square of the reference over that of the difference. A uniform
+    10 log10 of the mean square of the reference over that of the difference: minus
+    infinity where nothing but noise is left, NaN where a tensor holds NaN. A uniform
     quantizer gains 6.02 dB with each bit (W. R. Bennett, "Spectra of Quantized
     Signals", Bell System Technical Journal 27, 1948).
 
@@ -165,13 +185,18 @@ def sqnr_db(reference: torch.Tensor, approximation: torch.Tensor) -> float:
     noise = (reference.double() - approximation.double()).square().sum().item()
     if noise == 0:
         return math.inf
-    return 10 * math.log10(signal / noise) if signal else -math.inf
+    ratio = signal / noise  # 0 also where the noise is infinite
+    return 10 * math.log10(ratio) if ratio else -math.inf
 
 
 def worst_channel(
     reference: torch.Tensor, approximation: torch.Tensor
 ) -> tuple[int, float]:
-    """Return the output channel (axis 0) with the lowest SQNR, and that SQNR in dB."""
+    """Return the output channel (axis 0) with the lowest SQNR, and that SQNR in dB.
+
+    Raises:
+        ValueError: the shapes differ.
+    """
     pairs = zip(reference, approximation, strict=True)
     found = [sqnr_db(one, other) for one, other in pairs]
     lowest = min(found)
@@ -183,9 +208,18 @@ def layer_sensitivity(
 ) -> pd.DataFrame:
     """Quantize one layer's weights at a time; return what each costs.
 
+    Args:
+        model: see quantize_model.
+        scheme: of the weights.
+        images: shape (N, ...), at least one.
+        labels: int64, shape (N,).
+
     Returns:
         One row a layer, the worst first: layer, parameters (weights only), accuracy
         (0 to 1, of the model with only this layer quantized), sqnr_db (of its weights).
+
+    Raises:
+        ValueError: there are no images, or not one label for each.
     """
     layers = quantizable_layers(fold_batch_norm(model))
     rows = []
@@ -222,7 +256,19 @@ class _FakeQuantizedInput:
         return (round_trip(inputs[0], self.qparams),)
 
 
+@contextmanager
+def _naming(what: str) -> Iterator[None]:
+    try:
+        yield
+    except ValueError as error:
+        raise ValueError(f"{what}: {error}") from error
+
+
 def _chosen_layers(model: nn.Module, keep_float: Iterable[str]) -> dict[str, nn.Module]:
+    if isinstance(keep_float, str):  # it would be taken for the names of its letters
+        raise ValueError(
+            f"keep_float is {keep_float!r}; expected a tuple of names: ({keep_float!r},)"
+        )
     layers, kept = quantizable_layers(model), set(keep_float)
     if unknown := sorted(kept - set(layers)):
         raise ValueError(

@@ -6,6 +6,7 @@ Source of the scheme: B. Jacob et al., "Quantization and Training of Neural Netw
 Efficient Integer-Arithmetic-Only Inference", CVPR 2018.
 """
 
+import math
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -96,8 +97,8 @@ def choose_qparams(tensor: torch.Tensor, scheme: Scheme) -> QParams:
     ReLU) is kept exactly.
 
     Args:
-        tensor: floats, any shape; per channel and per group at least one axis. A scale
-            for nothing but zeros is 1.0.
+        tensor: floats, any shape; per channel and per group at least one axis. Where the
+            range holds nothing but zero, the scale is 1.0.
         scheme: the bits, the symmetry, the granularity and the observer.
 
     Raises:
@@ -136,7 +137,15 @@ def dequantize(integers: torch.Tensor, qparams: QParams) -> torch.Tensor:
 
 
 def fake_quantize(tensor: torch.Tensor, scheme: Scheme) -> torch.Tensor:
-    """Quantize and dequantize: what is left of the floats after the round trip."""
+    """Return what is left of the floats after the way to integers and back.
+
+    Args:
+        tensor: floats, any shape, which is kept; see choose_qparams.
+        scheme: how to choose scale and zero point.
+
+    Raises:
+        ValueError: see choose_qparams.
+    """
     qparams = choose_qparams(tensor, scheme)
     return dequantize(quantize(tensor, qparams), qparams)
 
@@ -146,6 +155,10 @@ def round_trip(tensor: torch.Tensor, qparams: QParams) -> torch.Tensor:
 
     The integers stay floats on the way: int32 costs a copy there and one back. Integers
     of 16 bits are exact in float32. NaN stays NaN.
+
+    Args:
+        tensor: float32, any shape, which is kept.
+        qparams: chosen for a tensor of this shape; nothing is checked here.
     """
     scale, zero_point, qmin, qmax = qparams
     rounded = torch.round(tensor / scale).add_(zero_point).clamp_(qmin, qmax)
@@ -192,15 +205,20 @@ def _observe(rows: torch.Tensor, scheme: Scheme) -> tuple[torch.Tensor, torch.Te
     if scheme.observer == "percentile":
         share = scheme.percentile / 100
         if scheme.symmetric:
-            high = torch.quantile(rows.abs(), share, dim=1, keepdim=True)
+            high = _quantile(rows.abs(), share)
             return -high, high
-        return (
-            torch.quantile(rows, 1 - share, dim=1, keepdim=True),
-            torch.quantile(rows, share, dim=1, keepdim=True),
-        )
+        return _quantile(rows, 1 - share), _quantile(rows, share)
     if scheme.observer == "mse":
         return _least_squares(rows, low, high, scheme)
     return low, high
+
+
+def _quantile(rows: torch.Tensor, share: float) -> torch.Tensor:
+    """Return the same as torch.quantile, which refuses more than 2^24 values."""
+    place = share * (rows.shape[1] - 1)
+    below, above = math.floor(place), math.ceil(place)
+    ordered = rows.sort(dim=1).values
+    return ordered[:, [below]].lerp(ordered[:, [above]], place - below)
 
 
 def _least_squares(rows, low, high, scheme) -> tuple[torch.Tensor, torch.Tensor]:

@@ -3,6 +3,7 @@
 from dataclasses import dataclass, fields
 
 from helpers.quantization.schemes import Scheme
+from helpers.training import whole_number
 
 
 @dataclass(frozen=True)
@@ -16,8 +17,8 @@ class Setting:
         keep_float: names of layers that stay in float32.
 
     Raises:
-        ValueError: the number of images is below 1, or the scheme of the activations is
-            not per tensor.
+        ValueError: calibration is no whole number of 1 or more, keep_float no tuple, or
+            the scheme of the activations not per tensor.
     """
 
     weights: Scheme | None = None
@@ -27,8 +28,11 @@ class Setting:
 
     def __post_init__(self):
         """Refuse what could not be carried out."""
-        if self.calibration < 1:
-            raise ValueError(f"calibration is {self.calibration}; expected 1 image or more")
+        whole_number("calibration", self.calibration, least=1)
+        if not isinstance(self.keep_float, tuple):
+            raise ValueError(
+                f"keep_float is {self.keep_float!r}; expected a tuple of names"
+            )
         if self.activations and self.activations.granularity != "tensor":
             raise ValueError(
                 "activations are quantized per tensor; got "
@@ -73,7 +77,8 @@ def _scheme_words(scheme: Scheme | None) -> str:
     if scheme is None:
         return "float32"
     kind = "symmetric" if scheme.symmetric else "asymmetric"
-    return f"{scheme.bits} bits, {kind}, {scheme.observer}"
+    share = f" {scheme.percentile:g}" if scheme.observer == "percentile" else ""
+    return f"{scheme.bits} bits, {kind}, {scheme.observer}{share}"
 
 
 def _scheme_code(scheme: Scheme) -> str:
