@@ -382,6 +382,8 @@ def make(*arguments):
 def test_make_alone_shows_the_commands():
     shown = re.findall(r"^make (\w+)", make(), flags=re.MULTILINE)
     assert shown == ["lab", "test", "notebooks", "handouts", "bench", "runtimes"]
+    contributing = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    assert f"\nMakefile     {', '.join(shown)}\n" in contributing
 
 
 def test_make_test_runs_the_notebooks_a_second_time_with_plainer_arithmetic():
