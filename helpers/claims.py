@@ -77,7 +77,7 @@ def verdict(
         ValueError: the id has another form, holds is neither True, False nor None, or a
             text is empty.
     """
-    if not re.fullmatch(r"\d\d\.[a-z]", id):
+    if not re.fullmatch(r"\d\d\.[a-z]", str(id)):
         raise ValueError(f"id is {id!r}; expected notebook and letter, such as '01.a'")
     # A numpy or torch truth value would not survive the file; bool() makes a plain one.
     if not (holds is None or type(holds) is bool):

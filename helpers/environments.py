@@ -32,14 +32,17 @@ def in_conda() -> bool:
 
 
 def how_to_install() -> str:
-    """Return the sentence that brings this environment to what the course needs.
+    """Return the sentence that brings the learner to what the course needs.
 
     pip with the exact versions of constraints.txt would replace packages that conda has
     installed, and break others that were linked against them.
     """
-    command = "python -m pip install -c constraints.txt -e ."
     if in_conda():  # in whichever environment of conda: it updates the one it names
         command = "conda env update -f environment.yml, then conda activate save-load-ship"
+    elif own := _course_python():
+        return f"The course is installed in .venv. Use its Python: {own}"
+    else:
+        command = f"{_this_python()} -m pip install -c constraints.txt -e ."
     return f"In the course's folder: {command}"
 
 
@@ -48,7 +51,27 @@ def how_to_reinstall(*packages: str) -> str:
     if in_conda():
         names = (CONDA_NAMES.get(package, package) for package in packages)
         return f"conda install --force-reinstall {' '.join(names)}"
-    return f"python -m pip install --no-deps --force-reinstall {' '.join(packages)}"
+    if _course_python():
+        return how_to_install()
+    install = f"{_this_python()} -m pip install"
+    return f"{install} --no-deps --force-reinstall {' '.join(packages)}"
+
+
+def _course_python() -> str:
+    """Return the Python that `make lab` has set up; "" if there is none, or it is this."""
+    own = FOLDER / ".venv"
+    # As a file: where its Python was removed, .venv is of no use.
+    python = own / ("Scripts/python.exe" if sys.platform == "win32" else "bin/python")
+    if not python.is_file() or own.samefile(sys.prefix):
+        return ""
+    return str(python.relative_to(FOLDER))
+
+
+def _this_python() -> str:
+    """Return this Python as a terminal takes it: a plain `python` may be another one."""
+    path = Path(sys.executable)
+    path = path.relative_to(FOLDER) if FOLDER in path.parents else path
+    return f'"{path}"' if " " in str(path) else str(path)
 
 
 @dataclass(frozen=True)

@@ -270,7 +270,9 @@ def main(root: Path = ROOT, extras: tuple = ()) -> None:
             "your own, then run this again."
         )
     except OSError as error:
-        sys.exit(f"{error.filename}: {error.strerror}. Mend that, then run this again.")
+        # A full disk is noticed while a file is written, and then names no file.
+        where = f"{error.filename}: " if error.filename else ""
+        sys.exit(f"{where}{error.strerror}. Mend that, then run this again.")
     except KeyboardInterrupt:
         sys.exit("Interrupted; the next run finishes it.")
 

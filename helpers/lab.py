@@ -52,33 +52,47 @@ def require_course_environment() -> None:
     if missing:
         sys.exit(
             f"{sys.executable} is not the course's environment: it lacks "
-            f"{', '.join(missing)}. Start the course with `make lab`, or install it "
-            f"into this environment. {how_to_install()}"
+            f"{', '.join(missing)}. Start the course with `make lab`, or do without "
+            f"make. {how_to_install()}"
         )
 
 
 def require_free_port(port: int, ip: str) -> None:
-    """Leave with a sentence if the server cannot listen on a port.
+    """Leave with a sentence if the server cannot listen.
 
     Args:
         port: the port that the learner asked for; 0 means any.
         ip: the address to listen on.
 
     Raises:
-        SystemExit: the port is taken, not allowed, or not a port.
+        SystemExit: the address is not one of this machine's, or the port is taken, not
+            allowed, or not a port.
     """
-    from tornado.netutil import bind_sockets
-
     if not 0 <= port <= 65535:
         sys.exit(f"--port {port}: a port is a number from 0 to 65535.")
+    if why := _why_not(0, ip):
+        sys.exit(
+            f"--ip {ip}: this machine cannot listen there ({why}). Leave --ip out, and "
+            "only this machine reaches the course."
+        )
+    if why := _why_not(port, ip):
+        sys.exit(
+            f"Port {port} at {ip} cannot be used ({why}). Leave --port out and the "
+            "course takes a free one, or end the program that uses this one."
+        )
+
+
+def _why_not(port: int, ip: str) -> str:
+    """Return why nobody can listen there, or an empty string."""
+    from tornado.netutil import bind_sockets
+
     try:
-        for bound in bind_sockets(port, ip):
+        # As for Jupyter, a star means every address.
+        for bound in bind_sockets(port, "" if ip == "*" else ip):
             bound.close()
     except OSError as error:
-        sys.exit(
-            f"Port {port} at {ip} cannot be used ({error.strerror}). Leave --port out "
-            "and the course takes a free one, or end the program that uses this one."
-        )
+        return error.strerror or str(error)
+    return ""
 
 
 def jupyter_arguments(port: int | None, ip: str, extra: list[str]) -> list[str]:
@@ -167,8 +181,7 @@ def main(argv: list[str] | None = None) -> None:
     # A kernel that was once installed for all environments would otherwise stand before
     # the one beside this Python. Jupyter reads this, so it comes before the imports.
     os.environ["JUPYTER_PREFER_ENV_PATH"] = "1"
-    if options.port is not None:
-        require_free_port(options.port, options.ip)
+    require_free_port(options.port or 0, options.ip)
     print(f"Starting JupyterLab on {FIRST_NOTEBOOK} ...", flush=True)
     serve(jupyter_arguments(options.port, options.ip, extra))
 

@@ -123,12 +123,15 @@ def time_interleaved(
         also the note on `repeat` in the documentation of Python's timeit).
 
     Raises:
-        ValueError: if there is no function, or fewer than two rounds.
+        ValueError: if there is no function, fewer than two rounds, or a negative number
+            of them to warm up.
     """
     if not functions:
         raise ValueError("functions is empty: give at least one label and function.")
     if rounds < 2:
         raise ValueError(f"rounds is {rounds}: a spread needs at least 2.")
+    if warmup < 0:
+        raise ValueError(f"warmup is {warmup}: expected 0 rounds or more.")
     times: dict[str, list[float]] = {label: [] for label in functions}
     order, shuffle = list(functions), random.Random(0).shuffle
     with _torch_threads(threads):

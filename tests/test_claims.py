@@ -67,7 +67,7 @@ def test_the_table_is_markup_and_the_texts_in_it_are_not():
     assert all(th.get("scope") == "row" for th in table.iter("th"))
 
 
-@pytest.mark.parametrize("id", ["1.a", "01a", "01.A", "01.ab", "01.1", "x01.a", ""])
+@pytest.mark.parametrize("id", ["1.a", "01a", "01.A", "01.ab", "01.1", "x01.a", "", None])
 def test_an_id_is_notebook_and_letter(id):
     with pytest.raises(ValueError) as caught:
         verdict(id, **WHOLE)

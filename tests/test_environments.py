@@ -1,9 +1,11 @@
 """Where this Python and its server live, who started a kernel, what JupyterLab finds."""
 
+import os
 import re
 import subprocess
 import sys
 import types
+import venv
 from importlib import import_module, metadata
 from pathlib import Path
 
@@ -140,14 +142,42 @@ def conda(monkeypatch, tmp_path):
     monkeypatch.setattr(sys, "prefix", str(tmp_path))
 
 
-def test_an_environment_of_pip_gets_the_tested_versions(monkeypatch, tmp_path):
-    monkeypatch.setattr(sys, "prefix", str(tmp_path))
+@pytest.mark.parametrize(
+    ("python", "written"),
+    [
+        ("course/.venv/bin/python", "{own}"),
+        ("elsewhere/bin/python", "{tmp}/elsewhere/bin/python"),
+        ("with space/bin/python", '"{tmp}/with space/bin/python"'),
+    ],
+)
+def test_an_environment_of_pip_gets_the_tested_versions_by_its_own_python(
+    monkeypatch, tmp_path, python, written
+):
+    # Nobody has to activate .venv: a plain "python" may be another one, or none.
+    monkeypatch.setattr(environments, "FOLDER", tmp_path / "course")
+    monkeypatch.setattr(sys, "executable", str(tmp_path / python))
+    monkeypatch.setattr(sys, "prefix", str((tmp_path / python).parents[1]))
+    own = Path(".venv", "bin", "python")
+    written = written.format(own=own, tmp=tmp_path.as_posix()).replace("/", os.sep)
     assert how_to_install() == (
-        "In the course's folder: python -m pip install -c constraints.txt -e ."
+        f"In the course's folder: {written} -m pip install -c constraints.txt -e ."
     )
     assert how_to_reinstall("torch", "anywidget") == (
-        "python -m pip install --no-deps --force-reinstall torch anywidget"
+        f"{written} -m pip install --no-deps --force-reinstall torch anywidget"
     )
+
+
+def test_another_python_is_led_to_the_one_that_the_course_has(monkeypatch, tmp_path):
+    venv.create(tmp_path / ".venv", symlinks=os.name == "posix")
+    monkeypatch.setattr(environments, "FOLDER", tmp_path)
+    own = Path(
+        ".venv", *(("Scripts", "python.exe") if os.name == "nt" else ("bin", "python"))
+    )
+    cure = f"The course is installed in .venv. Use its Python: {own}"
+    monkeypatch.setattr(sys, "prefix", str(tmp_path))
+    assert how_to_install() == how_to_reinstall("torch") == cure
+    monkeypatch.setattr(sys, "prefix", str(tmp_path / ".venv"))
+    assert " -m pip install " in how_to_install()
 
 
 def test_in_an_environment_of_conda_no_cure_is_pips(conda):

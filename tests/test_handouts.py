@@ -72,6 +72,8 @@ def test_a_learner_gets_everything_but_the_solutions(path):
     # Also not a whole solution without its name.
     bodies = [cell.source.partition("\n")[2] for cell in solutions]
     assert [body for body in bodies if body in rest] == []
+    # Nor a sentence about what is not there.
+    assert re.findall(r"(?i)[^.\n]*\bsolutions?\b[^.\n]*", rest) == []
 
 
 @each_with_exercises

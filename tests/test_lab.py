@@ -222,6 +222,18 @@ def test_a_number_that_is_no_port_is_an_error():
         lab.main(["--port", "99999"])
 
 
+@pytest.mark.parametrize("port", [[], ["--port", "0"]])
+def test_an_address_that_is_not_this_machines_is_an_error(port):
+    with pytest.raises(SystemExit) as left:
+        lab.main(["--ip", "192.0.2.1", *port])  # reserved for documentation
+    assert str(left.value).startswith("--ip 192.0.2.1: this machine cannot listen there (")
+    assert "Leave --ip out" in str(left.value)
+
+
+def test_a_star_is_every_address():
+    lab.require_free_port(0, "*")
+
+
 def test_a_port_that_was_asked_for_is_the_only_one_tried():
     arguments = lab.jupyter_arguments(9000, "127.0.0.1", ["--no-browser"])
     assert "--ServerApp.port=9000" in arguments

@@ -107,6 +107,8 @@ def test_timing_needs_functions_and_rounds():
         time_interleaved({})
     with pytest.raises(ValueError, match="rounds is 1: a spread needs at least 2"):
         time_interleaved({"a": int}, rounds=1)
+    with pytest.raises(ValueError, match="warmup is -1: expected 0 rounds or more"):
+        time_interleaved({"a": int}, rounds=3, warmup=-1)
 
 
 # ---- What is free

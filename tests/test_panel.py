@@ -232,6 +232,11 @@ def test_true_is_not_the_number_1():
             "1 that leads from one to the other",
         ),
         (
+            lambda: Range("n", "N", 2, 2, 2),
+            "n runs 2 to 2 in steps of 1; expected low below high, and a step of at least "
+            "1 that leads from one to the other",
+        ),
+        (
             lambda: Range("n", "N", 0, 3, 2, step=2),
             "n runs 0 to 3 in steps of 2; expected low below high, and a step of at least "
             "1 that leads from one to the other",

@@ -227,6 +227,18 @@ def test_a_missing_file_is_named(project, steps, monkeypatch):
         install.main(project)
 
 
+def test_a_full_disk_is_named_where_no_file_is(installed, monkeypatch):
+    (installed / "constraints.txt").write_text("torch==2.13.1\n")
+
+    def refuse(self, *args, **options):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(Path, "write_text", refuse)
+    with pytest.raises(SystemExit) as left:
+        install.main(installed)
+    assert str(left.value) == ("No space left on device. Mend that, then run this again.")
+
+
 def test_a_nearly_full_disk_is_a_warning(project, steps, monkeypatch, capsys):
     usage = namedtuple("usage", "total used free")(100e9, 98.5e9, 1.5e9)
     monkeypatch.setattr(install.shutil, "disk_usage", lambda path: usage)
@@ -340,6 +352,7 @@ def test_constraints_pin_every_requirement_inside_its_range():
         canonicalize_name(name): version
         for name, version in (pin.split("==") for pin in pins)
     }
+    assert len(pins) == len(versions), "a package is pinned twice"
     extras = pyproject()["optional-dependencies"].values()
     for requirements in (pyproject()["dependencies"], *extras):
         for name, bounds in by_name(requirements).items():
@@ -369,6 +382,8 @@ def make(*arguments):
 def test_make_alone_shows_the_commands():
     shown = re.findall(r"^make (\w+)", make(), flags=re.MULTILINE)
     assert shown == ["lab", "test", "notebooks", "handouts", "bench", "runtimes"]
+    contributing = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    assert f"\nMakefile     {', '.join(shown)}\n" in contributing
 
 
 def test_make_test_runs_the_notebooks_a_second_time_with_plainer_arithmetic():
