@@ -122,7 +122,8 @@ def read_rules(text: str) -> tuple[list[tuple[str, str]], list[str]]:
             continue
         try:
             re.sub(old, new, "")  # also reads the replacement, whether it is used or not
-        except (re.error, IndexError) as error:  # IndexError: an unknown group name
+        except (re.error, IndexError, OverflowError) as error:
+            # IndexError: an unknown group name. OverflowError: a{9999999999}.
             faults.append(f"Line {number}, {line.strip()!r}: {error}.")
         else:
             rules.append((old, new))

@@ -53,6 +53,7 @@ def test_a_rule_a_line_with_comments_and_empty_lines_between():
         ("a -> \\1", "Line 2, 'a -> \\\\1': invalid group reference 1"),
         ("a -> \\g<x>", "Line 2, 'a -> \\\\g<x>': unknown group name"),
         ("a -> \\q", "Line 2, 'a -> \\\\q': bad escape"),
+        ("a{9999999999} -> b", "Line 2, 'a{9999999999} -> b': the repetition number is"),
     ],
 )
 def test_a_line_that_is_no_rule_is_told_and_the_others_still_count(line, says):

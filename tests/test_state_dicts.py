@@ -383,6 +383,7 @@ def test_a_rule_that_matches_and_changes_nothing_is_fine():
         (("fc", r"\1"), "is not valid: invalid group reference 1"),
         (("fc", r"\g<name>"), "is not valid: unknown group name"),
         (("fc", r"\q"), "is not valid: bad escape"),
+        (("c{9999999999}", ""), "is not valid: the repetition number is too large"),
     ],
 )
 def test_an_invalid_pattern_or_replacement_is_named(rule, says):
