@@ -173,7 +173,7 @@ def _refusal(keys: Iterable[str], rules: list[tuple[str, str]]) -> str:
 
 def _literal(text: str) -> str:
     """Write a text as Python source: raw where that spares doubled backslashes."""
-    if "\\" in text and '"' not in text and not text.endswith("\\"):
+    if "\\" in text and '"' not in text:
         return f'r"{text}"'
     # repr, with the double quotes that formatters want.
     return repr(text) if '"' in text or "\\" in text else f'"{repr(text)[1:-1]}"'

@@ -371,6 +371,11 @@ def test_a_rule_that_matches_nothing_is_named_with_a_few_keys():
     )
 
 
+def test_an_odd_name_that_no_rule_touches_may_stay():
+    state = {"a..b": torch.ones(1), "fc.weight": torch.ones(1)}
+    assert list(remap_keys(state, [("^fc", "head")])) == ["a..b", "head.weight"]
+
+
 def test_a_rule_that_matches_and_changes_nothing_is_fine():
     state = {"fc.weight": torch.ones(1)}
     assert list(remap_keys(state, [("weight", "weight")])) == ["fc.weight"]
