@@ -63,12 +63,15 @@ def in_fresh_process(
         timeout: Seconds after which the process is stopped.
 
     Raises:
-        TypeError: if something is no function, a function cannot be sent, or `blocked` is
-            a text instead of a list.
+        TypeError: if `functions` is no dict, a value of it no function or one that cannot
+            be sent, or `blocked` a text instead of a list.
         RuntimeError: if the process dies or takes too long.
     """
     import cloudpickle
 
+    if not isinstance(functions, Mapping):
+        kind = type(functions).__name__
+        raise TypeError(f"functions is of type {kind}: pass a dict, label -> function.")
     if isinstance(blocked, str):
         # Its letters would be taken for names, and nothing would be blocked.
         raise TypeError(f"blocked is {blocked!r}: pass a list of names, [{blocked!r}].")
