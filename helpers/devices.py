@@ -72,10 +72,12 @@ def load_to_device(
     as it was, on the device where it was. The parameters stay the same objects, so an
     optimizer that was built before still trains them; its own state stays where it was.
     Dtypes are converted to the model's, as `load_state_dict` does. The file is read with
-    `weights_only=True`. A second copy of the model is held until it is whole.
+    `weights_only=True`. A second copy of the model is held until it is whole. Its
+    parameters and buffers are taken over, and nothing else that a load hook may set.
 
     Args:
-        model: has the names and shapes that the file has; not on the meta device.
+        model: has the names and shapes that the file has; not on the meta device, and
+            without lazy layers that have seen no batch yet.
         path: a file that `torch.save(model.state_dict(), path)` wrote, on any device.
         device: such as "cpu", "cuda:0", "mps".
 
@@ -85,14 +87,19 @@ def load_to_device(
     Raises:
         TypeError: the model is no module, or the file holds something else than a state
             dict.
-        ValueError: the device is not there, or the file cannot be read.
-        FileNotFoundError: there is no file at the path.
+        ValueError: the device is not there, the model has tensors without memory or
+            shape, or the file is damaged or none that is safe to open.
+        FileNotFoundError, PermissionError: the file is not there, or cannot be opened.
         RuntimeError: names or shapes do not fit; torch's own text, with the path.
     """
     if not isinstance(model, nn.Module):
         raise TypeError(f"model is {type_of(model)}; expected a torch.nn.Module")
     device = _require_device(device)
-    if any(tensor.is_meta for tensor in (*model.parameters(), *model.buffers())):
+    own = (*model.parameters(), *model.buffers())
+    if any(map(nn.parameter.is_lazy, own)):
+        # Its first batch would give it new random weights in place of the file's.
+        raise ValueError("model has lazy layers: run one batch through it first")
+    if any(tensor.is_meta for tensor in own):
         raise ValueError(
             "model has tensors on the meta device, without memory; "
             f"call model.to_empty(device={str(device)!r}) first"
@@ -134,6 +141,8 @@ def _read(path: Path) -> Mapping[str, Tensor]:
             f"{path} is no .pt file, or holds more than tensors (a whole model?); save "
             "model.state_dict() instead"
         ) from error
+    except PermissionError:  # says all that is to be said, and names the file
+        raise
     except Exception as error:  # RuntimeError, EOFError, KeyError ...: by the damage
         first = next(iter(str(error).splitlines()), "")
         raise ValueError(

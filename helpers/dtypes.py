@@ -34,6 +34,8 @@ def cast_floats(
             cast[name] = tensor
             continue
         cast[name] = tensor.detach().to(dtype)
+        if tensor.is_meta:  # without values, none can be lost
+            continue
         lost = tensor.isfinite() & cast[name].isinf()
         if bool(lost.any()):
             most = tensor[lost].abs().max().item()
@@ -66,7 +68,7 @@ def round_fraction(tensor: Tensor, bits: int, *, cut: bool = False) -> Tensor:
     if type(bits) is not int or not 0 <= bits <= FRACTION_BITS:
         raise ValueError(f"bits is {bits!r}; expected a whole number from 0 to 23")
     dropped = FRACTION_BITS - bits
-    integers = tensor.detach().contiguous().view(torch.int32)
+    integers = tensor.detach().view(torch.int32)
     if not cut and dropped:
         # Half of the last bit that stays, and its own value where the rest is a tie.
         last = (integers >> dropped) & 1

@@ -63,11 +63,18 @@ def in_fresh_process(
         timeout: Seconds after which the process is stopped.
 
     Raises:
-        TypeError: if a function is none, or cannot be sent.
+        TypeError: if `functions` is no dict, a value of it no function or one that cannot
+            be sent, or `blocked` a text instead of a list.
         RuntimeError: if the process dies or takes too long.
     """
     import cloudpickle
 
+    if not isinstance(functions, Mapping):
+        kind = type(functions).__name__
+        raise TypeError(f"functions is of type {kind}: pass a dict, label -> function.")
+    if isinstance(blocked, str):
+        # Its letters would be taken for names, and nothing would be blocked.
+        raise TypeError(f"blocked is {blocked!r}: pass a list of names, [{blocked!r}].")
     sent = []
     for label, function in functions.items():
         if not callable(function):

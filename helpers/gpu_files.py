@@ -72,7 +72,9 @@ def make_gpu_checkpoint(
         raise ValueError(f"device is {device!r}; expected a GPU's, such as 'cuda:0'")
     tensors = list(_tensors_inside(state_dict))
     if not tensors:
-        raise ValueError("state_dict holds no tensor, so no device would be in the file")
+        raise ValueError(
+            "state_dict holds no tensor with values, so no device would be in the file"
+        )
     on_cpu = {t.untyped_storage().data_ptr() for name, t in tensors if name == "step"}
     # torch writes an index for every kind but mps, of which there is one.
     name = "mps" if kind == "mps" else f"{kind}:{index or 0}"

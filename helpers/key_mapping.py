@@ -122,7 +122,8 @@ def read_rules(text: str) -> tuple[list[tuple[str, str]], list[str]]:
             continue
         try:
             re.sub(old, new, "")  # also reads the replacement, whether it is used or not
-        except (re.error, IndexError) as error:  # IndexError: an unknown group name
+        except (re.error, IndexError, OverflowError) as error:
+            # IndexError: an unknown group name. OverflowError: a{9999999999}.
             faults.append(f"Line {number}, {line.strip()!r}: {error}.")
         else:
             rules.append((old, new))
@@ -172,7 +173,7 @@ def _refusal(keys: Iterable[str], rules: list[tuple[str, str]]) -> str:
 
 def _literal(text: str) -> str:
     """Write a text as Python source: raw where that spares doubled backslashes."""
-    if "\\" in text and '"' not in text and not text.endswith("\\"):
+    if "\\" in text and '"' not in text:
         return f'r"{text}"'
     # repr, with the double quotes that formatters want.
     return repr(text) if '"' in text or "\\" in text else f'"{repr(text)[1:-1]}"'

@@ -39,7 +39,8 @@ def remap_keys(
         label = f"rule {number}, {rule[0]!r} -> {rule[1]!r},"
         try:
             changed = {old: re.subn(*rule, new) for old, new in names.items()}
-        except (re.error, IndexError) as error:  # IndexError: an unknown group name
+        except (re.error, IndexError, OverflowError) as error:
+            # IndexError: an unknown group name. OverflowError: a{9999999999}.
             raise ValueError(f"{label} is not valid: {error}") from error
         if not any(count for _, count in changed.values()):
             raise ValueError(f"{label} matches none of the {_some(names.values())}")

@@ -18,6 +18,7 @@ from helpers.devices import (
     load_to_device,
     make_gpu_checkpoint,
 )
+from helpers.exercises.notebook_03 import Payload
 from helpers.state_dicts import compare
 
 CPU = torch.device("cpu")
@@ -37,7 +38,9 @@ def only_a_cpu(monkeypatch):
 @pytest.fixture
 def saved(tmp_path) -> Path:
     torch.manual_seed(1)
-    torch.save(small_net().state_dict(), tmp_path / "net.pt")
+    net = small_net()
+    net(torch.rand(8, 3))  # so that its buffers are not those of every new one
+    torch.save(net.state_dict(), tmp_path / "net.pt")
     return tmp_path / "net.pt"
 
 
@@ -243,6 +246,11 @@ def test_a_device_that_is_not_there_is_answered_with_those_that_are(saved, only_
         assert str(caught.value) == f"device is {device!r}; expected one of: cpu"
 
 
+def test_the_cpu_may_have_its_index(saved):
+    state = torch.load(saved, weights_only=True)
+    assert compare(load_to_device(small_net(), saved, "cpu:0"), state).identical
+
+
 def test_an_index_too_high_is_answered_with_the_list(saved, only_a_cpu, monkeypatch):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
@@ -282,13 +290,50 @@ def test_a_whole_model_and_a_checkpoint_are_refused_with_the_cure(tmp_path):
     )
 
 
+def test_a_file_that_would_run_code_runs_none_whatever_the_environment_says(
+    tmp_path, monkeypatch
+):
+    path, marker = tmp_path / "bad.pt", tmp_path / "it-ran"
+    torch.save({"0.weight": Payload(marker)}, path)
+    monkeypatch.setenv("TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD", "1")
+    with pytest.raises(ValueError, match=r"bad.pt is no .pt file, or holds more than"):
+        load_to_device(small_net(), path, "cpu")
+    assert not marker.exists()
+    torch.load(path, weights_only=False)
+    assert marker.exists(), "the payload does nothing, so this test shows nothing"
+
+
 def test_a_model_must_be_a_module_with_memory(saved):
     with pytest.raises(TypeError, match="model is of type OrderedDict; expected a torch"):
         load_to_device(small_net().state_dict(), saved, "cpu")
     with torch.device("meta"):
         empty = small_net()
-    with pytest.raises(ValueError, match=r"call model.to_empty\(device='cpu'\) first"):
-        load_to_device(empty, saved, "cpu")
+    half_empty = small_net()
+    half_empty[1].running_mean = empty[1].running_mean
+    for model in (empty, half_empty):
+        with pytest.raises(ValueError, match=r"call model.to_empty\(device='cpu'\) first"):
+            load_to_device(model, saved, "cpu")
+
+
+def test_a_lazy_layer_would_forget_the_weights_at_its_first_batch(saved):
+    net = small_net()
+    net[0] = nn.LazyLinear(4)
+    with pytest.raises(ValueError) as caught:
+        load_to_device(net, saved, "cpu")
+    assert str(caught.value) == "model has lazy layers: run one batch through it first"
+    net(torch.rand(5, 3))
+    load_to_device(net, saved, "cpu")
+    net(torch.rand(5, 3))
+    assert torch.equal(net[0].weight, torch.load(saved, weights_only=True)["0.weight"])
+
+
+def test_a_file_that_may_not_be_opened_is_not_called_damaged(saved, monkeypatch):
+    def forbidden(path, **options):
+        raise PermissionError(13, "Permission denied", str(path))
+
+    monkeypatch.setattr(torch, "load", forbidden)
+    with pytest.raises(PermissionError, match=rf"Permission denied: .*{saved.name}"):
+        load_to_device(small_net(), saved, "cpu")
 
 
 # make_gpu_checkpoint
@@ -350,7 +395,7 @@ def test_a_checkpoint_is_tagged_inside_and_text_in_it_stays(tmp_path):
     optimizer = torch.optim.AdamW(net.parameters())
     net(torch.rand(5, 3)).sum().backward()
     optimizer.step()
-    checkpoint = {"model": net.state_dict(), "optimizer": optimizer.state_dict()}
+    checkpoint = {"model": net.state_dict(), "optimizers": [optimizer.state_dict()]}
     checkpoint |= {"trained_on": "cpu", "losses": [torch.ones(1)]}
     before = copy.deepcopy(checkpoint)
     path = make_gpu_checkpoint(checkpoint, tmp_path / "gpu.pt")
@@ -398,7 +443,8 @@ def test_only_a_gpu_can_be_named(tmp_path, device):
 
 
 def test_what_holds_no_tensor_is_refused(tmp_path):
-    with pytest.raises(ValueError, match="state_dict holds no tensor"):
-        make_gpu_checkpoint({"epoch": 3, "model": {}}, tmp_path / "gpu.pt")
+    for empty in ({"epoch": 3, "model": {}}, nn.Linear(1, 1, device="meta").state_dict()):
+        with pytest.raises(ValueError, match="state_dict holds no tensor with values"):
+            make_gpu_checkpoint(empty, tmp_path / "gpu.pt")
     with pytest.raises(TypeError, match=r"Linear; expected a dict: model\.state_dict"):
         make_gpu_checkpoint(nn.Linear(1, 1), tmp_path / "gpu.pt")

@@ -38,6 +38,11 @@ def test_what_would_overflow_is_named_and_infinities_may_stay():
     assert cast_floats(state, torch.float16)["fine"].tolist() == [65504.0, torch.inf]
 
 
+def test_the_meta_device_has_no_values_that_could_be_lost():
+    cast = cast_floats(nn.Linear(2, 1, device="meta"), torch.float16)
+    assert {(t.dtype, t.device.type) for t in cast.values()} == {(torch.float16, "meta")}
+
+
 @pytest.mark.parametrize("dtype", [torch.int8, "float16", None])
 def test_only_a_float_can_be_cast_to(dtype):
     with pytest.raises(TypeError) as caught:

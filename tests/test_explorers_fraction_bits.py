@@ -2,6 +2,7 @@
 
 import copy
 
+import numpy as np
 import pytest
 import torch
 
@@ -28,6 +29,16 @@ def right_and_changed(cast) -> tuple[int, int]:
 )
 def test_the_counts_are_those_of_the_dtype(bits, cast):
     assert measured(bits, "to nearest") == right_and_changed(cast)
+
+
+def test_every_float_of_the_model_is_cut_buffers_too():
+    def cut(model):
+        for tensor in filter(torch.is_floating_point, model.state_dict().values()):
+            mantissa, exponent = np.frexp(tensor.numpy())  # 0.5 to 1: one bit, then two
+            tensor.copy_(torch.from_numpy(np.ldexp(np.trunc(mantissa * 8) / 8, exponent)))
+        return model
+
+    assert measured(2, "cut off") == right_and_changed(cut)
 
 
 def test_float32_changes_nothing_and_cutting_costs_more_than_rounding():

@@ -79,6 +79,17 @@ def test_a_result_instead_of_a_function_is_refused():
         in_fresh_process({"two": 2})
 
 
+def test_a_function_without_a_label_is_refused():
+    with pytest.raises(TypeError, match="functions is of type function: pass a dict, lab"):
+        in_fresh_process(lambda: 2)
+
+
+def test_a_text_in_the_place_of_a_list_would_block_nothing():
+    with pytest.raises(TypeError) as caught:
+        in_fresh_process({"two": lambda: 2}, blocked="torch")
+    assert str(caught.value) == "blocked is 'torch': pass a list of names, ['torch']."
+
+
 def test_what_cannot_be_sent_is_named():
     lock = threading.Lock()
     with pytest.raises(TypeError, match=r"'lock' cannot be sent to a process: .* paths"):

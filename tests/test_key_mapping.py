@@ -1,12 +1,15 @@
 """The key-mapping workbench without a browser: rules, findings, suggestions, the call."""
 
+import re
+
 import pytest
 import torch
 from torch import nn
 
 from helpers.charts import bars
+from helpers.drawing import WIDTH
 from helpers.exercises.notebook_05 import old_digits
-from helpers.explorers.key_mapping import SHOW, key_mapping
+from helpers.explorers.key_mapping import SHOW, draw, key_mapping
 from helpers.key_mapping import FINDINGS, map_keys, read_rules, shapes_of
 from helpers.key_suggestions import suggest
 from helpers.models import DigitsNet, SimpleNet
@@ -53,6 +56,7 @@ def test_a_rule_a_line_with_comments_and_empty_lines_between():
         ("a -> \\1", "Line 2, 'a -> \\\\1': invalid group reference 1"),
         ("a -> \\g<x>", "Line 2, 'a -> \\\\g<x>': unknown group name"),
         ("a -> \\q", "Line 2, 'a -> \\\\q': bad escape"),
+        ("a{9999999999} -> b", "Line 2, 'a{9999999999} -> b': the repetition number is"),
     ],
 )
 def test_a_line_that_is_no_rule_is_told_and_the_others_still_count(line, says):
@@ -206,6 +210,21 @@ def test_no_suggestion_makes_two_keys_one_or_pairs_other_shapes():
     assert lines("", old, new) == ["^a\\. -> c."]
     assert lines("^a\\. -> c.", old, new) == []
     assert lines("", old, old) == []
+    # Taking m. off would bring the names nearer, and make it a.weight, which is there.
+    old = state(m_a_weight=(2, 2), a_weight=(2, 2))
+    new = state(a_weight=(2, 2), b_weight=(2, 2))
+    assert lines("", old, new) == ["^m\\.a\\. -> b."]
+
+
+def test_a_suggestion_says_what_it_would_do():
+    old = nn.DataParallel(Blocks(5, "blocks", "qkv", "fc1", "fc2")).state_dict()
+    new = Blocks(5, "layers", "in_proj", "up", "down").state_dict()
+    reasons = []
+    for rules in ("^module\\. ->", "^module\\. ->\n^blocks\\. -> layers."):
+        one = mapped(rules, old, new)
+        [first, *_] = suggest(one, shapes_of(old, "old"), shapes_of(new, "new"))
+        reasons.append(first.reason)
+    assert reasons == ["30 come nearer", "10 more match"]
 
 
 # The workbench in Python
@@ -221,6 +240,8 @@ def test_each_change_of_the_rules_changes_all_that_is_shown():
     for row in mapped(RULES).rows:
         assert row.finding in table.value
     assert table.value.count('<div role="row"') == 1 + len(mapped(RULES).rows)
+    assert "module.fc1.bias <i>(4,)</i>" in table.value
+    assert "hidden.bias <i>(5,)</i>" in table.value
     assert call.value == bench.call == mapped(RULES).call
     assert bench.mapped == mapped(RULES)
     assert repr(bench).startswith("KeyMapping(rules: ^module\\. ->; ^fc1\\. -> hidden.; ):")
@@ -234,6 +255,15 @@ def test_only_what_is_open_hides_the_matches():
     assert "What is open" in panel.frame["svg"] and "= 1 match" in panel.frame["svg"]
     panel.values = {"show": SHOW[0]}
     assert "match</b>" in table.value
+
+
+@pytest.mark.parametrize("everything", [True, False])
+def test_the_bar_has_a_piece_for_each_finding_as_wide_as_its_share(everything):
+    svg = draw(mapped(RULES), "words", everything=everything).svg
+    widths = [float(w) for w in re.findall(r'y="34" width="([\d.]+)" height="16"', svg)]
+    counts = [1 if everything else 0, 1, 0, 1, 2]
+    whole = WIDTH - 28
+    assert widths == pytest.approx([whole * c / sum(counts) for c in counts], abs=0.06)
 
 
 def test_a_half_typed_rule_is_told_and_nothing_is_raised():

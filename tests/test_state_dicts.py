@@ -371,6 +371,11 @@ def test_a_rule_that_matches_nothing_is_named_with_a_few_keys():
     )
 
 
+def test_an_odd_name_that_no_rule_touches_may_stay():
+    state = {"a..b": torch.ones(1), "fc.weight": torch.ones(1)}
+    assert list(remap_keys(state, [("^fc", "head")])) == ["a..b", "head.weight"]
+
+
 def test_a_rule_that_matches_and_changes_nothing_is_fine():
     state = {"fc.weight": torch.ones(1)}
     assert list(remap_keys(state, [("weight", "weight")])) == ["fc.weight"]
@@ -383,6 +388,7 @@ def test_a_rule_that_matches_and_changes_nothing_is_fine():
         (("fc", r"\1"), "is not valid: invalid group reference 1"),
         (("fc", r"\g<name>"), "is not valid: unknown group name"),
         (("fc", r"\q"), "is not valid: bad escape"),
+        (("c{9999999999}", ""), "is not valid: the repetition number is too large"),
     ],
 )
 def test_an_invalid_pattern_or_replacement_is_named(rule, says):

@@ -196,6 +196,8 @@ def key_mapping(
 ) -> KeyMapping:
     """Return the workbench over a file's keys (old) and a model's (new).
 
+    `rules` is the text to begin with, one rule a line, as `read_rules` takes it.
+
     Raises:
         TypeError: one is neither a module nor a dict of tensors.
     """

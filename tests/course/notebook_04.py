@@ -160,11 +160,10 @@ RIGHT_ANSWERS = [
 # id of a claim -> for each verdict that can come out, a measurement that leads to it.
 
 
-def loads(with_gpu: str) -> Verdict:
-    """Claim 04.a where the trial with a GPU, if any, came out so."""
-    refused = "Attempting to deserialize object on a CUDA device"
+def loads(without: str) -> Verdict:
+    """Claim 04.a where the trial without a GPU came out so."""
     source = cell("04_devices.ipynb", "claim-verdict")
-    return run(source, claims=claims, without=refused, with_gpu=with_gpu)
+    return run(source, claims=claims, without=without)
 
 
 def halves(of_model: float, of_large: float) -> Verdict:
@@ -175,8 +174,8 @@ def halves(of_model: float, of_large: float) -> Verdict:
 
 MEASUREMENTS = {
     "04.a": {
-        False: lambda: loads("not measured, no CUDA here"),
-        None: lambda: loads("loaded on cuda:0"),
+        False: lambda: loads("Attempting to deserialize object on a CUDA device"),
+        True: lambda: loads("loaded on cpu"),
     },
     "04.b": {
         None: lambda: halves(0.57, 0.5),
