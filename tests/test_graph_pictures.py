@@ -130,6 +130,35 @@ def test_every_output_has_its_box(tmp_path):
     assert [box.sources for box in boxes(path)] == [(), (0,), (1,), (1,), (2,)]
 
 
+def test_an_output_that_is_a_weight_comes_from_no_box(tmp_path):
+    weight = helper.make_tensor("w", FLOAT, [3], [1, 2, 3])
+    nodes = [helper.make_node("Relu", ["x"], ["y"])]
+    path = graph_file(tmp_path / "weight.onnx", nodes, [weight], outputs=("y", "w"))
+    assert [box.sources for box in boxes(path)] == [(), (0,), (1,), ()]
+
+
+def test_what_the_graphs_inside_a_box_use_is_written_into_it(tmp_path):
+    def branch(name, operator, taken):
+        node = helper.make_node(operator, [taken], [name])
+        out = helper.make_tensor_value_info(name, FLOAT, None)
+        return helper.make_graph([node], name, [], [out])
+
+    nodes = [
+        helper.make_node("Neg", ["x"], ["a"]),
+        helper.make_node("Abs", ["x"], ["b"]),
+        helper.make_node("Not", ["b"], ["c"]),
+        helper.make_node(
+            "If",
+            ["c"],
+            ["y"],
+            then_branch=branch("d", "Relu", "a"),
+            else_branch=branch("e", "Relu", "b"),
+        ),
+    ]
+    found = boxes(graph_file(tmp_path / "if.onnx", nodes))
+    assert found[4].sources == (1, 2, 3)
+
+
 def test_a_large_graph_is_left_to_netron(tmp_path):
     assert graph_picture(chain(tmp_path / "most.onnx", MOST_BOXES - 2)).svg
     path = chain(tmp_path / "large.onnx", MOST_BOXES - 1)

@@ -106,6 +106,61 @@ def _exported():
     return _MADE["model"], _MADE["path"]
 
 
+class Named(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.model = SimpleNet()
+
+    def forward(self, x):
+        logits = self.model(x)
+        return {"logits": logits, "rest": (logits.sum(dim=1), [2 * logits])}
+
+
+def test_outputs_may_be_nested_in_dicts_and_lists(tmp_path):
+    model, names = Named().eval(), ("logits", "sum", "twice")
+    path = export_onnx(model, torch.rand(2, 10), tmp_path / "m.onnx", output_names=names)
+    parity = check_parity(model, path, torch.rand(9, 10))
+    assert parity.passed and parity.gaps.shape == (9, 2 + 1 + 2)
+
+
+class Classes(nn.Module):
+    def __init__(self, least=0):
+        super().__init__()
+        self.least = least
+
+    def forward(self, x):
+        return x.argmax(dim=1).clamp(min=self.least)
+
+
+def test_classes_agree_where_they_are_equal(tmp_path):
+    path = export_onnx(Classes(), torch.rand(2, 4), tmp_path / "m.onnx")
+    inputs = torch.eye(4)
+    parity = check_parity(Classes(), path, inputs)
+    assert parity.passed and parity.class_agreement == 1
+    # Of the classes 0 to 3, the other model calls the first one 1.
+    parity = check_parity(Classes(least=1), path, inputs, batch_sizes=(4,))
+    assert not parity.passed and parity.class_agreement == 0.75
+    assert (parity.worst_input, parity.max_abs_error) == (0, 1)
+
+
+class Sum(nn.Module):
+    def __init__(self, dim):
+        super().__init__()
+        self.dim = dim
+
+    def forward(self, x):
+        return x.sum(dim=self.dim)
+
+
+def test_one_number_for_each_input_is_compared_one_for_the_batch_is_not(tmp_path):
+    path = export_onnx(Sum(1), torch.rand(2, 4), tmp_path / "m.onnx")
+    parity = check_parity(Sum(1), path, torch.rand(5, 4))
+    assert parity.passed and parity.class_agreement == 1 and parity.gaps.shape == (5, 1)
+    path = export_onnx(Sum((0, 1)), torch.rand(2, 4), tmp_path / "m.onnx")
+    with pytest.raises(ValueError, match=r"for 2 inputs the model returns shapes \[\(\)\]"):
+        check_parity(Sum((0, 1)), path, torch.rand(5, 4), batch_sizes=(2,))
+
+
 # Another model
 
 
@@ -193,7 +248,7 @@ def test_a_fixed_batch_takes_only_its_own(tmp_path):
         check_parity(model, path, torch.rand(3, 10))
 
 
-@pytest.mark.parametrize("sizes", [(), (0,), (2.0,), (-1, 2)])
+@pytest.mark.parametrize("sizes", [(), (0,), (2.0,), (-1, 2), 64])
 def test_batch_sizes_are_whole_numbers(sizes, reference, images):
     with pytest.raises(ValueError, match="expected whole numbers of at least 1"):
         check_parity(load_reference_model(), reference, images, batch_sizes=sizes)
@@ -202,6 +257,19 @@ def test_batch_sizes_are_whole_numbers(sizes, reference, images):
 def test_nothing_to_compare(reference, images):
     with pytest.raises(ValueError, match="expected the same N of at least 1"):
         check_parity(load_reference_model(), reference, images[:0])
+    with pytest.raises(ValueError, match=r"inputs have shapes \[\(\)\]"):
+        check_parity(load_reference_model(), reference, images[0, 0, 0, 0])
+
+
+def test_inputs_that_the_file_does_not_take(reference, images):
+    model = load_reference_model()
+    for wrong in (images[:3, :, :7], images[:3].double(), (images[:3], images[:3])):
+        with pytest.raises(ValueError, match=r"the file expects input: .*; got torch"):
+            check_parity(model, reference, wrong)
+    with pytest.raises(TypeError, match="inputs is a ndarray; expected a tensor"):
+        check_parity(model, reference, images.numpy())
+    with pytest.raises(TypeError, match=r"model is a OrderedDict; expected a torch\.nn"):
+        check_parity(model.state_dict(), reference, images)
 
 
 def test_another_models_file(tmp_path):
@@ -259,6 +327,20 @@ def test_a_fixed_batch_is_told_from_a_dynamic_one(tmp_path):
         SimpleNet(), torch.rand(2, 10), tmp_path / "m.onnx", dynamic_batch=False
     )
     assert describe(path).inputs == {"input": ("float32", (2, 10))}
+
+
+def test_what_is_no_tensor_and_no_operator_of_onnx_itself_is_described(tmp_path):
+    # As converters from other libraries than PyTorch write it.
+    helper, path = onnx.helper, tmp_path / "m.onnx"
+    x = helper.make_tensor_value_info("x", onnx.TensorProto.FLOAT, ["batch", 2])
+    y = helper.make_tensor_sequence_value_info("y", onnx.TensorProto.FLOAT, None)
+    node = helper.make_node("Split", ["x"], ["y"], domain="com.example")
+    graph = helper.make_graph([node], "graph", [x], [y])
+    own = [helper.make_opsetid("com.example", 3)]
+    onnx.save(helper.make_model(graph, opset_imports=own), path)
+    found = describe(path)
+    assert found.outputs == {"y": ("sequence", ())} and found.opset == 0
+    assert found.inputs == {"x": ("float32", ("batch", 2))}
 
 
 def test_weights_outside_the_folder_are_refused(tmp_path):

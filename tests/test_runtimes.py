@@ -93,6 +93,18 @@ def test_node_that_ends_is_told_with_what_it_wrote(tmp_path):
         node.close()
 
 
+def test_node_is_not_asked_about_what_it_would_misread(onnx_file):
+    wanted(runtimes.OnnxRuntimeWeb.missing())
+    node = runtimes.OnnxRuntimeWeb(onnx_file)
+    try:
+        for wrong in (IMAGES[:2].double(), IMAGES[:2, :, :4]):
+            with pytest.raises(ValueError, match=r"expected torch\.float32 \(N, 1, 8, 8\)"):
+                node.run(wrong)
+        assert node.run(IMAGES[:2]).shape == (2, 10)
+    finally:
+        node.close()
+
+
 def test_the_web_package_is_pinned_and_its_size_is_the_one_that_the_notebook_says():
     text = (runtimes.NODE_SCRIPT.parent / "package.json").read_text(encoding="utf-8")
     assert json.loads(text)["dependencies"] == {"onnxruntime-web": "1.30.0"}
