@@ -53,6 +53,11 @@ def test_an_exported_model_is_a_chain_with_the_shapes_of_its_weights(tmp_path):
     texts = [node.text for node in root.iter() if node.tag.endswith("text")]
     assert texts[0] == "simple.onnx"
     assert {"1 Gemm", "64 × 10", "2 Relu", "4 output", "batch × 2"} <= set(texts)
+    # A solid edge for operators with weights; Relu and both ends have a dashed one.
+    edges = [
+        node.get("stroke-dasharray") for node in root.iter() if node.get("stroke-width")
+    ]
+    assert edges == ["4 3", "none", "4 3", "none", "4 3"]
     assert graph_picture(path, "A title").svg.count(">A title</text>") == 1
 
 

@@ -433,6 +433,14 @@ def test_the_number_of_inputs_and_settings_of_a_session_are_checked(reference):
             session(reference, threads=threads)
 
 
+@pytest.mark.parametrize("optimization", ["off", "basic", "all"])
+def test_the_settings_of_a_session_reach_onnx_runtime(reference, optimization):
+    found = session(reference, threads=2, optimization=optimization).get_session_options()
+    assert found.intra_op_num_threads == 2
+    wanted = {"off": "DISABLE_ALL", "basic": "ENABLE_BASIC", "all": "ENABLE_ALL"}
+    assert found.graph_optimization_level.name == f"ORT_{wanted[optimization]}"
+
+
 def test_what_numpy_and_lists_hold_is_no_input_and_bfloat16_is_no_type_of_the_file(
     reference,
 ):

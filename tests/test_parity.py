@@ -176,6 +176,23 @@ def test_a_model_left_in_training_mode_fails_and_is_as_it_was(reference, images)
         assert torch.equal(tensor, before[name]), name
 
 
+def test_the_worst_batch_size_counts(reference, images):
+    # In training mode batch norm errs the more, the smaller the batch is.
+    model, sizes = load_reference_model().train(), (2, 64)
+    parity = check_parity(model, reference, images[:64], batch_sizes=sizes)
+    small, large = parity.table.to_dict("records")
+    assert small["max abs error"] > large["max abs error"]
+    assert parity.max_abs_error == small["max abs error"] == parity.gaps.max()
+    assert parity.gaps[parity.worst_input].max() == parity.max_abs_error
+    assert parity.max_rel_error == max(small["max rel error"], large["max rel error"])
+    assert parity.class_agreement == small["class agreement"] < large["class agreement"]
+    between = (small["max abs error"] + large["max abs error"]) / 2
+    parity = check_parity(
+        model, reference, images[:64], rtol=0, atol=between, batch_sizes=sizes
+    )
+    assert list(parity.table["passed"]) == [False, True] and not parity.passed
+
+
 def test_other_weights_fail_and_the_worst_input_is_named(tmp_path):
     model = nn.Linear(3, 2)
     path = export_onnx(model, torch.ones(2, 3), tmp_path / "linear.onnx")
@@ -193,10 +210,11 @@ def test_the_tolerances_decide(tmp_path):
     model = nn.Linear(3, 2, bias=False)
     path = export_onnx(model, torch.ones(2, 3), tmp_path / "linear.onnx")
     with torch.no_grad():
-        model.weight *= 1.001
+        model.weight[0] *= 1.001
     inputs = torch.rand(5, 3)
     parity = check_parity(model, path, inputs)
     assert not parity.passed
+    assert parity.max_rel_error == pytest.approx(0.001, rel=0.01)
     # The same without another run, and number by number.
     assert not parity.failing(rtol=0.01, atol=0).any()
     assert parity.failing(rtol=0, atol=0).sum() == (parity.gaps > 0).sum() > 0
@@ -327,6 +345,20 @@ def test_a_fixed_batch_is_told_from_a_dynamic_one(tmp_path):
         SimpleNet(), torch.rand(2, 10), tmp_path / "m.onnx", dynamic_batch=False
     )
     assert describe(path).inputs == {"input": ("float32", (2, 10))}
+
+
+def test_weights_that_an_old_file_lists_among_its_inputs_are_none(tmp_path):
+    helper, path = onnx.helper, tmp_path / "m.onnx"
+    x, w, y = (
+        helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, [2]) for name in "xwy"
+    )
+    weight = helper.make_tensor("w", onnx.TensorProto.FLOAT, [2], [1, 2])
+    node = helper.make_node("Add", ["x", "w"], ["y"])
+    onnx.save(
+        helper.make_model(helper.make_graph([node], "g", [x, w], [y], [weight])), path
+    )
+    found = describe(path)
+    assert list(found.inputs) == ["x"] and found.parameters == 2
 
 
 def test_what_is_no_tensor_and_no_operator_of_onnx_itself_is_described(tmp_path):
