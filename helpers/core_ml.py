@@ -32,8 +32,8 @@ def convert(model: nn.Module, images: torch.Tensor, path: Path):
     """Write a Core ML package in float32; return coremltools' model.
 
     Args:
-        model: in eval mode.
-        images: two or more, as an example.
+        model: in eval mode, from (N, 1, 8, 8).
+        images: (N, 1, 8, 8), two or more, as an example.
         path: a folder that ends in .mlpackage.
     """
     batch = torch.export.Dim("batch", min=1, max=MOST)
@@ -54,7 +54,7 @@ def convert(model: nn.Module, images: torch.Tensor, path: Path):
 
 
 def answer(converted, images: torch.Tensor) -> torch.Tensor:
-    """Run a converted model, in parts of MOST images; needs macOS.
+    """Map images to logits (N, 10) by a converted model, MOST at once; needs macOS.
 
     Args:
         converted: what `convert` returned.

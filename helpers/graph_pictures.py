@@ -50,12 +50,13 @@ def boxes(path: str | os.PathLike) -> list[Box]:
             made_by[place.name] = len(found)
             found.append(Box("input", _shape(place), ()))
     for node in graph.node:
-        sources = sorted({made_by[name] for name in node.input if name in made_by})
+        sources = sorted({made_by[name] for name in _used(node) if name in made_by})
         # The name "" stands for an output or input that is left out.
         made_by |= dict.fromkeys(filter(None, node.output), len(found))
         found.append(Box(node.op_type, _detail(node, weights), tuple(sources)))
     for place in graph.output:
-        found.append(Box("output", _shape(place), (made_by[place.name],)))
+        sources = [made_by[place.name]] if place.name in made_by else []  # else a weight
+        found.append(Box("output", _shape(place), tuple(sources)))
     return found
 
 
@@ -94,6 +95,15 @@ def in_words(found: list[Box]) -> str:
         words = f"{k} {box.name}" + (f" {box.detail}" if box.detail else "")
         listed.append(words + (f" (from {_listed(further)})" if further else ""))
     return f"A graph of {len(found)} boxes: {', '.join(listed)}."
+
+
+def _used(node: onnx.NodeProto) -> list[str]:
+    """Return the names that a node takes; the graphs inside it take some by themselves."""
+    inside = [attribute.g for attribute in node.attribute if attribute.HasField("g")]
+    return [
+        *node.input,
+        *(name for graph in inside for n in graph.node for name in _used(n)),
+    ]
 
 
 def _shape(place: onnx.ValueInfoProto) -> str:

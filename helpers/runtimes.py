@@ -91,7 +91,7 @@ class OpenVino(Runtime):
     """Intel's OpenVINO on the CPU.
 
     Attributes:
-        precision: the type it computes in, in its own words, such as "bfloat16".
+        precision: the type it computes in, in its own words, such as "bf16".
     """
 
     package = "openvino"
@@ -146,7 +146,18 @@ class OnnxRuntimeWeb(Runtime):
         return web_missing()
 
     def run(self, images: torch.Tensor) -> torch.Tensor:
-        """See Runtime; the way to the other process and back is part of it."""
+        """See Runtime; the way to the other process and back is part of it.
+
+        Raises:
+            ValueError: the images are of another shape or type.
+            RuntimeError: Node has ended.
+        """
+        # Node gets bare bytes: it would answer others with nonsense.
+        if images.dtype != torch.float32 or images.shape[1:] != (1, 8, 8):
+            raise ValueError(
+                f"images are {images.dtype} {tuple(images.shape)}; expected torch.float32 "
+                "(N, 1, 8, 8)"
+            )
         pipe, count = self._node, len(images)
         try:
             pipe.stdin.write(np.uint32(count).tobytes() + images.numpy().tobytes())

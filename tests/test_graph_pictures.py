@@ -53,6 +53,11 @@ def test_an_exported_model_is_a_chain_with_the_shapes_of_its_weights(tmp_path):
     texts = [node.text for node in root.iter() if node.tag.endswith("text")]
     assert texts[0] == "simple.onnx"
     assert {"1 Gemm", "64 × 10", "2 Relu", "4 output", "batch × 2"} <= set(texts)
+    # A solid edge for operators with weights; Relu and both ends have a dashed one.
+    edges = [
+        node.get("stroke-dasharray") for node in root.iter() if node.get("stroke-width")
+    ]
+    assert edges == ["4 3", "none", "4 3", "none", "4 3"]
     assert graph_picture(path, "A title").svg.count(">A title</text>") == 1
 
 
@@ -128,6 +133,35 @@ def test_every_output_has_its_box(tmp_path):
     nodes = [helper.make_node("Relu", ["x"], ["y"]), helper.make_node("Neg", ["y"], ["z"])]
     path = graph_file(tmp_path / "two.onnx", nodes, outputs=("y", "z"))
     assert [box.sources for box in boxes(path)] == [(), (0,), (1,), (1,), (2,)]
+
+
+def test_an_output_that_is_a_weight_comes_from_no_box(tmp_path):
+    weight = helper.make_tensor("w", FLOAT, [3], [1, 2, 3])
+    nodes = [helper.make_node("Relu", ["x"], ["y"])]
+    path = graph_file(tmp_path / "weight.onnx", nodes, [weight], outputs=("y", "w"))
+    assert [box.sources for box in boxes(path)] == [(), (0,), (1,), ()]
+
+
+def test_what_the_graphs_inside_a_box_use_is_written_into_it(tmp_path):
+    def branch(name, operator, taken):
+        node = helper.make_node(operator, [taken], [name])
+        out = helper.make_tensor_value_info(name, FLOAT, None)
+        return helper.make_graph([node], name, [], [out])
+
+    nodes = [
+        helper.make_node("Neg", ["x"], ["a"]),
+        helper.make_node("Abs", ["x"], ["b"]),
+        helper.make_node("Not", ["b"], ["c"]),
+        helper.make_node(
+            "If",
+            ["c"],
+            ["y"],
+            then_branch=branch("d", "Relu", "a"),
+            else_branch=branch("e", "Relu", "b"),
+        ),
+    ]
+    found = boxes(graph_file(tmp_path / "if.onnx", nodes))
+    assert found[4].sources == (1, 2, 3)
 
 
 def test_a_large_graph_is_left_to_netron(tmp_path):

@@ -27,6 +27,22 @@ def test_log_lines_warnings_and_prints_are_collected(capsys):
     assert capsys.readouterr() == ("", "")
 
 
+def test_a_logger_that_writes_by_itself_is_heard_once_and_traces_are_not(capsys):
+    logger = logging.getLogger("torch.of_this_test")
+    before = logger.level
+    logger.addHandler(logging.StreamHandler(sys.stderr))
+    logger.setLevel(logging.DEBUG)
+    try:
+        with listening() as said:
+            logger.debug("one of thousands of traces")
+            logger.warning("a package is missing")
+    finally:
+        logger.handlers.clear()
+        logger.setLevel(before)
+    assert said == ["a package is missing"]
+    assert capsys.readouterr() == ("", "")
+
+
 def test_afterwards_everything_speaks_as_before():
     logger = logging.getLogger("torch")
     before = logger.handlers, logger.propagate

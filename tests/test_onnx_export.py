@@ -179,6 +179,13 @@ def test_an_opset_that_was_asked_for_is_given_or_refused(tmp_path):
     model, images = load_reference_model(), torch.zeros(2, 1, 8, 8)
     with pytest.raises(ValueError, match="opset is 14, but this model came out in 18"):
         export_onnx(model, images, path, opset=14)
+    with pytest.raises(ValueError, match=r"came out in 18: .* or ask for 18$"):
+        export_onnx(SimpleNet(), torch.randn(2, 10), path, opset=99)
+    for opset in ("18", 18.0, 0):
+        with pytest.raises(
+            ValueError, match=f"opset is {opset!r}; expected a whole number"
+        ):
+            export_onnx(SimpleNet(), torch.randn(2, 10), path, opset=opset)
     assert read_onnx(path).graph.input[0].type.tensor_type.shape.dim[1].dim_value == 10
 
 
@@ -348,9 +355,21 @@ def test_examples_that_the_model_does_not_accept_are_refused(inputs, text, tmp_p
         ),
         ({"output_names": ()}, r"output_names is \(\); the model has 1 output"),
         ({"input_names": "x"}, "input_names is 'x'; .* different names in a tuple"),
+        ({"input_names": None}, "input_names is None; .* different names in a tuple"),
+        ({"input_names": (1,)}, r"input_names is \(1,\); .* different names in a tuple"),
+        ({"output_names": ("",)}, r"output_names is \('',\); .* different names"),
+        # For the exporter that would be the weight: a file without an input.
+        (
+            {"input_names": ("hidden.weight",)},
+            "'hidden.weight' of .* is also the name of a weight of the model",
+        ),
+        (
+            {"input_names": ("x",), "output_names": ("x",)},
+            "'x' of input_names and output_names is also the name of another one",
+        ),
     ],
 )
-def test_the_number_of_names_is_checked(names, text, tmp_path):
+def test_the_names_are_checked(names, text, tmp_path):
     with pytest.raises(ValueError, match=text):
         export_onnx(SimpleNet(), torch.zeros(2, 10), tmp_path / "m.onnx", **names)
 
@@ -365,6 +384,9 @@ def test_model_path_and_metadata_are_checked(tmp_path):
         export_onnx(SimpleNet(), rows, tmp_path)
     with pytest.raises(ValueError, match="metadata holds opset, which export_onnx fills"):
         export_onnx(SimpleNet(), rows, tmp_path / "m.onnx", metadata={"opset": 3})
+    with pytest.raises(TypeError, match=r"metadata\['mean'\] is a Tensor; expected a text"):
+        export_onnx(SimpleNet(), rows, tmp_path / "m.onnx", metadata={"mean": rows})
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_file_that_is_not_onnx_is_named(tmp_path):
@@ -406,5 +428,25 @@ def test_the_number_of_inputs_and_settings_of_a_session_are_checked(reference):
         run(session(reference), torch.zeros(1, 1, 8, 8).double())
     with pytest.raises(ValueError, match="optimization is 'fast'; expected one of 'off', "):
         session(reference, optimization="fast")
-    with pytest.raises(ValueError, match="threads is 0; expected at least 1"):
-        session(reference, threads=0)
+    for threads in (0, "two"):
+        with pytest.raises(ValueError, match=f"threads is {threads!r}; expected a whole"):
+            session(reference, threads=threads)
+
+
+@pytest.mark.parametrize("optimization", ["off", "basic", "all"])
+def test_the_settings_of_a_session_reach_onnx_runtime(reference, optimization):
+    found = session(reference, threads=2, optimization=optimization).get_session_options()
+    assert found.intra_op_num_threads == 2
+    wanted = {"off": "DISABLE_ALL", "basic": "ENABLE_BASIC", "all": "ENABLE_ALL"}
+    assert found.graph_optimization_level.name == f"ORT_{wanted[optimization]}"
+
+
+def test_what_numpy_and_lists_hold_is_no_input_and_bfloat16_is_no_type_of_the_file(
+    reference,
+):
+    opened, images = session(reference), torch.zeros(3, 1, 8, 8)
+    for given, kind in ((images.numpy(), "a ndarray"), ([[1.0]], "a list holding a list")):
+        with pytest.raises(TypeError, match=f"inputs is {kind}; expected a tensor"):
+            run(opened, given)
+    with pytest.raises(ValueError, match=r"expects input: .*; got torch.bfloat16 \[3, 1"):
+        run(opened, images.bfloat16())

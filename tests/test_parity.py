@@ -106,6 +106,61 @@ def _exported():
     return _MADE["model"], _MADE["path"]
 
 
+class Named(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.model = SimpleNet()
+
+    def forward(self, x):
+        logits = self.model(x)
+        return {"logits": logits, "rest": (logits.sum(dim=1), [2 * logits])}
+
+
+def test_outputs_may_be_nested_in_dicts_and_lists(tmp_path):
+    model, names = Named().eval(), ("logits", "sum", "twice")
+    path = export_onnx(model, torch.rand(2, 10), tmp_path / "m.onnx", output_names=names)
+    parity = check_parity(model, path, torch.rand(9, 10))
+    assert parity.passed and parity.gaps.shape == (9, 2 + 1 + 2)
+
+
+class Classes(nn.Module):
+    def __init__(self, least=0):
+        super().__init__()
+        self.least = least
+
+    def forward(self, x):
+        return x.argmax(dim=1).clamp(min=self.least)
+
+
+def test_classes_agree_where_they_are_equal(tmp_path):
+    path = export_onnx(Classes(), torch.rand(2, 4), tmp_path / "m.onnx")
+    inputs = torch.eye(4)
+    parity = check_parity(Classes(), path, inputs)
+    assert parity.passed and parity.class_agreement == 1
+    # Of the classes 0 to 3, the other model calls the first one 1.
+    parity = check_parity(Classes(least=1), path, inputs, batch_sizes=(4,))
+    assert not parity.passed and parity.class_agreement == 0.75
+    assert (parity.worst_input, parity.max_abs_error) == (0, 1)
+
+
+class Sum(nn.Module):
+    def __init__(self, dim):
+        super().__init__()
+        self.dim = dim
+
+    def forward(self, x):
+        return x.sum(dim=self.dim)
+
+
+def test_one_number_for_each_input_is_compared_one_for_the_batch_is_not(tmp_path):
+    path = export_onnx(Sum(1), torch.rand(2, 4), tmp_path / "m.onnx")
+    parity = check_parity(Sum(1), path, torch.rand(5, 4))
+    assert parity.passed and parity.class_agreement == 1 and parity.gaps.shape == (5, 1)
+    path = export_onnx(Sum((0, 1)), torch.rand(2, 4), tmp_path / "m.onnx")
+    with pytest.raises(ValueError, match=r"for 2 inputs the model returns shapes \[\(\)\]"):
+        check_parity(Sum((0, 1)), path, torch.rand(5, 4), batch_sizes=(2,))
+
+
 # Another model
 
 
@@ -119,6 +174,23 @@ def test_a_model_left_in_training_mode_fails_and_is_as_it_was(reference, images)
     assert torch.equal(random, torch.random.get_rng_state())
     for name, tensor in model.state_dict().items():
         assert torch.equal(tensor, before[name]), name
+
+
+def test_the_worst_batch_size_counts(reference, images):
+    # In training mode batch norm errs the more, the smaller the batch is.
+    model, sizes = load_reference_model().train(), (2, 64)
+    parity = check_parity(model, reference, images[:64], batch_sizes=sizes)
+    small, large = parity.table.to_dict("records")
+    assert small["max abs error"] > large["max abs error"]
+    assert parity.max_abs_error == small["max abs error"] == parity.gaps.max()
+    assert parity.gaps[parity.worst_input].max() == parity.max_abs_error
+    assert parity.max_rel_error == max(small["max rel error"], large["max rel error"])
+    assert parity.class_agreement == small["class agreement"] < large["class agreement"]
+    between = (small["max abs error"] + large["max abs error"]) / 2
+    parity = check_parity(
+        model, reference, images[:64], rtol=0, atol=between, batch_sizes=sizes
+    )
+    assert list(parity.table["passed"]) == [False, True] and not parity.passed
 
 
 def test_other_weights_fail_and_the_worst_input_is_named(tmp_path):
@@ -138,10 +210,11 @@ def test_the_tolerances_decide(tmp_path):
     model = nn.Linear(3, 2, bias=False)
     path = export_onnx(model, torch.ones(2, 3), tmp_path / "linear.onnx")
     with torch.no_grad():
-        model.weight *= 1.001
+        model.weight[0] *= 1.001
     inputs = torch.rand(5, 3)
     parity = check_parity(model, path, inputs)
     assert not parity.passed
+    assert parity.max_rel_error == pytest.approx(0.001, rel=0.01)
     # The same without another run, and number by number.
     assert not parity.failing(rtol=0.01, atol=0).any()
     assert parity.failing(rtol=0, atol=0).sum() == (parity.gaps > 0).sum() > 0
@@ -193,7 +266,7 @@ def test_a_fixed_batch_takes_only_its_own(tmp_path):
         check_parity(model, path, torch.rand(3, 10))
 
 
-@pytest.mark.parametrize("sizes", [(), (0,), (2.0,), (-1, 2)])
+@pytest.mark.parametrize("sizes", [(), (0,), (2.0,), (-1, 2), 64])
 def test_batch_sizes_are_whole_numbers(sizes, reference, images):
     with pytest.raises(ValueError, match="expected whole numbers of at least 1"):
         check_parity(load_reference_model(), reference, images, batch_sizes=sizes)
@@ -202,6 +275,19 @@ def test_batch_sizes_are_whole_numbers(sizes, reference, images):
 def test_nothing_to_compare(reference, images):
     with pytest.raises(ValueError, match="expected the same N of at least 1"):
         check_parity(load_reference_model(), reference, images[:0])
+    with pytest.raises(ValueError, match=r"inputs have shapes \[\(\)\]"):
+        check_parity(load_reference_model(), reference, images[0, 0, 0, 0])
+
+
+def test_inputs_that_the_file_does_not_take(reference, images):
+    model = load_reference_model()
+    for wrong in (images[:3, :, :7], images[:3].double(), (images[:3], images[:3])):
+        with pytest.raises(ValueError, match=r"the file expects input: .*; got torch"):
+            check_parity(model, reference, wrong)
+    with pytest.raises(TypeError, match="inputs is a ndarray; expected a tensor"):
+        check_parity(model, reference, images.numpy())
+    with pytest.raises(TypeError, match=r"model is a OrderedDict; expected a torch\.nn"):
+        check_parity(model.state_dict(), reference, images)
 
 
 def test_another_models_file(tmp_path):
@@ -259,6 +345,34 @@ def test_a_fixed_batch_is_told_from_a_dynamic_one(tmp_path):
         SimpleNet(), torch.rand(2, 10), tmp_path / "m.onnx", dynamic_batch=False
     )
     assert describe(path).inputs == {"input": ("float32", (2, 10))}
+
+
+def test_weights_that_an_old_file_lists_among_its_inputs_are_none(tmp_path):
+    helper, path = onnx.helper, tmp_path / "m.onnx"
+    x, w, y = (
+        helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, [2]) for name in "xwy"
+    )
+    weight = helper.make_tensor("w", onnx.TensorProto.FLOAT, [2], [1, 2])
+    node = helper.make_node("Add", ["x", "w"], ["y"])
+    onnx.save(
+        helper.make_model(helper.make_graph([node], "g", [x, w], [y], [weight])), path
+    )
+    found = describe(path)
+    assert list(found.inputs) == ["x"] and found.parameters == 2
+
+
+def test_what_is_no_tensor_and_no_operator_of_onnx_itself_is_described(tmp_path):
+    # As converters from other libraries than PyTorch write it.
+    helper, path = onnx.helper, tmp_path / "m.onnx"
+    x = helper.make_tensor_value_info("x", onnx.TensorProto.FLOAT, ["batch", 2])
+    y = helper.make_tensor_sequence_value_info("y", onnx.TensorProto.FLOAT, None)
+    node = helper.make_node("Split", ["x"], ["y"], domain="com.example")
+    graph = helper.make_graph([node], "graph", [x], [y])
+    own = [helper.make_opsetid("com.example", 3)]
+    onnx.save(helper.make_model(graph, opset_imports=own), path)
+    found = describe(path)
+    assert found.outputs == {"y": ("sequence", ())} and found.opset == 0
+    assert found.inputs == {"x": ("float32", ("batch", 2))}
 
 
 def test_weights_outside_the_folder_are_refused(tmp_path):

@@ -13,6 +13,7 @@ from helpers.digits import load_digits
 from helpers.dtypes import round_fraction
 from helpers.elsewhere import ELSEWHERE
 from helpers.explorers.precision import precision
+from helpers.measurement import size_on_disk
 from helpers.onnx_export import describe, export_onnx
 from helpers.precision import MANTISSA_BITS, run_rounded
 
@@ -53,8 +54,22 @@ def test_what_computes_in_float32_agrees_with_pytorch_in_every_batch_size(opened
 
 def test_openvino_forced_to_float32_says_so(onnx_file):
     wanted(runtimes.OpenVino.missing())
-    assert runtimes.OpenVino(onnx_file, precision="f32").precision == "f32"
+    forced = runtimes.OpenVino(onnx_file, precision="f32")
+    assert forced.precision == "f32"
+    # As many as its neighbours in the table of times.
+    assert forced._model.get_property("INFERENCE_NUM_THREADS") == 1
     assert runtimes.OpenVino(onnx_file, precision="bf16").precision in ("bf16", "f32")
+
+
+def test_what_a_package_takes_is_the_sum_of_its_files(monkeypatch, tmp_path):
+    for name, size in (("a", 3), ("b", 4)):
+        (tmp_path / name).write_bytes(bytes(size))
+    listed = [
+        SimpleNamespace(locate=lambda name=name: tmp_path / name)
+        for name in ("a", "b", "c")
+    ]
+    monkeypatch.setattr(runtimes, "files", lambda package: listed)
+    assert runtimes.Runtime.bytes(SimpleNamespace(package="x")) == 7
 
 
 def test_a_missing_package_is_named_with_its_cure(monkeypatch):
@@ -89,6 +104,18 @@ def test_node_that_ends_is_told_with_what_it_wrote(tmp_path):
     try:
         with pytest.raises(RuntimeError, match=r"^Node has ended\. It wrote: Error: "):
             node.run(IMAGES[:1])
+    finally:
+        node.close()
+
+
+def test_node_is_not_asked_about_what_it_would_misread(onnx_file):
+    wanted(runtimes.OnnxRuntimeWeb.missing())
+    node = runtimes.OnnxRuntimeWeb(onnx_file)
+    try:
+        for wrong in (IMAGES[:2].double(), IMAGES[:2, :, :4]):
+            with pytest.raises(ValueError, match=r"expected torch\.float32 \(N, 1, 8, 8\)"):
+                node.run(wrong)
+        assert node.run(IMAGES[:2]).shape == (2, 10)
     finally:
         node.close()
 
@@ -155,6 +182,9 @@ def test_core_ml_is_converted_without_a_line(model, tmp_path, capfd):
     wanted(core_ml.missing())
     converted = core_ml.convert(model, IMAGES[:2], tmp_path / "digits.mlpackage")
     assert (tmp_path / "digits.mlpackage" / "Manifest.json").is_file()
+    # In float32: 4 bytes for each weight.
+    weights = sum(parameter.numel() for parameter in model.parameters())
+    assert size_on_disk(tmp_path / "digits.mlpackage") > 4 * weights
     assert capfd.readouterr().err == ""
     if core_ml.runs_here():
         with torch.no_grad():
@@ -229,7 +259,7 @@ def test_the_panel_names_who_stores_as_many_bits_and_leaves_the_model_alone(mode
     panel.values = {"bits": 10}
     assert "With 10 bits of mantissa (TF32 and float16 store as many)" in panel.chart.text
     panel.values = {"bits": 7}
-    assert "(bfloat16 store" in panel.chart.text
+    assert "(bfloat16 stores as many)" in panel.chart.text
     for name, tensor in model.state_dict().items():
         assert tensor.dtype == before[name].dtype
         assert torch.equal(tensor, before[name]), name

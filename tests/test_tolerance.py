@@ -68,5 +68,17 @@ def test_the_output_that_is_off_is_told_from_the_one_that_is_right(panel):
     assert ">0.0 %<" in below[first:second] and ">100.0 %<" in below[second:]
 
 
+def test_shares_are_those_of_the_numbers_that_fail(panel, parities):
+    # Relative to numbers of several sizes, only some of the second output fail.
+    panel.values = {"power": -1, "kind": "relative", "file": "near"}
+    near, far = (p.gaps > 0.1 * p.magnitudes for p in parities.values())
+    second = 100 * near[:, 1].double().mean()
+    assert 0 < second < 100
+    above, below = panel.chart.svg.split("near, output by output")
+    for failing in (near, far):
+        assert f">{100 * failing.double().mean():.1f} %<" in above
+    assert f">{second:.1f} %<" in below
+
+
 def test_every_picture_is_held_by_the_browser(panel):
     assert len(panel.frames) == 10 * 3 * 2

@@ -25,7 +25,8 @@ def draw(
         bits: chosen.
     """
     names = [name for name, stored in MANTISSA_BITS.items() if stored == bits]
-    who = f" ({' and '.join(names)} store as many)" if names else ""
+    verb = "stores" if len(names) == 1 else "store"
+    who = f" ({' and '.join(names)} {verb} as many)" if names else ""
     text = (
         f"With {bits} bits of mantissa{who} the largest error of a logit is "
         f"{errors[bits]:.2g}; {agreeing[bits]} of {count} images get the same class."

@@ -18,9 +18,10 @@ class Description:
     """What `describe` found.
 
     Attributes:
-        inputs: name -> (type such as "float32", shape).
+        inputs: name -> (type such as "float32", shape); of what is no tensor, its kind,
+            such as "sequence", and no shape.
         outputs: likewise.
-        opset: version of ONNX's own operators.
+        opset: version of ONNX's own operators; 0 if the file uses none of them.
         operators: operator -> how often, the most frequent first.
         parameters: numbers in the weights.
         bytes: of the file, and of the files of weights beside it.
@@ -66,7 +67,7 @@ def describe(path: str | os.PathLike) -> Description:
         # Old files list their weights among the inputs.
         inputs={i.name: _type(i) for i in graph.input if i.name not in weights},
         outputs={output.name: _type(output) for output in graph.output},
-        opset=next(o.version for o in model.opset_import if o.domain in ("", "ai.onnx")),
+        opset=max(o.version * (o.domain in ("", "ai.onnx")) for o in model.opset_import),
         operators=dict(Counter(node.op_type for node in graph.node).most_common()),
         parameters=sum(_numbers(tensor) for tensor in graph.initializer),
         bytes=path.stat().st_size
@@ -76,6 +77,9 @@ def describe(path: str | os.PathLike) -> Description:
 
 
 def _type(place: onnx.ValueInfoProto) -> tuple[str, Shape]:
+    kind = place.type.WhichOneof("value") or "unknown"
+    if kind != "tensor_type":
+        return kind.removesuffix("_type"), ()
     tensor = place.type.tensor_type
     shape = tuple(
         axis.dim_param if axis.dim_param else axis.dim_value if axis.dim_value else "?"

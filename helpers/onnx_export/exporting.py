@@ -15,8 +15,8 @@ from torch import nn
 
 from helpers import stray_lines
 from helpers.onnx_export.files import replacing
-from helpers.onnx_export.running import session
-from helpers.training import evaluating
+from helpers.onnx_export.running import given_tensors, returned_tensors, session
+from helpers.training import evaluating, whole_number
 
 # What the exporter says on a machine where nothing is wrong.
 STRAY_LINES = {
@@ -54,8 +54,9 @@ def export_onnx(
         model: on the CPU or not; its own errors while it is exported are passed on.
         example_inputs: a tensor, or a tuple of one for each input of `forward`.
         path: the file to write.
-        input_names: one for each input.
-        output_names: one for each output.
+        input_names: one for each input; no name stands for two things in a file, be they
+            inputs, outputs or weights.
+        output_names: one for each output, likewise.
         dynamic_batch: axis 0 of every input may have any length in the file; otherwise
             only that of the example.
         opset: the version of ONNX's operators; the exporter's choice where None.
@@ -69,15 +70,20 @@ def export_onnx(
         TypeError: model or example_inputs are of another type, or a value of the metadata
             cannot be written as JSON.
         ValueError: the model does not accept the example, the number of names is not that
-            of inputs or outputs, or the exporter cannot give the opset asked for.
+            of inputs or outputs, a name is taken, or the exporter cannot give the opset
+            asked for.
     """
     path = Path(path)
     if not isinstance(model, nn.Module):
         raise TypeError(f"model is a {type(model).__name__}; expected a torch.nn.Module")
     inputs = _checked(example_inputs, dynamic_batch)
     _require_names("input", input_names, len(inputs))
+    texts = _texts(metadata or {})
+    if opset is not None:
+        opset = whole_number("opset", opset, least=1)
     with replacing(path) as new, evaluating(model):
         _require_names("output", output_names, _outputs(model, inputs))
+        _require_no_name_twice(model, [*input_names, *output_names])
         with stray_lines.without(STRAY_LINES, STRAY_WARNINGS):
             program = torch.onnx.export(
                 model,
@@ -92,12 +98,13 @@ def export_onnx(
             )
         given = program.model.opset_imports[""]
         if opset not in (None, given):
+            more = " or more" if opset < given else ""
             raise ValueError(
                 f"opset is {opset}, but this model came out in {given}: the exporter "
-                f"could not convert it; leave opset out, or ask for {given} or more"
+                f"could not convert it; leave opset out, or ask for {given}{more}"
             )
         _remove_traces(program.model)
-        program.model.metadata_props.update(_texts(metadata or {}, given))
+        program.model.metadata_props.update(texts | {"opset": str(given)})
         weights = f"{path.name}.{_digest(program.model)}.data" if external_data else None
         onnx_ir.save(program.model, new, external_data=weights)
         onnx.checker.check_model(str(new))
@@ -107,18 +114,8 @@ def export_onnx(
 
 
 def _checked(example_inputs, dynamic_batch: bool) -> tuple[torch.Tensor, ...]:
-    if isinstance(example_inputs, torch.Tensor):
-        example_inputs = (example_inputs,)
-    found = type(example_inputs).__name__
-    if isinstance(example_inputs, list | tuple):
-        others = [t for t in example_inputs if not isinstance(t, torch.Tensor)]
-        found += f" holding a {type(others[0]).__name__}" if others else ""
-    if not isinstance(example_inputs, list | tuple) or others or not example_inputs:
-        raise TypeError(
-            f"example_inputs is a {found}; expected a tensor, or a tuple of tensors, one "
-            "for each input of the model's forward"
-        )
-    inputs = tuple(tensor.detach() for tensor in example_inputs)
+    given = given_tensors("example_inputs", example_inputs)
+    inputs = tuple(tensor.detach() for tensor in given)
     if not dynamic_batch:
         return inputs
     if any(tensor.dim() == 0 or len(tensor) == 0 for tensor in inputs):
@@ -132,12 +129,29 @@ def _checked(example_inputs, dynamic_batch: bool) -> tuple[torch.Tensor, ...]:
     return inputs
 
 
-def _require_names(kind: str, names: Sequence[str], count: int) -> None:
-    if isinstance(names, str) or len(names) != count or len(set(names)) != count:
+def _require_names(kind: str, names: object, count: int) -> None:
+    listed = isinstance(names, list | tuple)
+    if not listed or len(names) != count or not all(_is_name(name) for name in names):
         raise ValueError(
             f"{kind}_names is {names!r}; the model has {count} {kind}(s), expected as many "
             "different names in a tuple"
         )
+
+
+def _is_name(name: object) -> bool:
+    return isinstance(name, str) and name != ""
+
+
+def _require_no_name_twice(model: nn.Module, names: list[str]) -> None:
+    # The exporter takes an input that is named like a weight for that weight.
+    weights = {*dict(model.named_parameters()), *dict(model.named_buffers())}
+    for name in names:
+        if name in weights or names.count(name) > 1:
+            other = "a weight of the model" if name in weights else "another one"
+            raise ValueError(
+                f"{name!r} of input_names and output_names is also the name of {other}; "
+                "expected a name for each input and output that nothing else has"
+            )
 
 
 def _outputs(model: nn.Module, inputs: tuple[torch.Tensor, ...]) -> int:
@@ -151,29 +165,27 @@ def _outputs(model: nn.Module, inputs: tuple[torch.Tensor, ...]) -> int:
             f"the model does not accept example_inputs of {shapes}. "
             f"{type(error).__name__}: {error}"
         ) from error
-    return len(_tensors(outputs))
+    return len(returned_tensors(outputs))
 
 
-def _tensors(outputs: object) -> list[torch.Tensor]:
-    if isinstance(outputs, torch.Tensor):
-        return [outputs]
-    if isinstance(outputs, Mapping):
-        outputs = outputs.values()
-    return [tensor for output in outputs or () for tensor in _tensors(output)]
-
-
-def _texts(metadata: Mapping[str, object], opset: int) -> dict[str, str]:
-    ours = {
+def _texts(metadata: Mapping[str, object]) -> dict[str, str]:
+    """Return the metadata as texts, with our own; "opset" is empty until it is known."""
+    texts = {
         "course_version": version("save-load-ship"),
         "torch_version": str(torch.__version__),
-        "opset": str(opset),
+        "opset": "",
     }
-    if taken := sorted(ours.keys() & metadata.keys()):
+    if taken := sorted(texts.keys() & metadata.keys()):
         raise ValueError(f"metadata holds {', '.join(taken)}, which export_onnx fills in")
-    return ours | {
-        str(key): value if isinstance(value, str) else json.dumps(value)
-        for key, value in metadata.items()
-    }
+    for key, value in metadata.items():
+        try:
+            texts[str(key)] = value if isinstance(value, str) else json.dumps(value)
+        except TypeError as error:
+            raise TypeError(
+                f"metadata[{key!r}] is a {type(value).__name__}; expected a text, or what "
+                f"JSON can hold: numbers, lists, dicts. {error}"
+            ) from error
+    return texts
 
 
 def _remove_traces(model: onnx_ir.Model) -> None:

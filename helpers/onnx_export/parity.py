@@ -8,7 +8,7 @@ import pandas as pd
 import torch
 from torch import nn
 
-from helpers.onnx_export.running import run, session
+from helpers.onnx_export.running import given_tensors, returned_tensors, run, session
 
 
 @dataclass(frozen=True)
@@ -19,8 +19,9 @@ class Parity:
         max_abs_error: largest absolute difference of any output number.
         max_rel_error: largest difference relative to the model's number, where that is
             not zero.
-        class_agreement: share of the inputs, 0 to 1, for which the largest output is at
-            the same place; over the last axis of the first output.
+        class_agreement: share of the inputs, 0 to 1, for which the largest number is at
+            the same place of the first output's last axis; where that output holds whole
+            numbers, for which they are equal: they are classes already.
         worst_input: number of the input with the largest absolute difference, among
             those that were given.
         batch_sizes: those that were compared.
@@ -75,11 +76,14 @@ def check_parity(
         batch_sizes: each at least 1; a file with a fixed batch takes only its own.
 
     Raises:
+        TypeError: model is no torch.nn.Module, or the inputs are no tensors.
         FileNotFoundError, ValueError: the file is missing or not ONNX; it does not take
-            such inputs or such a batch; there is nothing to compare; the numbers of
-            outputs differ.
+            such inputs or such a batch; there is nothing to compare; the shapes of the
+            outputs differ, or one has no axis for the batch.
     """
-    given = (inputs,) if isinstance(inputs, torch.Tensor) else tuple(inputs)
+    if not isinstance(model, nn.Module):
+        raise TypeError(f"model is a {type(model).__name__}; expected a torch.nn.Module")
+    given = given_tensors("inputs", inputs)
     _require_something(given, batch_sizes)
     opened = session(path)
     count = len(given[0])
@@ -113,12 +117,11 @@ def check_parity(
 
 
 def _require_something(given: tuple[torch.Tensor, ...], batch_sizes) -> None:
-    if not given or any(
-        len(tensor) != len(given[0]) or not len(tensor) for tensor in given
-    ):
-        shapes = [tuple(tensor.shape) for tensor in given]
+    shapes = [tuple(tensor.shape) for tensor in given]
+    if len({shape[:1] for shape in shapes}) > 1 or shapes[0][:1] in ((), (0,)):
         raise ValueError(f"inputs have shapes {shapes}; expected the same N of at least 1")
-    if not batch_sizes or any(type(size) is not int or size < 1 for size in batch_sizes):
+    listed = isinstance(batch_sizes, Sequence) and len(batch_sizes) > 0
+    if not listed or any(type(size) is not int or size < 1 for size in batch_sizes):
         raise ValueError(
             f"batch_sizes is {batch_sizes!r}; expected whole numbers of at least 1"
         )
@@ -132,26 +135,34 @@ def _batches(count: int, size: int) -> list[torch.Tensor]:
 
 def _compare(model, opened, given, numbers: torch.Tensor) -> tuple:
     some = tuple(tensor[numbers] for tensor in given)
-    expected, found = (_flat(outputs) for outputs in (model(*some), run(opened, some)))
+    # The file first: it says better what it does not take.
+    found = returned_tensors(run(opened, some))
+    expected = returned_tensors(model(*some))
     if [one.shape for one in expected] != [one.shape for one in found]:
         raise ValueError(
             f"the model returns shapes {[tuple(one.shape) for one in expected]}, the file "
             f"{[tuple(one.shape) for one in found]}; it is another model's file, or it "
             "was exported with a fixed batch"
         )
+    if any(len(numbers) not in one.shape for one in expected):
+        raise ValueError(
+            f"for {len(numbers)} inputs the model returns shapes "
+            f"{[tuple(one.shape) for one in expected]}; expected an axis of "
+            f"{len(numbers)} in every output, to compare input by input"
+        )
     wanted = torch.cat([one.double().reshape(len(numbers), -1) for one in expected], dim=1)
     got = torch.cat([one.double().reshape(len(numbers), -1) for one in found], dim=1)
     # NaN on one side only is as wrong as can be; on both sides it is the same answer.
     gap = (wanted - got).abs().nan_to_num(nan=torch.inf, posinf=torch.inf)
     gap[(wanted == got) | (wanted.isnan() & got.isnan())] = 0
-    agree = expected[0].argmax(dim=-1) == found[0].argmax(dim=-1)
-    return gap, wanted.abs(), agree
+    return gap, wanted.abs(), _classes(expected[0]) == _classes(found[0])
 
 
-def _flat(outputs) -> list[torch.Tensor]:
-    if isinstance(outputs, torch.Tensor):
-        return [outputs]
-    return [one for output in outputs for one in _flat(output)]
+def _classes(output: torch.Tensor) -> torch.Tensor:
+    if not output.is_floating_point():
+        return output
+    rows = output if output.dim() > 1 else output[:, None]
+    return rows.argmax(dim=-1)
 
 
 def _row(size: int, gap, magnitude, agree, rtol: float, atol: float) -> dict:

@@ -1,13 +1,14 @@
 """Run an ONNX file in ONNX Runtime, on the CPU."""
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import onnxruntime
 import torch
 from onnxruntime.capi import onnxruntime_pybind11_state as errors
 
 from helpers.onnx_export.files import read_onnx
+from helpers.training import whole_number
 
 OPTIMIZATION = {
     "off": onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL,
@@ -33,10 +34,8 @@ def session(
     if optimization not in OPTIMIZATION:
         listed = ", ".join(map(repr, OPTIMIZATION))
         raise ValueError(f"optimization is {optimization!r}; expected one of {listed}")
-    if threads < 1:
-        raise ValueError(f"threads is {threads}; expected at least 1")
     options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = threads
+    options.intra_op_num_threads = whole_number("threads", threads, least=1)
     options.inter_op_num_threads = 1
     options.graph_optimization_level = OPTIMIZATION[optimization]
     try:
@@ -62,22 +61,52 @@ def run(
         A tensor where the file has one output, otherwise a tuple of them.
 
     Raises:
+        TypeError: the inputs are no tensors.
         ValueError: the number, the type or the shape of the inputs is not the file's.
     """
-    given = [inputs] if isinstance(inputs, torch.Tensor) else list(inputs)
+    given = given_tensors("inputs", inputs)
     wanted = session.get_inputs()
     expected = ", ".join(f"{i.name}: {i.type} {i.shape}" for i in wanted)
     got = ", ".join(f"{tensor.dtype} {list(tensor.shape)}" for tensor in given)
     message = f"the file expects {expected}; got {got}"
     if len(given) != len(wanted):
         raise ValueError(message)
-    feed = {
-        place.name: tensor.detach().cpu().numpy()
-        for place, tensor in zip(wanted, given, strict=True)
-    }
     try:
+        feed = {
+            place.name: tensor.detach().cpu().numpy()
+            for place, tensor in zip(wanted, given, strict=True)
+        }
         outputs = session.run(None, feed)
-    except errors.InvalidArgument as error:
+    except (errors.InvalidArgument, TypeError) as error:  # NumPy knows no bfloat16
         raise ValueError(message) from error
     tensors = tuple(torch.from_numpy(output) for output in outputs)
     return tensors[0] if len(tensors) == 1 else tensors
+
+
+def given_tensors(argument: str, value: object) -> tuple[torch.Tensor, ...]:
+    """Return what was given for the inputs of a model as a tuple.
+
+    Raises:
+        TypeError: it is neither a tensor nor a list or tuple of one or more.
+    """
+    if isinstance(value, torch.Tensor):
+        return (value,)
+    found = type(value).__name__
+    if isinstance(value, list | tuple):
+        others = [part for part in value if not isinstance(part, torch.Tensor)]
+        if value and not others:
+            return tuple(value)
+        found += f" holding a {type(others[0]).__name__}" if others else ""
+    raise TypeError(
+        f"{argument} is a {found}; expected a tensor, or a tuple of tensors, one for each "
+        "input of the model"
+    )
+
+
+def returned_tensors(outputs: object) -> list[torch.Tensor]:
+    """Return the tensors that a model returned, out of whatever they are nested in."""
+    if isinstance(outputs, torch.Tensor):
+        return [outputs]
+    if isinstance(outputs, Mapping):
+        outputs = outputs.values()
+    return [tensor for output in outputs or () for tensor in returned_tensors(output)]

@@ -13,6 +13,7 @@ IGNORED = {
     "same": "optional runtimes, and which of them take bfloat16",
     "one": "times",
     "many": "times",
+    "together": "times, and optional runtimes",
     "core-ml": "coremltools is optional, and only a Mac runs the result",
 }
 
