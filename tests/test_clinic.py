@@ -3,6 +3,7 @@
 import copy
 import io
 import pickle
+import subprocess
 import sys
 import types
 import warnings
@@ -16,20 +17,28 @@ import pytest
 import safetensors.torch
 import torch
 from torch import nn
+from torch.nn.utils import prune
 
 from helpers.clinic import ENTRIES, diagnose, nearest
 from helpers.models import SimpleNet
-from helpers.state_dicts import load_matching, strip_prefix
+from helpers.state_dicts import load_matching, remap_keys, strip_prefix
 
 # The rows below read: id of the entry -> what provokes the message, what repairs it.
 CASES: dict[str, tuple[Callable, Callable]] = {}
 # Without the hardware these cannot be provoked; the text is the one PyTorch has.
 ONLY_WITH = {
-    "two-devices": (
-        "a second device",
-        "Expected all tensors to be on the same device, but found at least two devices, "
-        "cuda:0 and cpu!",
-    ),
+    "Expected all tensors to be on the same device, but found at least two devices, cuda:0 "
+    "and cpu!": "two-devices",
+    "Input type (torch.cuda.FloatTensor) and weight type (torch.FloatTensor) should be the "
+    "same": "two-devices",
+    "Input type (torch.FloatTensor) and weight type (torch.cuda.FloatTensor) should be the "
+    "same or input should be a MKLDNN tensor and weight is a dense tensor": "two-devices",
+    "Input type (torch.cuda.HalfTensor) and weight type (torch.cuda.FloatTensor) should be "
+    "the same": "two-dtypes",
+    "Attempting to deserialize object on CUDA device 1 but torch.cuda.device_count() is 1. "
+    "Please use torch.load with map_location": "cuda-file",
+    "Attempting to deserialize object on MPS device but torch.backends.mps.is_available() "
+    "is False.": "cuda-file",
 }
 
 
@@ -88,10 +97,30 @@ class _:
 @case("prefix-compiled")
 class _:
     def provoke(folder):
-        SimpleNet().load_state_dict(prefixed("_orig_mod."))
+        SimpleNet().load_state_dict(prefixed("module._orig_mod."))
 
     def repair(folder):
-        SimpleNet().load_state_dict(strip_prefix(prefixed("_orig_mod."), "_orig_mod."))
+        # Compiled; compiled inside DataParallel; and one layer compiled on its own.
+        for prefix in ("_orig_mod.", "module._orig_mod."):
+            rules = [(r"^module\.|_orig_mod\.", "")]
+            SimpleNet().load_state_dict(remap_keys(prefixed(prefix), rules))
+        model = SimpleNet()
+        model.hidden = torch.compile(model.hidden)
+        SimpleNet().load_state_dict(remap_keys(model.state_dict(), rules))
+
+
+@case("pruned-with-masks")
+class _:
+    def provoke(folder):
+        model = SimpleNet()
+        prune.l1_unstructured(model.hidden, "weight", amount=0.5)
+        SimpleNet().load_state_dict(model.state_dict())
+
+    def repair(folder):
+        model = SimpleNet()
+        prune.l1_unstructured(model.hidden, "weight", amount=0.5)
+        prune.remove(model.hidden, "weight")
+        SimpleNet().load_state_dict(model.state_dict())
 
 
 @case("size-mismatch")
@@ -282,6 +311,22 @@ class _:
         assert (folder / "page.pt").read_bytes()[:80].startswith(b"<!DOCTYPE")
 
 
+@case("torchscript-file")
+class _:
+    def provoke(folder):
+        torch.load(scripted(folder), weights_only=True)
+
+    def repair(folder):
+        program = torch.jit.load(scripted(folder))
+        SimpleNet().load_state_dict(program.state_dict())
+
+
+def scripted(folder: Path) -> Path:
+    program = torch.jit.trace(SimpleNet(), torch.ones(2, 10))
+    torch.jit.save(program, folder / "program.pt")
+    return folder / "program.pt"
+
+
 @case("weights-only")
 class _:
     def provoke(folder):
@@ -335,6 +380,23 @@ class _:
             assert isinstance(pickle.loads(data), SimpleNet)
         finally:
             del sys.modules["my_old_models"]
+
+
+@case("not-installed")
+class _:
+    def provoke(folder):
+        # A Python without its packages, as the kernel of another environment is.
+        _import("numpy", "-I", "-S")
+
+    def repair(folder):
+        _import("numpy")  # the Python that has it
+
+
+def _import(name: str, *options: str) -> None:
+    command = [sys.executable, *options, "-c", f"import {name}"]
+    done = subprocess.run(command, capture_output=True, text=True)
+    if done.returncode:
+        raise ModuleNotFoundError(done.stderr.strip().splitlines()[-1])
 
 
 @case("module-moved")
@@ -438,6 +500,16 @@ class _:
         assert torch.ones(2).to(device).sum() == 2
 
 
+@case("labels-not-whole")
+class _:
+    def provoke(folder):
+        nn.functional.cross_entropy(torch.zeros(3, 10), torch.ones(3))
+
+    def repair(folder):
+        labels = torch.ones(3).long()
+        assert nn.functional.cross_entropy(torch.zeros(3, 10), labels) > 0
+
+
 @case("two-dtypes")
 class _:
     def provoke(folder):
@@ -513,6 +585,17 @@ class _:
 
     def repair(folder):
         assert ask(exported(folder, SimpleNet(), dynamic=True), images(3)).shape == (3, 2)
+
+
+@case("fixed-picture")
+class _:
+    def provoke(folder):
+        ask(exported(folder, SimpleNet(), dynamic=True), images()[:, :7])
+
+    def repair(folder):
+        path = exported(folder, SimpleNet(), dynamic=True)
+        [wanted] = onnxruntime.InferenceSession(path).get_inputs()
+        assert wanted.shape[1] == 10 and ask(path, images()).shape == (2, 2)
 
 
 @case("wrong-rank")
@@ -656,9 +739,9 @@ def test_what_repairs_it_does(id, tmp_path):
     CASES[id][1](tmp_path)
 
 
-@pytest.mark.parametrize("id", ONLY_WITH)
-def test_the_words_that_need_other_hardware_are_known(id):
-    assert diagnose(ONLY_WITH[id][1])[0].id == id
+@pytest.mark.parametrize("text", ONLY_WITH)
+def test_the_words_that_need_other_hardware_are_known(text):
+    assert [found.id for found in diagnose(text)] == [ONLY_WITH[text]]
 
 
 @each_id

@@ -61,7 +61,11 @@ def browser():
 def test_a_learner_gets_everything_but_the_solutions(path):
     whole = read(path)
     learner = handouts.for_learners(whole)
-    assert learner.cells == [cell for cell in whole.cells if not is_solution(cell)]
+    rest = [cell for cell in whole.cells if not is_solution(cell)]
+    assert [cell.id for cell in learner.cells] == [cell.id for cell in rest]
+    for had, has in zip(rest, learner.cells, strict=True):
+        # Only the title has a link that leaves the folder: the one to the index.
+        assert had == has or (had.id, has.id) == ("title", "title")
     solutions = [cell for cell in whole.cells if is_solution(cell)]
     rest = "\n".join(cell.source for cell in learner.cells)
     lines = {line.strip() for cell in solutions for line in cell.source.splitlines()}
@@ -113,9 +117,20 @@ def test_a_learners_handout_runs_with_its_stubs_as_they_are(made):
 def test_a_teacher_sees_the_solutions_unfolded(path):
     # The code is the course's own, which nbval executes.
     whole, teacher = read(path), handouts.for_teachers(read(path))
-    assert [cell.source for cell in teacher.cells] == [cell.source for cell in whole.cells]
+    code = [
+        [c.source for c in some.cells if c.cell_type == "code"] for some in (whole, teacher)
+    ]
+    assert code[0] == code[1] and len(whole.cells) == len(teacher.cells)
     assert [c.id for c in teacher.cells if c.metadata.get("jupyter")] == []
     assert any(cell.metadata.get("jupyter") for cell in whole.cells), "nothing was folded"
+
+
+@each_notebook
+def test_links_of_a_handed_out_notebook_stay_in_its_folder(path):
+    assert "[index](../README.md#the-map)" in nbformat.writes(read(path))
+    for make in (handouts.for_learners, handouts.for_teachers):
+        text = nbformat.writes(make(read(path)))
+        assert "](../" not in text and "index" in text
 
 
 # Pages.
@@ -261,6 +276,15 @@ def test_slides_hold_no_solution(path):
     text = handouts.slides(read(path), path.stem, path.parent)
     assert "# Solution" not in re.sub(r"<[^>]*>", "", text)
     assert [each for each in Loads(text).loads if "//" in each] == []
+
+
+def test_the_number_of_a_slide_is_not_under_the_arrows(slides, browser):
+    page, _ = open_alone(browser, slides)
+    page.wait_for_function("window.Reveal?.isReady()")
+    number = page.locator(".slide-number").bounding_box()
+    arrows = page.locator("aside.controls").bounding_box()
+    assert number["x"] + number["width"] < arrows["x"]
+    page.context.close()
 
 
 def cells(*texts):

@@ -29,6 +29,9 @@ def diagnose(text: str) -> list[Diagnosis]:
 
     A whole traceback may be given: the message is searched in it. Colours, line breaks
     and case do not matter.
+
+    Raises:
+        TypeError: the text is not a str.
     """
     flat = _flat(text)
     found = [entry for entry in ENTRIES if re.search(entry.sign, flat, re.IGNORECASE)]
@@ -36,7 +39,11 @@ def diagnose(text: str) -> list[Diagnosis]:
 
 
 def nearest(text: str) -> Diagnosis:
-    """Return the entry whose words are most like the text, for a message not known."""
+    """Return the entry whose words are most like the text, for a message not known.
+
+    Raises:
+        TypeError: the text is not a str.
+    """
     words = set(_words(_flat(text)))
 
     def likeness(entry: Entry) -> tuple[int, float]:
@@ -51,9 +58,21 @@ def _diagnosis(entry: Entry) -> Diagnosis:
     return Diagnosis(entry.id, entry.meaning, entry.fix, entry.notebook)
 
 
+# Terminals colour the words; where the colours are lost in copying, their codes stay.
+COLOUR = r"\x1b\[[\d;]*m|\[[\d;]+m"
+# IPython shows numbered lines of source, and those of a library hold other messages.
+SOURCE = r"(?m)^ *(-+> *)?\d+( .*)?$"
+
+
 def _flat(text: str) -> str:
-    # Terminals colour the words, and tracebacks break and indent the lines.
-    return " ".join(re.sub(r"\x1b\[[\d;]*m", "", text).split())
+    if not isinstance(text, str):
+        raise TypeError(
+            f"text is {type(text).__name__}; expected the message as a str: str(error)"
+        )
+    text = re.sub(COLOUR, "", text).replace("’", "'").replace("‘", "'")
+    if re.search(r"(?m)^ *-+> *\d+ ", text):
+        text = re.sub(SOURCE, "", text)
+    return " ".join(text.split())
 
 
 def _words(text: str) -> list[str]:

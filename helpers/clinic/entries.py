@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+START = "00_start_here.ipynb"
 STATE_DICTS = "01_state_dicts.ipynb"
 CHECKPOINTS = "02_training_checkpoints.ipynb"
 SAFE_LOADING = "03_safe_loading.ipynb"
@@ -9,6 +10,7 @@ DEVICES = "04_devices.ipynb"
 VERSIONS = "05_versions.ipynb"
 ONNX = "06_onnx.ipynb"
 TRADE_OFFS = "09_trade_offs.ipynb"
+SMALLER = "10_smaller_models.ipynb"
 
 
 @dataclass(frozen=True)
@@ -35,7 +37,8 @@ ENTRIES = (
     # ---- State dicts
     Entry(
         "optimizer-for-model",
-        r'Unexpected key\(s\) in state_dict:.*"(param_groups|optimizer|epoch)',
+        # A module's key has a dot; these are whole names.
+        r'Unexpected key\(s\) in state_dict:.*"(param_groups|optimizer\w*|epoch)"',
         "The dictionary is a training checkpoint, or an optimizer's state. The model's own "
         "state dict is one of its entries.",
         'model.load_state_dict(checkpoint["model"])',
@@ -43,10 +46,10 @@ ENTRIES = (
     ),
     Entry(
         "prefix-compiled",
-        r'Unexpected key\(s\) in state_dict: "(module\.)?_orig_mod\.',
+        r"Unexpected key\(s\) in state_dict:.*\b_orig_mod\.",
         "The file was written by a model behind torch.compile, which puts _orig_mod. "
-        "before every key.",
-        'model.load_state_dict(strip_prefix(state_dict, "_orig_mod."))',
+        "into the keys of what it compiled.",
+        r'model.load_state_dict(remap_keys(state_dict, [(r"^module\.|_orig_mod\.", "")]))',
         VERSIONS,
     ),
     Entry(
@@ -56,6 +59,14 @@ ENTRIES = (
         "which puts module. before every key.",
         'model.load_state_dict(strip_prefix(state_dict, "module."))',
         VERSIONS,
+    ),
+    Entry(
+        "pruned-with-masks",
+        r'Unexpected key\(s\) in state_dict:.*_orig"',
+        "The file was written by a pruned model whose pruning was not made permanent: each "
+        "weight is there as original and mask.",
+        'prune.remove(layer, "weight")  # for each pruned layer, before the save',
+        SMALLER,
     ),
     Entry(
         "size-mismatch",
@@ -90,8 +101,11 @@ ENTRIES = (
     ),
     Entry(
         "state-dict-as-model",
-        r"'(collections\.)?(OrderedDict|dict)' object has no attribute "
-        r"'(eval|train|to|parameters|forward|state_dict|cuda)'",
+        # A plain dict without .to may as well be a batch of the data.
+        r"'(collections\.)?OrderedDict' object has no attribute "
+        r"'(eval|train|to|parameters|forward|state_dict|cuda)'|"
+        r"'dict' object has no attribute '(eval|train|parameters|forward|state_dict)'|"
+        r"'(collections\.)?OrderedDict' object is not callable",
         "What was loaded is a state dict: the numbers without the model.",
         "model = DigitsNet(); model.load_state_dict(state_dict); model.eval()",
         STATE_DICTS,
@@ -170,11 +184,20 @@ ENTRIES = (
     ),
     Entry(
         "weights-only-operand",
+        # Of a plain text the safe load says a bare KeyError: only a traceback tells.
         r"WeightsUnpickler error: Unsupported operand|invalid load key, '|"
-        r"Invalid magic number",
+        r"Invalid magic number; corrupt|_weights_only_unpickler\.py.*KeyError: \d+$",
         "This is no file of torch.save: perhaps a web page, a Git LFS pointer, or a plain "
         "pickle. Look at its first bytes.",
         "print(open(path, 'rb').read(80))  # then fetch the real file",
+        SAFE_LOADING,
+    ),
+    Entry(
+        "torchscript-file",
+        r"with TorchScript archives passed to",
+        "The file is a TorchScript program, which torch.load cannot open safely. It runs "
+        "without its class.",
+        "program = torch.jit.load(path)  # then program.state_dict() has its weights",
         SAFE_LOADING,
     ),
     Entry(
@@ -187,18 +210,28 @@ ENTRIES = (
     ),
     Entry(
         "cuda-file",
-        r"Attempting to deserialize object on a CUDA device but torch\.cuda\.is_available",
-        "The file was written on a machine with a GPU, and this one has none.",
+        r"Attempting to deserialize object on a CUDA device|"
+        r"Attempting to deserialize object on (CUDA device \d+|MPS device) but",
+        "The file was written on a GPU that this machine does not have.",
         'torch.load(path, map_location="cpu", weights_only=True)',
         DEVICES,
     ),
     Entry(
         "class-moved",
-        r"Can't get attribute '?\w+'? on <module",
+        r"Can't get attribute '?[\w.]+'? on <module",
         "A whole model was pickled, and the file stores only where its class was. It is no "
         "longer there.",
         "import __main__; __main__.OldName = NewClass  # then save the state dict",
         SAFE_LOADING,
+    ),
+    Entry(
+        "not-installed",
+        r"No module named '(numpy|torch\w*|onnx\w*|safetensors|openvino|coremltools)"
+        r"(\.[\w.]+)?'",
+        "This Python lacks the package, or has another version of it. Often the notebook's "
+        "kernel is not the Python that has it.",
+        "import sys; print(sys.executable)  # with this one: python -m pip install -U NAME",
+        START,
     ),
     Entry(
         "module-moved",
@@ -213,7 +246,7 @@ ENTRIES = (
         r"Can't (get|pickle) local object|Can't pickle <function <lambda>",
         "A lambda or a class inside a function is part of the object, and pickle can only "
         "store names that another program finds.",
-        "torch.save(model.state_dict(), path)",
+        "torch.save(model.state_dict(), path)  # or define it at the top of a module",
         SAFE_LOADING,
     ),
     Entry(
@@ -225,7 +258,9 @@ ENTRIES = (
     ),
     Entry(
         "empty-file",
-        r"Ran out of input|\bEOFError\b",
+        # torch.load says no more than EOFError, and so do others: its file has to be named.
+        r"Ran out of input|^EOFError:?$|"
+        r"\b(serialization|_weights_only_unpickler)\.py.*EOFError:?$",
         "The file is empty: a save was interrupted, or the disk was full.",
         "save_checkpoint(path, model=model)  # never leaves half a file",
         CHECKPOINTS,
@@ -248,7 +283,9 @@ ENTRIES = (
     Entry(
         "two-devices",
         r"Expected all tensors to be on the same device|"
-        r"Tensor on device \w+(:\d+)? is not on the expected device",
+        r"Tensor on device \w+(:\d+)? is not on the expected device|"
+        r"Input type \(torch\.(cuda|mps)\.\w+\) and (weight|bias) type \(torch\.\w+\)|"
+        r"Input type \(torch\.\w+\) and (weight|bias) type \(torch\.(cuda|mps)\.\w+\)",
         "The model and its input are on different devices.",
         "images = images.to(next(model.parameters()).device)",
         DEVICES,
@@ -262,10 +299,19 @@ ENTRIES = (
         DEVICES,
     ),
     Entry(
+        "labels-not-whole",
+        r"expected target dtype to be Long or Byte|expected scalar type Long but found",
+        "The loss takes the class of each image as a whole number, int64.",
+        "labels = labels.long()",
+        DEVICES,
+    ),
+    Entry(
         "two-dtypes",
-        r"must have the same dtype, but got|expected scalar type \w+ but found|"
+        r"must have the same dtype, but got|"
+        r"expected scalar type (Float|Double|Half|BFloat16) but found|"
         r"expected m1 and m2 to have the same dtype|"
-        r"Input type \(.+\) and (weight|bias) type \(.+\) should be the same",
+        r"Input type \(\w+\) and (weight|bias) type \([\w:]+\) should be the same|"
+        r"Input type \(torch\.cuda\.\w+\) and (weight|bias) type \(torch\.cuda\.\w+\)",
         "The model's weights and its input have different dtypes, such as float16 and "
         "float32.",
         "images = images.to(next(model.parameters()).dtype)",
@@ -289,9 +335,17 @@ ENTRIES = (
     ),
     Entry(
         "fixed-shape",
-        r"Got invalid dimensions for input",
+        r"Got invalid dimensions for input: .* index: 0 Got",
         "The graph was exported for one batch size.",
         "export_onnx(model, images, path, dynamic_batch=True)",
+        ONNX,
+    ),
+    Entry(
+        "fixed-picture",
+        r"Got invalid dimensions for input: .* index: (1|2|3|4) Got",
+        "The input has another size than the graph was exported for: other channels, or "
+        "another height or width. Index 0 is the batch.",
+        "print(session.get_inputs()[0].shape)  # then bring the input to this shape",
         ONNX,
     ),
     Entry(
@@ -304,7 +358,8 @@ ENTRIES = (
     ),
     Entry(
         "double-input",
-        r"Unexpected input data type\. Actual: \(tensor\(double\)\)",
+        r"Unexpected input data type\. Actual: \(tensor\(double\)\)"
+        r".*expected: \(tensor\(float\)\)",
         "NumPy makes float64, and the graph takes float32.",
         'session.run(None, {"input": images.astype("float32")})',
         ONNX,

@@ -25,6 +25,9 @@ TEMPLATE = """
 .reveal .slides > section.stack { overflow: visible; }
 .reveal .slides :is(h1, h2) { text-transform: none; }
 .reveal .slides h1 { font-size: 1.6em; } .reveal .slides h2 { font-size: 1.3em; }
+/* Out of the corner where the arrows are. */
+.reveal .slide-number { left: 8px; right: auto; }
+.reveal .sls-still figcaption { font-size: 0.7em; }
 /* reveal.js calls its own arrows "controls", and lays them over the corner. */
 .reveal .sls-panel .controls { display: flex; font: inherit; pointer-events: auto; }
 .reveal .sls-panel .controls { inset: auto; position: static; }

@@ -1,6 +1,7 @@
 """A notebook for those who learn and one for those who teach."""
 
 import copy
+import re
 
 from nbformat import NotebookNode
 
@@ -8,19 +9,28 @@ from nbformat import NotebookNode
 def for_learners(notebook: NotebookNode) -> NotebookNode:
     """Return a copy without the cells tagged `solution`, code or text, and their outputs.
 
-    Everything else is the same, the stubs of the exercises too.
+    Everything else is the same, the stubs of the exercises too; of a link that leaves the
+    folder, the text is kept.
     """
-    learner = copy.deepcopy(notebook)
+    learner = _without_links_outside(notebook)
     learner.cells = [cell for cell in learner.cells if not is_solution(cell)]
     return learner
 
 
 def for_teachers(notebook: NotebookNode) -> NotebookNode:
-    """Return a copy whose solutions are unfolded."""
-    teacher = copy.deepcopy(notebook)
+    """Return a copy whose solutions are unfolded; links are those of `for_learners`."""
+    teacher = _without_links_outside(notebook)
     for cell in filter(is_solution, teacher.cells):
         cell.metadata.pop("jupyter", None)
     return teacher
+
+
+def _without_links_outside(notebook: NotebookNode) -> NotebookNode:
+    notebook = copy.deepcopy(notebook)
+    for cell in notebook.cells:
+        if cell.cell_type == "markdown":
+            cell.source = re.sub(r"\[([^]]*)\]\(\.\./[^)]*\)", r"\1", cell.source)
+    return notebook
 
 
 def is_solution(cell: NotebookNode) -> bool:
