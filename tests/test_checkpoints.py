@@ -366,23 +366,40 @@ def test_the_temporary_goes_whatever_stops_the_save(tmp_path, monkeypatch, kind)
         assert os.listdir(tmp_path) == ["a.pt"] and path.read_bytes() == before
 
 
-def test_ctrl_c_inside_torch_save_is_still_ctrl_c(tmp_path, monkeypatch):
+@pytest.mark.parametrize("kind", [KeyboardInterrupt, MemoryError])
+def test_what_stops_a_write_is_what_is_raised(tmp_path, monkeypatch, kind):
     """torch.save's own clean-up would turn it into 'unexpected pos'."""
     real = os.fdopen
 
-    class Interrupted:
-        def __init__(self, file):
-            self.file = file
+    class Stopped:
+        def __init__(self, file, left):
+            self.file, self.left = file, left
 
         def write(self, data):
-            raise KeyboardInterrupt
+            self.left -= 1
+            if self.left == 0:
+                raise kind
+            return self.file.write(data)
 
         def __getattr__(self, name):
             return getattr(self.file, name)
 
-    monkeypatch.setattr(os, "fdopen", lambda *args: Interrupted(real(*args)))
-    with pytest.raises(KeyboardInterrupt):
-        save_checkpoint(tmp_path / "a.pt", model=Net())
+    path = tmp_path / "a.pt"
+    for writes in (1, 2, 5, 20, 40):
+        with monkeypatch.context() as patch, pytest.raises(kind):
+            patch.setattr(os, "fdopen", lambda *args: Stopped(real(*args), writes))  # noqa: B023
+            save_checkpoint(path, model=Net())
+        assert os.listdir(tmp_path) == []
+
+
+def test_a_save_in_an_except_block_reports_its_own_error(tmp_path):
+    values = torch.ones(2)
+    with pytest.raises(RuntimeError, match="view the same data as different types"):
+        try:
+            raise KeyboardInterrupt
+        except KeyboardInterrupt:
+            extra = [values, values.view(torch.int32)]
+            save_checkpoint(tmp_path / "a.pt", model=Net(), extra=extra)
     assert os.listdir(tmp_path) == []
 
 
