@@ -73,14 +73,13 @@ def save_checkpoint(
         OSError: the file cannot be written; what was at the path is as it was.
     """
     path = Path(path)
-    if not isinstance(model, nn.Module):
-        raise TypeError(f"model is {type_of(model)}; expected a torch.nn.Module")
+    check_module(model)
     if path.suffix == ".safetensors":
         raise ValueError(
             f"{path}: torch.load takes this ending for another format; use .pt"
         )
-    for name, value in (("epoch", epoch), ("step", step)):
-        whole_number(name, value, least=0)
+    epoch = whole_number("epoch", epoch, least=0)
+    step = whole_number("step", step, least=0)
     metrics = {name: _number(name, value) for name, value in (metrics or {}).items()}
     payload = {
         "model": model.state_dict(),
@@ -117,6 +116,12 @@ def save_checkpoint(
     with atomic_write(path, sum(storages.values()) + _OVERHEAD) as file:
         _write(path, payload, file)
     return path
+
+
+def check_module(model: Any) -> None:
+    """Raise TypeError for what is no module, such as a state dict."""
+    if not isinstance(model, nn.Module):
+        raise TypeError(f"model is {type_of(model)}; expected a torch.nn.Module")
 
 
 def group_names(model: nn.Module, optimizer: torch.optim.Optimizer) -> list[list[str]]:
