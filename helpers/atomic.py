@@ -7,6 +7,7 @@ import errno
 import os
 import secrets
 import socket
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from functools import cache
@@ -83,11 +84,11 @@ def _explained(error: OSError, path: Path, needed: int) -> OSError:
 def flush_to_disk(descriptor: int) -> None:
     """Return when what was written to an open file survives a power cut."""
     os.fsync(descriptor)
-    with suppress(ImportError, AttributeError, OSError):
+    if sys.platform == "darwin":  # its fsync leaves the bytes in the drive's own cache
         import fcntl
 
-        # macOS only: its fsync leaves the bytes in the drive's own cache.
-        fcntl.fcntl(descriptor, fcntl.F_FULLFSYNC)
+        with suppress(OSError):  # not every file system knows it
+            fcntl.fcntl(descriptor, fcntl.F_FULLFSYNC)
 
 
 def flush_folder(folder: Path) -> None:

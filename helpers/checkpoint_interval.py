@@ -7,6 +7,7 @@ memory of the last one. After a crash the run goes on from its last whole checkp
 
 import math
 from dataclasses import dataclass
+from numbers import Real
 
 
 @dataclass(frozen=True)
@@ -153,6 +154,6 @@ def _require(
     name: str, value: float, *, least: float | None = None, above: float | None = None
 ) -> None:
     expected = f"of {least} or more" if above is None else f"above {above}"
-    number = isinstance(value, int | float) and math.isfinite(value)
+    number = isinstance(value, Real) and math.isfinite(value)  # NumPy's numbers as well
     if not number or (value < least if above is None else value <= above):
         raise ValueError(f"{name} is {value!r}; expected a finite number {expected}")

@@ -39,7 +39,14 @@ def flip(path: str | os.PathLike, offset: int, bit: int = 0) -> None:
 
 
 def truncate(path: str | os.PathLike, size: int) -> None:
-    """Cut the file to its first `size` bytes, as a crash or a full disk does."""
+    """Cut the file to its first `size` bytes, as a crash or a full disk does.
+
+    Raises:
+        ValueError: the file has not so many bytes.
+    """
+    now = Path(path).stat().st_size
+    if not 0 <= size <= now:
+        raise ValueError(f"{path} has {now} bytes; it cannot be cut to {size}")
     os.truncate(path, size)
 
 
@@ -50,10 +57,13 @@ def zero_page(path: str | os.PathLike, page: int, page_size: int = PAGE) -> None
         path: the file; its size stays.
         page: 0 for the first. The last one may be shorter.
         page_size: bytes a page.
+
+    Raises:
+        ValueError: the file has no such page.
     """
     start = page * page_size
     length = min(page_size, Path(path).stat().st_size - start)
-    if length <= 0:
+    if page < 0 or length <= 0:
         raise ValueError(f"{path} has no page {page}")
     with Path(path).open("r+b") as file:
         file.seek(start)

@@ -21,6 +21,7 @@ from helpers.archives import (
     IncompatibleCheckpointError,
     StandIn,
     UnsafeCheckpointError,
+    map_archive,
     open_archive,
     read_structure,
     seal,
@@ -37,8 +38,8 @@ def saved(path: Path, value=VALUES, **options) -> Path:
 
 
 def sealed(path: Path) -> Path:
-    with saved(path).open("r+b") as file:
-        seal(path, file)
+    with saved(path).open("r+b") as file, map_archive(path, file) as archive:
+        seal(archive, file)
     return path
 
 

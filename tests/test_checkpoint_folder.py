@@ -113,12 +113,13 @@ def test_without_its_metric_nothing_is_saved(tmp_path):
     [
         (
             {"keep_last": 0},
-            "keep_last is 0 and keep_best is 1; expected at least 1 and at least 0",
+            "keep_last is 0; expected a whole number of 1 or more",
         ),
         (
             {"keep_best": -1},
-            "keep_last is 3 and keep_best is -1; expected at least 1 and at least 0",
+            "keep_best is -1; expected a whole number of 0 or more",
         ),
+        ({"keep_last": 1.5}, "keep_last is 1.5; expected a whole number of 1 or more"),
         ({"mode": "low"}, "mode is 'low'; expected 'min' or 'max'"),
     ],
 )
@@ -126,6 +127,15 @@ def test_wrong_settings_are_refused(tmp_path, arguments, message):
     with pytest.raises(ValueError) as caught:
         CheckpointFolder(tmp_path, **arguments)
     assert str(caught.value) == message
+
+
+@pytest.mark.parametrize("name", ["epoch", "step"])
+def test_the_numbers_in_the_name_are_whole(tmp_path, name):
+    folder = CheckpointFolder(tmp_path, keep_best=0)
+    with pytest.raises(ValueError) as caught:
+        folder.save(model=model(), **{name: 1.5})
+    assert str(caught.value) == f"{name} is 1.5; expected a whole number of 0 or more"
+    assert folder.paths() == []
 
 
 def test_files_with_other_names_are_left_alone(tmp_path):

@@ -3,6 +3,7 @@
 import math
 import random
 
+import numpy as np
 import pytest
 
 from helpers.checkpoint_interval import (
@@ -162,3 +163,9 @@ def test_the_best_interval_has_the_least_expected_time_of_all():
 def test_a_number_that_makes_no_sense_is_refused_by_name(call, expected):
     with pytest.raises(ValueError, match=expected):
         call()
+
+
+def test_numbers_of_numpy_will_do():
+    assert crash_at(np.int64(22), interval=np.int64(20), save_cost=2).kept == 20
+    assert young_interval(np.float32(2), np.int64(400)) == 40
+    assert best_interval(np.int64(120), save_cost=0, mtbf=100) == 1

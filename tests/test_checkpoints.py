@@ -308,12 +308,11 @@ def test_checksums_are_written_also_where_torch_was_told_not_to(tmp_path):
         ({"extra": {np.int64(1): 2}}, "a key of extra is of type numpy.int64, which "),
         ({"extra": torch.ones(2, device="meta")}, "extra is on the meta device: it has "),
         ({"extra": 2**5000}, "its pickle is not one that torch.save writes"),
-        ({"epoch": np.int64(3)}, "epoch is of type numpy.int64, which "),
         ({"metrics": {"loss": "low"}}, "metrics['loss'] is of type str; expected one num"),
         ({"metrics": {"loss": np.ones(2)}}, "metrics['loss'] is of type ndarray; expec"),
         ({"architecture": {"net": Net}}, "metadata['architecture']['config']['net'] is "),
     ],
-    ids=["datetime", "array", "key", "meta", "huge", "epoch", "text", "two", "class"],
+    ids=["datetime", "array", "key", "meta", "huge", "text", "two", "class"],
 )
 def test_what_could_not_be_loaded_again_is_not_saved(tmp_path, arguments, message):
     path = tmp_path / "a.pt"
@@ -335,10 +334,25 @@ def test_an_optimizer_over_foreign_parameters_is_refused(tmp_path):
     )
 
 
+def test_loading_into_an_optimizer_over_foreign_parameters_changes_nothing(tmp_path):
+    path = save_checkpoint(tmp_path / "a.pt", **Run(seed=1).parts)
+    run = Run(seed=2)
+    before = run.state()
+    stranger = torch.optim.AdamW([nn.Parameter(torch.ones(1))])
+    with pytest.raises(ValueError, match="a parameter that is not the model's"):
+        load_checkpoint(path, model=run.model, optimizer=stranger)
+    assert run.state() == before
+
+
 def test_a_state_dict_is_no_model(tmp_path):
-    with pytest.raises(TypeError) as caught:
-        save_checkpoint(tmp_path / "a.pt", model=Net().state_dict())
-    assert str(caught.value) == ("model is of type OrderedDict; expected a torch.nn.Module")
+    path = tmp_path / "a.pt"
+    for function in (save_checkpoint, load_checkpoint):
+        with pytest.raises(TypeError) as caught:
+            function(path, model=Net().state_dict())
+        assert str(caught.value) == (
+            "model is of type OrderedDict; expected a torch.nn.Module"
+        )
+        save_checkpoint(path, model=Net())
 
 
 def test_the_ending_of_another_format_is_refused(tmp_path):
@@ -366,23 +380,40 @@ def test_the_temporary_goes_whatever_stops_the_save(tmp_path, monkeypatch, kind)
         assert os.listdir(tmp_path) == ["a.pt"] and path.read_bytes() == before
 
 
-def test_ctrl_c_inside_torch_save_is_still_ctrl_c(tmp_path, monkeypatch):
+@pytest.mark.parametrize("kind", [KeyboardInterrupt, MemoryError])
+def test_what_stops_a_write_is_what_is_raised(tmp_path, monkeypatch, kind):
     """torch.save's own clean-up would turn it into 'unexpected pos'."""
     real = os.fdopen
 
-    class Interrupted:
-        def __init__(self, file):
-            self.file = file
+    class Stopped:
+        def __init__(self, file, left):
+            self.file, self.left = file, left
 
         def write(self, data):
-            raise KeyboardInterrupt
+            self.left -= 1
+            if self.left == 0:
+                raise kind
+            return self.file.write(data)
 
         def __getattr__(self, name):
             return getattr(self.file, name)
 
-    monkeypatch.setattr(os, "fdopen", lambda *args: Interrupted(real(*args)))
-    with pytest.raises(KeyboardInterrupt):
-        save_checkpoint(tmp_path / "a.pt", model=Net())
+    path = tmp_path / "a.pt"
+    for writes in (1, 2, 5, 20, 40):
+        with monkeypatch.context() as patch, pytest.raises(kind):
+            patch.setattr(os, "fdopen", lambda *args: Stopped(real(*args), writes))  # noqa: B023
+            save_checkpoint(path, model=Net())
+        assert os.listdir(tmp_path) == []
+
+
+def test_a_save_in_an_except_block_reports_its_own_error(tmp_path):
+    values = torch.ones(2)
+    with pytest.raises(RuntimeError, match="view the same data as different types"):
+        try:
+            raise KeyboardInterrupt
+        except KeyboardInterrupt:
+            extra = [values, values.view(torch.int32)]
+            save_checkpoint(tmp_path / "a.pt", model=Net(), extra=extra)
     assert os.listdir(tmp_path) == []
 
 
@@ -805,6 +836,13 @@ def test_an_unknown_device_is_no_damage(tmp_path):
 def test_a_model_without_any_tensor_is_saved_and_loaded(tmp_path):
     path = save_checkpoint(tmp_path / "none.pt", model=nn.Identity(), epoch=3)
     assert load_checkpoint(path, model=nn.Identity()).epoch == 3
+
+
+def test_a_whole_number_of_numpy_becomes_a_plain_one(tmp_path):
+    path = tmp_path / "a.pt"
+    save_checkpoint(path, model=Net(), epoch=np.int64(3), step=torch.tensor(30))
+    found = load_checkpoint(path, model=Net())
+    assert (found.epoch, found.step) == (3, 30) and type(found.epoch) is int
 
 
 @pytest.mark.parametrize("name", ["epoch", "step"])

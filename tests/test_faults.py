@@ -1,12 +1,16 @@
 """Damage on purpose does what it says: no more, no less."""
 
 import os
+import re
+from pathlib import Path
 
+import nbformat
 import pytest
 import torch
 
 from helpers import faults
 
+NOTEBOOK = Path(__file__).parents[1] / "notebooks" / "02_training_checkpoints.ipynb"
 forks = pytest.mark.skipif(not hasattr(os, "fork"), reason="Windows cannot fork")
 
 
@@ -33,6 +37,11 @@ def test_truncate_keeps_the_beginning(tmp_path):
     path.write_bytes(b"abcdef")
     faults.truncate(path, 2)
     assert path.read_bytes() == b"ab"
+    for size in (3, -1):
+        with pytest.raises(ValueError) as caught:
+            faults.truncate(path, size)
+        assert str(caught.value) == f"{path} has 2 bytes; it cannot be cut to {size}"
+    assert path.read_bytes() == b"ab"
 
 
 def test_zero_page_keeps_the_size(tmp_path):
@@ -42,8 +51,9 @@ def test_zero_page_keeps_the_size(tmp_path):
     assert path.read_bytes() == b"x" * 8 + b"\0\0"
     faults.zero_page(path, 0, page_size=4)
     assert path.read_bytes() == b"\0" * 4 + b"x" * 4 + b"\0\0"
-    with pytest.raises(ValueError, match="has no page 3"):
-        faults.zero_page(path, 3, page_size=4)
+    for page in (3, -1):
+        with pytest.raises(ValueError, match=f"has no page {page}"):
+            faults.zero_page(path, page, page_size=4)
 
 
 def test_offsets_are_of_values_or_of_bookkeeping(tmp_path):
@@ -116,3 +126,11 @@ def test_without_fork_it_says_so(tmp_path, monkeypatch):
     with pytest.raises(OSError) as caught:
         faults.kill_while_saving(write, read, tmp_path / "a")
     assert str(caught.value) == "the crash trials fork a process, which Windows cannot do"
+
+
+def test_notebook_02_shows_the_same_crash_trials_in_both_places():
+    """Neither output is compared; kept from two runs they would contradict each other."""
+    cells = {cell.id: cell for cell in nbformat.read(NOTEBOOK, 4).cells}
+    lost = re.search(r"'lost': (\d+)", cells["crash-plain"].outputs[0].text)[1]
+    table = cells["survive-table"].outputs[0].data["text/plain"]
+    assert re.search(r"lost by kill -9 +(\d+)", table)[1] == lost

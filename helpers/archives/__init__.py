@@ -5,7 +5,7 @@ bookkeeping. Begin with `container.py`: the records and what guards each byte. `
 reads the pickle without obeying it, and `errors.py` names what can be wrong.
 """
 
-from helpers.archives.container import Archive, Record, open_archive, seal
+from helpers.archives.container import Archive, Record, map_archive, open_archive, seal
 from helpers.archives.errors import (
     CheckpointError,
     CorruptCheckpointError,
@@ -22,6 +22,7 @@ __all__ = [
     "Record",
     "StandIn",
     "UnsafeCheckpointError",
+    "map_archive",
     "open_archive",
     "read_structure",
     "seal",

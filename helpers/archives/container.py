@@ -52,6 +52,7 @@ class Archive:
 
     Attributes:
         path: the file.
+        mapped: its bytes, which can also be read as a file is.
         status: `os.stat_result` of the very file that was opened.
         records: name without the archive's root ("data.pkl", "data/0") -> Record.
         sealed: whether the archive's comment holds the digest of its bookkeeping.
@@ -59,7 +60,7 @@ class Archive:
 
     def __init__(self, path: Path, file: BinaryIO, view: memoryview):
         """Read the directory and hold it against the file."""
-        self.path, self.file, self._view = path, file, view
+        self.path, self.mapped, self._view = path, view.obj, view
         self.status = os.fstat(file.fileno())
         comment = _comment(path, view)
         self.sealed = bool(comment)
@@ -133,32 +134,32 @@ def open_archive(path: str | os.PathLike) -> Iterator[Archive]:
         CheckpointError: it is no complete archive of torch.save.
     """
     path = Path(path)
-    with os.fdopen(open_regular(path), "rb") as file, _mapped(file) as view:
-        yield Archive(path, file, view)
-
-
-def seal(path: Path, file: BinaryIO) -> None:
-    """Write the digest of the bookkeeping into the comment of a new archive.
-
-    Args:
-        path: for messages.
-        file: open for reading and writing, holding what torch.save wrote and no more.
-    """
-    length = (len(_SEAL) + _HEX_DIGITS).to_bytes(2, "little")
-    with _mapped(file) as view:
-        records = Archive(path, file, view).records
-        digest = _digest(view, records, len(view) - 2, length + _SEAL)
-    file.seek(-2, os.SEEK_END)
-    file.write(length + _SEAL + digest)
+    with os.fdopen(open_regular(path), "rb") as file, map_archive(path, file) as archive:
+        yield archive
 
 
 @contextmanager
-def _mapped(file: BinaryIO) -> Iterator[memoryview]:
+def map_archive(path: Path, file: BinaryIO) -> Iterator[Archive]:
+    """Do the same for a file that is open already; the path is for messages."""
     with (
         mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as mapped,
         memoryview(mapped) as view,
     ):
-        yield view
+        yield Archive(path, file, view)
+
+
+def seal(archive: Archive, file: BinaryIO) -> None:
+    """Write the digest of the bookkeeping into the comment of a new archive.
+
+    Args:
+        archive: of what torch.save wrote, and no more.
+        file: the same, open for reading and writing.
+    """
+    length = (len(_SEAL) + _HEX_DIGITS).to_bytes(2, "little")
+    view = archive._view
+    digest = _digest(view, archive.records, len(view) - 2, length + _SEAL)
+    file.seek(-2, os.SEEK_END)
+    file.write(length + _SEAL + digest)
 
 
 def _comment(path: Path, view: memoryview) -> bytes:

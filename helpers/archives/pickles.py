@@ -8,8 +8,7 @@ the pickle names is replaced by a `StandIn`.
 import io
 import pickle
 from collections import OrderedDict
-from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 import torch
 
@@ -55,22 +54,18 @@ class StandIn:
         """Ignore what the pickle would have set."""
 
 
-def unsafe_globals(path: Path, file: BinaryIO) -> list[str]:
+def unsafe_globals(archive: Archive) -> list[str]:
     """Return the names in the pickle that weights_only=True would refuse, sorted.
-
-    Args:
-        path: for messages.
-        file: the archive, open for reading.
 
     Raises:
         UnsafeCheckpointError: the pickle uses instructions that torch.save never writes.
     """
-    file.seek(0)
+    archive.mapped.seek(0)
     try:
-        return sorted(torch.serialization.get_unsafe_globals_in_checkpoint(file))
+        return sorted(torch.serialization.get_unsafe_globals_in_checkpoint(archive.mapped))
     except Exception as error:
         raise UnsafeCheckpointError(
-            f"{path}: its pickle is not one that torch.save writes ({error}). "
+            f"{archive.path}: its pickle is not one that torch.save writes ({error}). "
             "Nothing in it was executed. Do not open it with weights_only=False."
         ) from error
 
@@ -84,7 +79,7 @@ def read_structure(archive: Archive) -> Any:
             would be its neighbour's bytes.
         CorruptCheckpointError: the pickle cannot be followed, or a record is missing.
     """
-    if names := unsafe_globals(archive.path, archive.file):
+    if names := unsafe_globals(archive):
         shown = ", ".join(names[:4]) + (", ..." if len(names) > 4 else "")
         raise UnsafeCheckpointError(
             f"{archive.path} asks for {shown}, which weights_only=True refuses. A whole "

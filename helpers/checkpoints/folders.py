@@ -20,6 +20,7 @@ from helpers.archives import (
 from helpers.checkpoints.loading import Checkpoint, load_checkpoint
 from helpers.checkpoints.saving import save_checkpoint
 from helpers.checkpoints.verifying import read_metadata
+from helpers.training import whole_number
 
 _NAME = re.compile(r"epoch_(\d{4,})_step_(\d{8,})\.pt")
 
@@ -53,15 +54,11 @@ class CheckpointFolder:
         Raises:
             ValueError: a count or the mode is not one of these.
         """
-        if keep_last < 1 or keep_best < 0:
-            raise ValueError(
-                f"keep_last is {keep_last} and keep_best is {keep_best}; expected at "
-                "least 1 and at least 0"
-            )
+        self.keep_last = whole_number("keep_last", keep_last, least=1)
+        self.keep_best = whole_number("keep_best", keep_best, least=0)
         if mode not in ("min", "max"):
             raise ValueError(f"mode is {mode!r}; expected 'min' or 'max'")
         self.directory = Path(directory)
-        self.keep_last, self.keep_best = keep_last, keep_best
         self.metric, self.mode = metric, mode
         self.directory.mkdir(parents=True, exist_ok=True)
 
@@ -77,7 +74,7 @@ class CheckpointFolder:
         """Save as `save_checkpoint` does, then delete what need not be kept.
 
         Raises:
-            ValueError: `metrics` lacks the folder's metric.
+            ValueError: `metrics` lacks the folder's metric; or as `save_checkpoint`.
             OSError: the file cannot be written; every older one is still there.
         """
         if self.keep_best and self.metric not in (metrics or {}):
@@ -85,6 +82,8 @@ class CheckpointFolder:
                 f"metrics has no {self.metric!r}, by which this folder tells the best; "
                 "give it, or make the folder with keep_best=0"
             )
+        epoch = whole_number("epoch", epoch, least=0)
+        step = whole_number("step", step, least=0)
         path = self.directory / f"epoch_{epoch:04d}_step_{step:08d}.pt"
         save_checkpoint(
             path, model=model, epoch=epoch, step=step, metrics=metrics, **others

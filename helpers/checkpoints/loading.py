@@ -18,6 +18,7 @@ from helpers.checkpoints.matching import (
     reordered,
     scheduler_problem,
 )
+from helpers.checkpoints.saving import check_module
 from helpers.checkpoints.verifying import whole_archive
 from helpers.training import capture_rng, check_rng, restore_rng
 
@@ -72,11 +73,14 @@ def load_checkpoint(
         restore_rng: whether the generators go back to their saved states, if any.
 
     Raises:
+        TypeError: the model is not a module.
+        ValueError: the optimizer holds a parameter that is not the model's.
         FileNotFoundError, PermissionError: it cannot be opened.
         CorruptCheckpointError: it is damaged.
         UnsafeCheckpointError: opening it could run code, hang or fill the memory.
         IncompatibleCheckpointError: it is not of `save_checkpoint`, or does not fit.
     """
+    check_module(model)
     torch.empty(0, device=map_location)  # an unknown device is refused by name
     path = Path(path)
     content = _read(path, map_location)

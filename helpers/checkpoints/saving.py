@@ -12,7 +12,7 @@ import torch
 from torch import nn
 from torch.optim.lr_scheduler import LRScheduler
 
-from helpers.archives import UnsafeCheckpointError, seal, unsafe_globals
+from helpers.archives import UnsafeCheckpointError, map_archive, seal, unsafe_globals
 from helpers.atomic import atomic_write
 from helpers.tensors import type_of
 from helpers.training import capture_rng, whole_number
@@ -68,17 +68,18 @@ def save_checkpoint(
         TypeError: the model is not a module.
         ValueError: something cannot be loaded again with weights_only=True, or the
             optimizer holds a parameter that is not the model's. Nothing was written.
+        RuntimeError: torch.save refuses, as where two tensors of different dtypes share
+            their memory. Nothing was written.
         OSError: the file cannot be written; what was at the path is as it was.
     """
     path = Path(path)
-    if not isinstance(model, nn.Module):
-        raise TypeError(f"model is {type_of(model)}; expected a torch.nn.Module")
+    check_module(model)
     if path.suffix == ".safetensors":
         raise ValueError(
             f"{path}: torch.load takes this ending for another format; use .pt"
         )
-    for name, value in (("epoch", epoch), ("step", step)):
-        whole_number(name, value, least=0)
+    epoch = whole_number("epoch", epoch, least=0)
+    step = whole_number("step", step, least=0)
     metrics = {name: _number(name, value) for name, value in (metrics or {}).items()}
     payload = {
         "model": model.state_dict(),
@@ -115,6 +116,12 @@ def save_checkpoint(
     with atomic_write(path, sum(storages.values()) + _OVERHEAD) as file:
         _write(path, payload, file)
     return path
+
+
+def check_module(model: Any) -> None:
+    """Raise TypeError for what is no module, such as a state dict."""
+    if not isinstance(model, nn.Module):
+        raise TypeError(f"model is {type_of(model)}; expected a torch.nn.Module")
 
 
 def group_names(model: nn.Module, optimizer: torch.optim.Optimizer) -> list[list[str]]:
@@ -171,40 +178,24 @@ def _check_plain(value: Any, where: str, storages: dict[int, int]) -> None:
         )
 
 
-class _KeepsError:
-    """A file that keeps its first error: torch.save reports another, "unexpected pos"."""
-
-    def __init__(self, file: BinaryIO):
-        self.file, self.error = file, None
-
-    def write(self, data: Any) -> int:
-        if self.error is None:
-            try:
-                self.file.write(data)
-            except BaseException as error:  # Ctrl-C too
-                self.error = error
-        return memoryview(data).nbytes
-
-    def flush(self) -> None:
-        pass
-
-
 def _write(path: Path, payload: dict[str, Any], file: BinaryIO) -> None:
-    target = _KeepsError(file)
     with_crc = torch.serialization.get_crc32_options()
     torch.serialization.set_crc32_options(True)
     try:
-        torch.save(payload, target)
+        torch.save(payload, file)
+    except RuntimeError as error:
+        # Where a write fails or is interrupted, torch.save's own clean-up fails as well.
+        if "unexpected pos" in str(error) and error.__context__ is not None:
+            raise error.__context__ from None
+        raise
     finally:
         torch.serialization.set_crc32_options(with_crc)
-        if target.error is not None:
-            raise target.error
     file.flush()
-    seal(path, file)
-    file.flush()
-    try:
-        names = unsafe_globals(path, file)
-    except UnsafeCheckpointError as error:
-        raise ValueError(str(error)) from error
-    if names:
-        raise ValueError(f"the checkpoint holds {', '.join(names)}")
+    with map_archive(path, file) as archive:
+        try:
+            names = unsafe_globals(archive)
+        except UnsafeCheckpointError as error:
+            raise ValueError(str(error)) from error
+        if names:
+            raise ValueError(f"the checkpoint holds {', '.join(names)}")
+        seal(archive, file)
