@@ -28,7 +28,7 @@ ELSEWHERE = {
         takes=".onnx",
         takes_onnx=True,
         needs="an NVIDIA GPU; trtexec builds an engine for just that GPU",
-        seen=f"not run: no GPU; the list of {tensorrt.VERSION} has every operator",
+        seen=f"untried, no GPU at hand; the list of {tensorrt.VERSION} has every operator",
     ),
     "Core ML": Elsewhere(
         takes=".mlpackage, from PyTorch",

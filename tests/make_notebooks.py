@@ -2,13 +2,14 @@
 
     python tests/make_notebooks.py [--fresh] [NAME ...]
 
-Running it twice changes nothing. An output tagged `nbval-ignore-output` depends on the
-machine, so the one in the file is kept as long as its cell's source is; `--fresh` takes
-the new one.
+Running it twice changes nothing. Outputs tagged `nbval-ignore-output` depend on the
+machine, so those in the file are kept until one of their cells changes: then all are
+taken anew, since figures of one notebook belong to one run. So does `--fresh`.
 """
 
 import argparse
 import copy
+import hashlib
 import subprocess
 import sys
 from concurrent.futures import ProcessPoolExecutor
@@ -21,6 +22,8 @@ from nbclient.exceptions import CellExecutionError
 ROOT = Path(__file__).parents[1]
 NOTEBOOKS = ROOT / "notebooks"
 VIEW = "application/vnd.jupyter.widget-view+json"
+# In a notebook's metadata: whose outputs those of its ignored cells are.
+MEASURED = "measured"
 
 
 def client(notebook: nbformat.NotebookNode) -> NotebookClient:
@@ -50,7 +53,7 @@ def normalise(
 
     Args:
         executed: a notebook with outputs.
-        before: the same as it was; its ignored outputs are kept where they still fit.
+        before: the same as it was; its ignored outputs are kept if they all still fit.
     """
     notebook = copy.deepcopy(executed)
     notebook.metadata = nbformat.from_dict(
@@ -63,10 +66,15 @@ def normalise(
             "language_info": {"name": "python"},
         }
     )
-    kept = {cell.id: cell for cell in before.cells} if before else {}
+    kept, ignored = {}, _ignored(notebook)
+    if ignored:
+        notebook.metadata[MEASURED] = _digest(ignored)
+        if before and before.metadata.get(MEASURED) == notebook.metadata[MEASURED]:
+            kept = _ignored(before)
+    if any(ignored[id].outputs and not old.outputs for id, old in kept.items()):
+        kept = {}  # somebody has cleared them
     count = 0
     for cell in notebook.cells:
-        tags = list(cell.metadata.get("tags", []))
         cell.metadata = nbformat.from_dict(
             {
                 key: value
@@ -80,15 +88,22 @@ def normalise(
         count += 1
         cell.execution_count = count
         cell.outputs = [_plain(output, count) for output in _merged(cell.outputs)]
-        old = kept.get(cell.id)
-        if (
-            "nbval-ignore-output" in tags
-            and old is not None
-            and old.get("outputs")
-            and old.source.rstrip() == cell.source
-        ):
+        if old := kept.get(cell.id):
             cell.outputs = [_plain(output, count) for output in old.outputs]
     return notebook
+
+
+def _ignored(notebook: nbformat.NotebookNode) -> dict[str, nbformat.NotebookNode]:
+    return {
+        cell.id: cell
+        for cell in notebook.cells
+        if "nbval-ignore-output" in cell.metadata.get("tags", [])
+    }
+
+
+def _digest(cells: dict[str, nbformat.NotebookNode]) -> str:
+    sources = [f"{id}\n{cell.source.rstrip()}" for id, cell in cells.items()]
+    return hashlib.sha256("\n".join(sources).encode()).hexdigest()[:16]
 
 
 def _merged(outputs: list) -> list:

@@ -32,15 +32,24 @@ def page(tmp_path_factory, chromium):
 @pytest.fixture
 def clinic(page):
     """The clinic with an empty field."""
-    lab.execute(page, "clinic.ask('')")
     clinic = page.locator(".jp-OutputArea-output .widget-gridbox")
-    field(clinic).fill("")  # also what was typed and never asked
-    expect(field(clinic)).to_have_value("")
+    write(page, clinic, "")  # also over what was typed and never asked
+    lab.execute(page, "clinic.ask('')")
+    expect(clinic.get_by_role("alert")).to_have_text(EMPTY)
     return clinic
 
 
 def field(clinic):
     return clinic.get_by_role("textbox", name="Error message, or a whole traceback")
+
+
+def write(page, clinic, text):
+    """Put a text in the place of what is in the field, as a person does."""
+    field(clinic).focus()
+    page.keyboard.press("ControlOrMeta+A")
+    page.keyboard.press("Backspace")
+    page.keyboard.insert_text(text)
+    expect(field(clinic)).to_have_value(text)
 
 
 def test_a_pasted_traceback_is_answered_by_keys_alone(page, clinic):
@@ -68,13 +77,25 @@ def test_keys_typed_in_the_field_do_not_reach_jupyterlab(page, clinic):
 
 def test_an_unknown_message_and_none_at_all_are_told_apart(page, clinic):
     button = clinic.get_by_role("button", name="What does it mean?")
-    field(clinic).fill("<img src=x onerror=alert(1)> something else")
+    write(page, clinic, "<img src=x onerror=alert(1)> something else")
     button.click()
     expect(clinic.get_by_role("alert")).to_contain_text(UNKNOWN)
     assert clinic.locator("img").count() == 0
-    field(clinic).fill("")
+    write(page, clinic, "")
     button.click()
     expect(clinic.get_by_role("alert")).to_have_text(EMPTY)
+
+
+def test_a_press_does_not_overtake_what_was_typed_key_by_key(page, clinic):
+    [found] = diagnose(TRACEBACK)
+    # Every text that arrives keeps the kernel longer than typing takes.
+    lab.execute(page, "import time\ndef slow(change): time.sleep(3)")
+    lab.execute(page, "clinic._text.observe(slow, 'value')")
+    field(clinic).press_sequentially(TRACEBACK)
+    clinic.get_by_role("button", name="What does it mean?").click()
+    expect(clinic.get_by_role("alert")).to_contain_text("It means:")
+    expect(clinic.get_by_role("alert")).to_contain_text(found.meaning)
+    lab.execute(page, "clinic._text.unobserve(slow, 'value')")
 
 
 def test_the_link_opens_the_notebook_and_leaves_the_message_where_it_is(page, clinic):

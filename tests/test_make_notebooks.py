@@ -55,3 +55,36 @@ def test_the_word_failed_in_a_name_is_no_failure(folder, monkeypatch, capsys):
     write(folder / "why_it_FAILED.ipynb", "1 + 1")
     assert run(monkeypatch, "notebooks/why_it_FAILED.ipynb") == 0
     assert capsys.readouterr().out == "why_it_FAILED.ipynb: rewritten\n"
+
+
+def times(path):
+    return [cell.outputs[0].text for cell in nbformat.read(path, as_version=4).cells]
+
+
+def test_the_outputs_of_this_machine_are_kept_or_renewed_together(folder):
+    path = folder / "timed.ipynb"
+    ignored = {"tags": ["nbval-ignore-output"]}
+    sources = {"one": "import time\nprint(time.time_ns())", "two": "print(time.time_ns())"}
+    cells = [
+        nbformat.v4.new_code_cell(source, id=id, metadata=ignored)
+        for id, source in sources.items()
+    ]
+    nbformat.write(nbformat.v4.new_notebook(cells=cells), path)
+    make_notebooks.make(path)
+    first = times(path)
+    assert make_notebooks.make(path) == (True, "timed.ipynb: unchanged")
+    notebook = nbformat.read(path, as_version=4)
+    notebook.cells[1].source = "print(2 * time.time_ns())"
+    nbformat.write(notebook, path)
+    make_notebooks.make(path)
+    second = times(path)
+    assert second[0] != first[0]
+    assert second[1] != first[1]
+    make_notebooks.make(path, fresh=True)
+    third = times(path)
+    assert third[0] != second[0]
+    notebook = nbformat.read(path, as_version=4)
+    notebook.cells[0].outputs = []
+    nbformat.write(notebook, path)
+    make_notebooks.make(path)
+    assert times(path)[1] != third[1]

@@ -204,6 +204,37 @@ def test_the_rows_of_elsewhere_name_versions():
         assert row.takes_onnx == row.takes.startswith(".onnx"), name
 
 
+@pytest.mark.skipif(os.name != "posix", reason="the program is a shell script here")
+@pytest.mark.parametrize(
+    ("program", "expected"),
+    [
+        (
+            "echo '[I] GPU Compute Time: min = 0.01 ms, median = 0.0123 ms, p = 1'",
+            "median of 64 images at once on the GPU: 0.0123 ms",
+        ),
+        ("echo 'Cuda failure: 35' >&2; exit 1", "failed with 1; its last words: Cuda f"),
+        ("exit 2", "failed with 2; its last words: nothing"),
+        ("test -f digits.onnx && exit 3", "failed with 3"),
+        ("echo '&&&& PASSED'", "failed with 0; its last words: &&&& PASSED"),
+    ],
+)
+def test_trtexec_is_run_beside_the_file_where_there_is_one(
+    tmp_path, monkeypatch, program, expected
+):
+    (tmp_path / "trtexec").write_text(f"#!/bin/sh\n{program}\n")
+    (tmp_path / "trtexec").chmod(0o755)
+    (tmp_path / "digits.onnx").touch()
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=os.pathsep)
+    assert expected in tensorrt.build_engine(tmp_path / "digits.onnx")
+
+
+def test_without_trtexec_it_says_so(tmp_path, monkeypatch):
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert tensorrt.build_engine(tmp_path / "digits.onnx").startswith(
+        "not run: there is no trt"
+    )
+
+
 def test_the_command_of_tensorrt_names_the_file_and_its_own_input(onnx_file):
     [(name, (_, shape))] = describe(onnx_file).inputs.items()
     said = tensorrt.command("digits.onnx")

@@ -35,6 +35,8 @@ class ErrorClinic(ipywidgets.GridBox):
             description="Error message, or a whole traceback",
             placeholder="RuntimeError: ...",
             rows=5,
+            # Sent key by key, the text would be overtaken by the press of the button.
+            continuous_update=False,
             # As wide as the page's prose; the label above the field.
             layout=ipywidgets.Layout(width="99%", max_width="640px", flex_flow="column"),
             style={"description_width": "auto"},

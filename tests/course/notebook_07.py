@@ -14,6 +14,7 @@ IGNORED = {
     "one": "times",
     "many": "times",
     "together": "times, and optional runtimes",
+    "tensorrt-run": "TensorRT is optional, and needs a GPU",
     "core-ml": "coremltools is optional, and only a Mac runs the result",
 }
 
