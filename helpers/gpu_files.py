@@ -60,15 +60,16 @@ def make_gpu_checkpoint(
         The path.
 
     Raises:
-        TypeError: state_dict is no dict.
+        TypeError: state_dict is no dict, or path no path.
         ValueError: the device is no GPU's, or there is no tensor to be tagged.
     """
     if not isinstance(state_dict, Mapping):
         raise TypeError(
             f"state_dict is {type_of(state_dict)}; expected a dict: model.state_dict()"
         )
-    kind, _, index = str(device).partition(":")
-    if kind not in ("cuda", "xpu", "mps") or not (index.isdecimal() or index == ""):
+    path = Path(path)
+    kind, colon, index = str(device).partition(":")
+    if kind not in ("cuda", "xpu", "mps") or not (index.isdecimal() or not colon):
         raise ValueError(f"device is {device!r}; expected a GPU's, such as 'cuda:0'")
     tensors = list(_tensors_inside(state_dict))
     if not tensors:
@@ -83,7 +84,7 @@ def make_gpu_checkpoint(
         torch.save(state_dict, path)
     finally:
         _pretended.reset(token)
-    return Path(path)
+    return path
 
 
 def _tensors_inside(value: object, name: object = None) -> Iterator[tuple[object, Tensor]]:

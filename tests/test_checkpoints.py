@@ -355,6 +355,27 @@ def test_a_state_dict_is_no_model(tmp_path):
         save_checkpoint(path, model=Net())
 
 
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [
+        ({"metrics": [0.5]}, "metrics is of type list; expected a dict: name -> number"),
+        (
+            {"optimizer": "adam"},
+            "optimizer is of type str; expected one with a state_dict()",
+        ),
+        (
+            {"scheduler": 0.1},
+            "scheduler is of type float; expected one with a state_dict()",
+        ),
+    ],
+)
+def test_parts_of_another_type_are_refused_by_name(tmp_path, given, expected):
+    with pytest.raises(TypeError) as caught:
+        save_checkpoint(tmp_path / "a.pt", model=Net(), **given)
+    assert str(caught.value) == expected
+    assert not list(tmp_path.iterdir())
+
+
 def test_the_ending_of_another_format_is_refused(tmp_path):
     path = tmp_path / "a.safetensors"
     with pytest.raises(ValueError) as caught:

@@ -432,7 +432,9 @@ def test_a_save_that_fails_leaves_no_tag_behind(tmp_path):
     assert set(tags(tmp_path / "later.pt")) == {"cpu"}
 
 
-@pytest.mark.parametrize("device", ["cpu", "meta", "gpu", "cuda:x", "cuda:-1", "", 0, None])
+@pytest.mark.parametrize(
+    "device", ["cpu", "meta", "gpu", "cuda:", "cuda:x", "cuda:-1", "", 0, None]
+)
 def test_only_a_gpu_can_be_named(tmp_path, device):
     with pytest.raises(ValueError) as caught:
         make_gpu_checkpoint(small_net().state_dict(), tmp_path / "gpu.pt", device)
@@ -440,6 +442,11 @@ def test_only_a_gpu_can_be_named(tmp_path, device):
         f"device is {device!r}; expected a GPU's, such as 'cuda:0'"
     )
     assert not (tmp_path / "gpu.pt").exists()
+
+
+def test_a_path_that_is_none_is_refused():
+    with pytest.raises(TypeError, match="expected str, bytes"):
+        make_gpu_checkpoint(small_net().state_dict(), None)
 
 
 def test_what_holds_no_tensor_is_refused(tmp_path):

@@ -385,3 +385,25 @@ def test_an_untrained_model_can_be_quantized_too():
         DigitsNet(width=3), Scheme(2, granularity="group", group_size=2)
     )
     assert quantized(torch.zeros(2, 1, 8, 8)).shape == (2, 10)
+
+
+@pytest.mark.parametrize(
+    ("call", "expected"),
+    [
+        (
+            lambda: quantize_model("m", Scheme()),
+            "model is of type str; expected a torch.nn",
+        ),
+        (lambda: packed_bytes("m", Scheme()), "model is of type str; expected a torch.nn"),
+        (
+            lambda: quantize_model(DigitsNet(), 8),
+            "scheme is of type int; expected one such",
+        ),
+        (lambda: packed_bytes(DigitsNet(), 8), "scheme is of type int; expected one such"),
+        (lambda: fake_quantize([1.0], Scheme()), "tensor is of type list; expected torch."),
+    ],
+)
+def test_what_is_no_model_scheme_or_tensor_is_refused_by_name(call, expected):
+    with pytest.raises(TypeError) as caught:
+        call()
+    assert str(caught.value).startswith(expected)

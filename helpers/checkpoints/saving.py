@@ -65,7 +65,8 @@ def save_checkpoint(
         The path.
 
     Raises:
-        TypeError: the model is not a module.
+        TypeError: the model is not a module, the optimizer or the scheduler has no state
+            dict, or the metrics are no dict.
         ValueError: something cannot be loaded again with weights_only=True, or the
             optimizer holds a parameter that is not the model's. Nothing was written.
         RuntimeError: torch.save refuses, as where two tensors of different dtypes share
@@ -80,6 +81,11 @@ def save_checkpoint(
         )
     epoch = whole_number("epoch", epoch, least=0)
     step = whole_number("step", step, least=0)
+    for name, value in (("optimizer", optimizer), ("scheduler", scheduler)):
+        if value is not None and not hasattr(value, "state_dict"):
+            raise TypeError(f"{name} is {type_of(value)}; expected one with a state_dict()")
+    if not isinstance(metrics, Mapping | None):
+        raise TypeError(f"metrics is {type_of(metrics)}; expected a dict: name -> number")
     metrics = {name: _number(name, value) for name, value in (metrics or {}).items()}
     payload = {
         "model": model.state_dict(),

@@ -18,6 +18,7 @@ from helpers.quantization.schemes import (
     round_trip,
 )
 from helpers.quantization.watching import watching
+from helpers.tensors import type_of
 from helpers.training import accuracy
 
 SCALE_BYTES = 4  # a float32
@@ -31,7 +32,12 @@ def fold_batch_norm(model: nn.Module) -> nn.Module:
     An engine does this before it quantizes: y = a * conv(x) + b is one convolution with
     weights a * w. Only pairs that follow each other in a Sequential are folded; the norm's
     place is taken by an Identity. The original is not touched.
+
+    Raises:
+        TypeError: the model is no module.
     """
+    if not isinstance(model, nn.Module):
+        raise TypeError(f"model is {type_of(model)}; expected a torch.nn.Module")
     folded = copy.deepcopy(model).eval()
     for sequence in folded.modules():
         if not isinstance(sequence, nn.Sequential):
@@ -152,12 +158,15 @@ def packed_bytes(
     counted are names and headers of a file.
 
     Raises:
+        TypeError: the model is no module, or the scheme no `Scheme`.
         ValueError: a name in keep_float is not a layer's.
     """
     folded = fold_batch_norm(model)
     total = sum(tensor.nbytes for tensor in folded.state_dict().values())
     if scheme is None:
         return total
+    if not isinstance(scheme, Scheme):
+        raise TypeError(f"scheme is {type_of(scheme)}; expected one such as Scheme(bits=8)")
     for layer in _chosen_layers(folded, keep_float).values():
         extra = SCALE_BYTES + (0 if scheme.symmetric else ZERO_POINT_BYTES)
         packed = math.ceil(layer.weight.numel() * scheme.bits / 8)

@@ -12,6 +12,8 @@ from typing import NamedTuple
 
 import torch
 
+from helpers.tensors import type_of
+
 GRANULARITIES = ("tensor", "channel", "group")
 OBSERVERS = ("minmax", "percentile", "mse")
 _TRIED_AT_ONCE = 1 << 16  # values: four bytes each stay in a processor's cache
@@ -103,6 +105,7 @@ def choose_qparams(tensor: torch.Tensor, scheme: Scheme) -> QParams:
         scheme: the bits, the symmetry, the granularity and the observer.
 
     Raises:
+        TypeError: the tensor is no tensor, or the scheme no `Scheme`.
         ValueError: the tensor holds no values, or NaN or infinity, or has no channel
             axis although the scheme needs one.
     """
@@ -246,6 +249,10 @@ def _usable(scale: torch.Tensor) -> torch.Tensor:
 
 
 def _check_values(tensor: torch.Tensor, scheme: Scheme) -> None:
+    if not isinstance(tensor, torch.Tensor):
+        raise TypeError(f"tensor is {type_of(tensor)}; expected torch.tensor(...)")
+    if not isinstance(scheme, Scheme):
+        raise TypeError(f"scheme is {type_of(scheme)}; expected one such as Scheme(bits=8)")
     if tensor.numel() == 0:
         raise ValueError("the tensor is empty: there is no range to choose from")
     # Nearer to float32's end, at 3.4e38, the outermost level may lie beyond it.
