@@ -48,6 +48,19 @@ def test_asking_from_python_does_the_same_as_pressing():
     assert (repr(other), said(other)) == (repr(one), said(one))
 
 
+def test_a_text_that_arrives_after_the_press_is_answered_as_well():
+    clinic = error_clinic()
+    field, button, _ = clinic.children
+    field.value = "Error(s) in loading"
+    assert said(clinic) == ""  # nobody has asked yet
+    field.value = ""
+    button.click()
+    assert clinic.heading == EMPTY
+    field.value = "Attempting to deserialize object on a CUDA device"
+    assert clinic.heading == "It means:"
+    assert "CUDA" in said(clinic)
+
+
 def test_several_meanings_are_told_apart():
     text = 'Missing key(s) in state_dict: "a". Unexpected key(s) in state_dict: "module.a".'
     clinic = error_clinic()

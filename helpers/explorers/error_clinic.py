@@ -3,6 +3,7 @@
 import re
 from collections.abc import Collection
 from html import escape
+from threading import Lock
 
 import ipywidgets
 
@@ -35,7 +36,6 @@ class ErrorClinic(ipywidgets.GridBox):
             description="Error message, or a whole traceback",
             placeholder="RuntimeError: ...",
             rows=5,
-            # Sent key by key, the text would be overtaken by the press of the button.
             continuous_update=False,
             # As wide as the page's prose; the label above the field.
             layout=ipywidgets.Layout(width="99%", max_width="640px", flex_flow="column"),
@@ -44,7 +44,10 @@ class ErrorClinic(ipywidgets.GridBox):
         button = ipywidgets.Button(
             description="What does it mean?", layout=ipywidgets.Layout(width="max-content")
         )
-        button.on_click(lambda _: self.ask(self._text.value))
+        button.on_click(lambda _: self._answer())
+        # A press can overtake the text, which then gets its answer when it arrives.
+        self._text.observe(lambda _: self.heading and self._answer(), "value")
+        self._one_answer = Lock()  # JupyterLab delivers the two on threads of their own
         self._said = ipywidgets.HTML(layout=ipywidgets.Layout(max_width="640px"))
         self.heading, self.diagnoses = "", []
         super().__init__([self._text, button, self._said])
@@ -52,6 +55,14 @@ class ErrorClinic(ipywidgets.GridBox):
     def ask(self, text: str) -> list[Diagnosis]:
         """Show and return what the message may mean, as pasting it and pressing does."""
         self._text.value = text
+        self._answer()
+        return self.diagnoses
+
+    def _answer(self) -> None:
+        with self._one_answer:
+            self._show(self._text.value)
+
+    def _show(self, text: str) -> None:
         self.diagnoses = diagnose(text)
         if not text.strip():
             self.heading = EMPTY
@@ -63,7 +74,6 @@ class ErrorClinic(ipywidgets.GridBox):
         # ipywidgets puts the region in anew with each answer, and a new region is read out
         # reliably only if it is an alert. It is the answer to a press, so it may interrupt.
         self._said.value = f'<div role="alert"><p>{self.heading}</p><ol>{items}</ol></div>'
-        return self.diagnoses
 
     def _item(self, found: Diagnosis) -> str:
         return (
