@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from helpers.gpu_files import hide_cuda, make_gpu_checkpoint
-from helpers.tensors import tensors_of, type_of
+from helpers.tensors import require_module, tensors_of
 
 __all__ = [
     "BestDevice",
@@ -92,8 +92,7 @@ def load_to_device(
         FileNotFoundError, PermissionError: the file is not there, or cannot be opened.
         RuntimeError: names or shapes do not fit; torch's own text, with the path.
     """
-    if not isinstance(model, nn.Module):
-        raise TypeError(f"model is {type_of(model)}; expected a torch.nn.Module")
+    require_module(model)
     device = _require_device(device)
     own = (*model.parameters(), *model.buffers())
     if any(map(nn.parameter.is_lazy, own)):

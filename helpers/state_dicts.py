@@ -21,8 +21,8 @@ from helpers.tensors import (
     StateDict,
     dtype_of,
     largest_difference,
+    require_module,
     tensors_of,
-    type_of,
     words,
 )
 
@@ -178,8 +178,7 @@ def load_matching(model: nn.Module, state_dict: StateDict) -> LoadReport:
     that. The modules' load hooks and version upgrades do not run: where a library needs
     them, use `model.load_state_dict(..., strict=False)`.
     """
-    if not isinstance(model, nn.Module):
-        raise TypeError(f"model is {type_of(model)}; expected a torch.nn.Module")
+    require_module(model)
     targets, source = tensors_of(model, "model"), tensors_of(state_dict, "state_dict")
     own = {t.untyped_storage() for t in (*model.parameters(), *model.buffers())}
     values, skipped, converted, first_at = {}, {}, {}, {}

@@ -131,6 +131,12 @@ def _advice(source: Mapping) -> str:
     return "Pass a dict that holds nothing else"
 
 
+def require_module(model: object) -> None:
+    """Raise TypeError for a model that is no module, such as a state dict."""
+    if not isinstance(model, nn.Module):
+        raise TypeError(f"model is {type_of(model)}; expected a torch.nn.Module")
+
+
 def type_of(value: object) -> str:
     """Return "of type ..." for an error message."""
     return f"of type {type(value).__name__}"

@@ -136,13 +136,14 @@ def _now(now: Evaluation, trail: Trail, place) -> list[str]:
 
 def _noise(sqnr: Mapping[str, float]) -> list[str]:
     parts = [label(BAR_LEFT - 72, 28, "SQNR of the weights, dB")]
-    pitch = min(22.0, (BASE - TOP + 34) / max(len(sqnr), 1))
-    if more := len(sqnr) - MOST_LAYERS if len(sqnr) > MOST_LAYERS + 1 else 0:
+    # Where there are too many, the last row counts those that are left out.
+    rows = min(len(sqnr), MOST_LAYERS + 1)
+    pitch = min(22.0, (BASE - TOP + 34) / max(rows, 1))
+    if len(sqnr) > rows:
         noisiest = sorted(sqnr, key=sqnr.get)[:MOST_LAYERS]
-        sqnr = {name: sqnr[name] for name in sqnr if name in noisiest}
-        pitch = (BASE - TOP + 34) / (MOST_LAYERS + 1)
-        y = TOP + 5 + pitch * MOST_LAYERS
+        more, y = len(sqnr) - MOST_LAYERS, TOP + 5 + pitch * MOST_LAYERS
         parts.append(label(BAR_LEFT - 72, y, f"and {more} layers with less noise", size=12))
+        sqnr = {name: sqnr[name] for name in sqnr if name in noisiest}
     for row, (name, decibels) in enumerate(sqnr.items()):
         y = TOP - 8 + pitch * row
         parts.append(label(BAR_LEFT - 6, y + 13, name, "end", 12))

@@ -18,8 +18,8 @@ from helpers.checkpoints.matching import (
     reordered,
     scheduler_problem,
 )
-from helpers.checkpoints.saving import check_module
 from helpers.checkpoints.verifying import whole_archive
+from helpers.tensors import require_module
 from helpers.training import capture_rng, check_rng, restore_rng
 
 _ATTEMPTS = 10
@@ -80,7 +80,7 @@ def load_checkpoint(
         UnsafeCheckpointError: opening it could run code, hang or fill the memory.
         IncompatibleCheckpointError: it is not of `save_checkpoint`, or does not fit.
     """
-    check_module(model)
+    require_module(model)
     torch.empty(0, device=map_location)  # an unknown device is refused by name
     path = Path(path)
     content = _read(path, map_location)

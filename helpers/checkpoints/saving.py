@@ -14,7 +14,7 @@ from torch.optim.lr_scheduler import LRScheduler
 
 from helpers.archives import UnsafeCheckpointError, map_archive, seal, unsafe_globals
 from helpers.atomic import atomic_write
-from helpers.tensors import type_of
+from helpers.tensors import require_module, type_of
 from helpers.training import capture_rng, whole_number
 
 FORMAT_VERSION = 1
@@ -74,7 +74,7 @@ def save_checkpoint(
         OSError: the file cannot be written; what was at the path is as it was.
     """
     path = Path(path)
-    check_module(model)
+    require_module(model)
     if path.suffix == ".safetensors":
         raise ValueError(
             f"{path}: torch.load takes this ending for another format; use .pt"
@@ -122,12 +122,6 @@ def save_checkpoint(
     with atomic_write(path, sum(storages.values()) + _OVERHEAD) as file:
         _write(path, payload, file)
     return path
-
-
-def check_module(model: Any) -> None:
-    """Raise TypeError for what is no module, such as a state dict."""
-    if not isinstance(model, nn.Module):
-        raise TypeError(f"model is {type_of(model)}; expected a torch.nn.Module")
 
 
 def group_names(model: nn.Module, optimizer: torch.optim.Optimizer) -> list[list[str]]:

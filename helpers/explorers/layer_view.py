@@ -40,10 +40,9 @@ def draw(
     )
     if granularity == "tensor":
         levels = choose_qparams(weight, scheme)
-    share = f" {scheme.percentile:g}" if observer == "percentile" else ""
     text = (
         f"{layer}: {weight.numel()} weights at {bits} bits per {granularity}, "
-        f"{observer}{share}. "
+        f"{scheme.observer_words}. "
         f"SQNR {sqnr_db(weight, rounded):.1f} dB. The worst of the {len(weight)} channels "
         f"is number {channel}, with {worst:.1f} dB."
     )

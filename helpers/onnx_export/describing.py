@@ -11,6 +11,7 @@ from helpers.onnx_export.files import external_files, read_onnx
 
 # A string is the name of an axis of any length, an int the length of a fixed one.
 Shape = tuple[int | str, ...]
+OWN = ("", "ai.onnx")  # both name ONNX's own set of operators
 
 
 @dataclass(frozen=True)
@@ -67,7 +68,7 @@ def describe(path: str | os.PathLike) -> Description:
         # Old files list their weights among the inputs.
         inputs={i.name: _type(i) for i in graph.input if i.name not in weights},
         outputs={output.name: _type(output) for output in graph.output},
-        opset=max(o.version * (o.domain in ("", "ai.onnx")) for o in model.opset_import),
+        opset=next((o.version for o in model.opset_import if o.domain in OWN), 0),
         operators=dict(Counter(node.op_type for node in graph.node).most_common()),
         parameters=sum(_numbers(tensor) for tensor in graph.initializer),
         bytes=path.stat().st_size

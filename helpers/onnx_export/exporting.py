@@ -16,6 +16,7 @@ from torch import nn
 from helpers import stray_lines
 from helpers.onnx_export.files import replacing
 from helpers.onnx_export.running import given_tensors, returned_tensors, session
+from helpers.tensors import require_module
 from helpers.training import evaluating, whole_number
 
 # What the exporter says on a machine where nothing is wrong.
@@ -74,8 +75,7 @@ def export_onnx(
             asked for.
     """
     path = Path(path)
-    if not isinstance(model, nn.Module):
-        raise TypeError(f"model is a {type(model).__name__}; expected a torch.nn.Module")
+    require_module(model)
     inputs = _checked(example_inputs, dynamic_batch)
     _require_names("input", input_names, len(inputs))
     texts = _texts(metadata or {})

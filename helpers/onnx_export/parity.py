@@ -9,6 +9,7 @@ import torch
 from torch import nn
 
 from helpers.onnx_export.running import given_tensors, returned_tensors, run, session
+from helpers.tensors import require_module
 
 
 @dataclass(frozen=True)
@@ -81,8 +82,7 @@ def check_parity(
             such inputs or such a batch; there is nothing to compare; the shapes of the
             outputs differ, or one has no axis for the batch.
     """
-    if not isinstance(model, nn.Module):
-        raise TypeError(f"model is a {type(model).__name__}; expected a torch.nn.Module")
+    require_module(model)
     given = given_tensors("inputs", inputs)
     _require_something(given, batch_sizes)
     opened = session(path)

@@ -15,10 +15,11 @@ from helpers.quantization.schemes import (
     Scheme,
     choose_qparams,
     fake_quantize,
+    require_scheme,
     round_trip,
 )
 from helpers.quantization.watching import watching
-from helpers.tensors import type_of
+from helpers.tensors import require_module
 from helpers.training import accuracy
 
 SCALE_BYTES = 4  # a float32
@@ -36,8 +37,7 @@ def fold_batch_norm(model: nn.Module) -> nn.Module:
     Raises:
         TypeError: the model is no module.
     """
-    if not isinstance(model, nn.Module):
-        raise TypeError(f"model is {type_of(model)}; expected a torch.nn.Module")
+    require_module(model)
     folded = copy.deepcopy(model).eval()
     for sequence in folded.modules():
         if not isinstance(sequence, nn.Sequential):
@@ -165,8 +165,7 @@ def packed_bytes(
     total = sum(tensor.nbytes for tensor in folded.state_dict().values())
     if scheme is None:
         return total
-    if not isinstance(scheme, Scheme):
-        raise TypeError(f"scheme is {type_of(scheme)}; expected one such as Scheme(bits=8)")
+    require_scheme(scheme)
     for layer in _chosen_layers(folded, keep_float).values():
         extra = SCALE_BYTES + (0 if scheme.symmetric else ZERO_POINT_BYTES)
         packed = math.ceil(layer.weight.numel() * scheme.bits / 8)

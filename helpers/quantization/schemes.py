@@ -65,6 +65,12 @@ class Scheme:
         number = isinstance(self.percentile, int | float) and 50 <= self.percentile <= 100
         _require(number, "percentile", self.percentile, "a number from 50 to 100")
 
+    @property
+    def observer_words(self) -> str:
+        """The observer, with its percentile where it has one."""
+        share = f" {self.percentile:g}" if self.observer == "percentile" else ""
+        return f"{self.observer}{share}"
+
 
 class QParams(NamedTuple):
     """What it takes to go from floats to integers and back.
@@ -248,11 +254,16 @@ def _usable(scale: torch.Tensor) -> torch.Tensor:
     return torch.where(scale == 0, torch.ones_like(scale), scale.clamp(min=smallest))
 
 
+def require_scheme(scheme: object) -> None:
+    """Raise TypeError for what is no `Scheme`, such as a number of bits."""
+    if not isinstance(scheme, Scheme):
+        raise TypeError(f"scheme is {type_of(scheme)}; expected one such as Scheme(bits=8)")
+
+
 def _check_values(tensor: torch.Tensor, scheme: Scheme) -> None:
     if not isinstance(tensor, torch.Tensor):
         raise TypeError(f"tensor is {type_of(tensor)}; expected torch.tensor(...)")
-    if not isinstance(scheme, Scheme):
-        raise TypeError(f"scheme is {type_of(scheme)}; expected one such as Scheme(bits=8)")
+    require_scheme(scheme)
     if tensor.numel() == 0:
         raise ValueError("the tensor is empty: there is no range to choose from")
     # Nearer to float32's end, at 3.4e38, the outermost level may lie beyond it.

@@ -77,8 +77,7 @@ def _scheme_words(scheme: Scheme | None) -> str:
     if scheme is None:
         return "float32"
     kind = "symmetric" if scheme.symmetric else "asymmetric"
-    share = f" {scheme.percentile:g}" if scheme.observer == "percentile" else ""
-    return f"{scheme.bits} bits, {kind}, {scheme.observer}{share}"
+    return f"{scheme.bits} bits, {kind}, {scheme.observer_words}"
 
 
 def _scheme_code(scheme: Scheme) -> str:
