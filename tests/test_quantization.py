@@ -24,6 +24,7 @@ from helpers.quantization import (
     quantize,
     round_trip,
 )
+from helpers.quantization import schemes as schemes_module
 
 LARGEST = float(np.float32(1e38))
 # A busy machine is no fault, so no example has a deadline.
@@ -381,3 +382,62 @@ def test_a_norm_that_keeps_no_statistics_stays():
     images = torch.randn(4, 2, 3, 3, generator=torch.Generator().manual_seed(0))
     with torch.no_grad():
         assert torch.equal(fold_batch_norm(net)(images), net.eval()(images))
+
+
+# The observers, by the slow way.
+
+
+def rows_of(tensor, granularity):
+    """The values that share a scale, a row for each."""
+    if granularity == "tensor":
+        return [tensor.flatten()]
+    rows = [channel.flatten() for channel in tensor]
+    return rows if granularity == "channel" else [g for row in rows for g in row.split(8)]
+
+
+@pytest.mark.parametrize("granularity", GRANULARITIES)
+@pytest.mark.parametrize("symmetric", [True, False])
+def test_least_squares_finds_what_trying_one_range_after_the_other_finds(
+    granularity, symmetric
+):
+    generator = torch.Generator().manual_seed(0)
+    tensor = torch.randn(6, 21, generator=generator) ** 3 + 0.2  # with outliers
+    plain = Scheme(3, symmetric, granularity, group_size=8)
+    found = choose_qparams(tensor, replace(plain, observer="mse"))
+    scales = rows_of(found.scale.expand(tensor.shape), granularity)
+    shorter = 0
+    for row, scale in zip(rows_of(tensor, granularity), scales, strict=True):
+        errors = {}
+        for share in torch.linspace(1, 0.2, 41):
+            low, high = row.min() * share, row.max() * share
+            if symmetric:
+                high = max(abs(low), abs(high))
+                low = -high
+            qparams = choose_qparams(torch.stack([low, high]), Scheme(3, symmetric))
+            error = (row - round_trip(row, qparams)).square().sum().item()
+            errors.setdefault(error, qparams.scale)
+        torch.testing.assert_close(scale[0], errors[min(errors)], rtol=1e-5, atol=0)
+        shorter += scale[0] < choose_qparams(row, Scheme(3, symmetric)).scale
+    assert shorter
+
+
+def test_least_squares_of_a_tensor_that_is_tried_in_parts_is_the_same(monkeypatch):
+    tensor = torch.randn(9, 50, generator=torch.Generator().manual_seed(1)) ** 3
+    scheme = Scheme(4, granularity="channel", observer="mse")
+    at_once = choose_qparams(tensor, scheme)
+    monkeypatch.setattr(schemes_module, "_TRIED_AT_ONCE", 3 * tensor.numel())
+    in_parts = choose_qparams(tensor, scheme)
+    assert torch.equal(at_once.scale, in_parts.scale)
+
+
+@pytest.mark.parametrize("percentile", [50, 75, 90, 99.9, 100])
+def test_the_percentile_is_that_of_torch(percentile):
+    tensor = torch.randn(5, 40, generator=torch.Generator().manual_seed(2))
+    scheme = Scheme(8, granularity="channel", observer="percentile", percentile=percentile)
+    highest = torch.quantile(tensor.abs(), percentile / 100, dim=1, keepdim=True)
+    torch.testing.assert_close(choose_qparams(tensor, scheme).scale, highest / 127)
+    found = choose_qparams(tensor, replace(scheme, symmetric=False)).scale
+    share = percentile / 100
+    low, high = (torch.quantile(tensor, q, dim=1, keepdim=True) for q in (1 - share, share))
+    expected = (high.clamp(min=0) - low.clamp(max=0)) / 255
+    torch.testing.assert_close(found, expected)

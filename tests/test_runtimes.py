@@ -214,6 +214,7 @@ def test_the_rows_of_elsewhere_name_versions():
         ),
         ("echo 'Cuda failure: 35' >&2; exit 1", "failed with 1; its last words: Cuda f"),
         ("exit 2", "failed with 2; its last words: nothing"),
+        ("echo 'GPU Compute Time: median = 1 ms'; exit 4", "failed with 4; its last words"),
         ("test -f digits.onnx && exit 3", "failed with 3"),
         ("echo '&&&& PASSED'", "failed with 0; its last words: &&&& PASSED"),
     ],
