@@ -9,7 +9,7 @@ PYTEST = $(RUN) -m pytest -n 2 --dist loadscope
 FAILED = { echo; echo "This step failed. $(1)."; exit 1; }
 # Once OpenVINO has run, a process with a handler for ended children (a DataLoader with
 # workers sets one) dies by SIGSEGV when its next child ends: so they get one of their own.
-APART = tests/test_runtimes.py
+APART = tests/classroom/runtimes/test_engines.py
 # Results may not hang on one processor: only x86 can step down to AVX2.
 PLAINER = OMP_NUM_THREADS=1 $(if $(filter x86_64,$(shell uname -m)),ATEN_CPU_CAPABILITY=avx2)
 
@@ -42,14 +42,14 @@ notebooks: install
 	@$(RUN) tests/make_notebooks.py $(ARGS)
 
 handouts: install
-	@$(RUN) -m helpers.handouts $(ARGS)
+	@$(RUN) -m helpers handouts $(ARGS)
 
 bench: install
 	@$(RUN) -m tests.benchmarks $(ARGS)
 
 install:
 	@command -v $(PYTHON) >/dev/null || $(call FAILED,There is no $(PYTHON) here; install Python 3.11 or newer or name one: make lab PYTHON=python3.12)
-	@$(PYTHON) helpers/install.py
+	@$(PYTHON) helpers/classroom/setup/install.py
 
 runtimes: install
-	@$(PYTHON) helpers/install.py runtimes
+	@$(PYTHON) helpers/classroom/setup/install.py runtimes

@@ -14,8 +14,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from helpers.gpu_files import hide_cuda, make_gpu_checkpoint
-from helpers.tensors import require_module, tensors_of
+from helpers.classroom.faults.gpu_files import hide_cuda, make_gpu_checkpoint
+from helpers.state_dicts.tensors import require_module, tensors_of
 
 __all__ = [
     "BestDevice",

@@ -35,7 +35,7 @@ def _refuse_skip(report):
 @pytest.fixture(scope="module")
 def digits():
     """The pictures of digits and their labels."""
-    from helpers.digits import load_digits
+    from helpers.classroom.data.digits import load_digits
 
     return load_digits()
 
@@ -43,7 +43,7 @@ def digits():
 @pytest.fixture(scope="module")
 def model():
     """The trained model that ships with the course."""
-    from helpers.models import load_reference_model
+    from helpers.classroom.data.networks import load_reference_model
 
     return load_reference_model()
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from playwright.sync_api import Page
 
-from helpers.explorers.trade_off import BITS, SHOW
+from helpers.classroom.explorers.trade_off import BITS, SHOW
 from tests import browser as lab
 
 FOLDER = lab.ROOT / "notebooks" / "pictures"

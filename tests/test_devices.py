@@ -11,6 +11,7 @@ import torch
 from torch import nn
 
 from helpers import devices
+from helpers.classroom.exercises.notebook_03 import Payload
 from helpers.devices import (
     available_devices,
     best_device,
@@ -18,7 +19,6 @@ from helpers.devices import (
     load_to_device,
     make_gpu_checkpoint,
 )
-from helpers.exercises.notebook_03 import Payload
 from helpers.state_dicts import compare
 
 CPU = torch.device("cpu")

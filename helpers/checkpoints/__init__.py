@@ -4,7 +4,7 @@ A checkpoint is a plain `.pt` that `torch.load(path, weights_only=True)` reads a
 Begin with `saving.py` and the file that it rests on, `atomic.py`; then `loading.py`.
 """
 
-from helpers.archives import (
+from helpers.checkpoints.archive import (
     CheckpointError,
     CorruptCheckpointError,
     IncompatibleCheckpointError,

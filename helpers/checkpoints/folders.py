@@ -12,7 +12,7 @@ from typing import Any
 
 from torch import nn
 
-from helpers.archives import (
+from helpers.checkpoints.archive import (
     CheckpointError,
     CorruptCheckpointError,
     UnsafeCheckpointError,

@@ -11,7 +11,11 @@ import torch
 from torch import nn
 from torch.optim.lr_scheduler import LRScheduler
 
-from helpers.archives import Archive, CorruptCheckpointError, IncompatibleCheckpointError
+from helpers.checkpoints.archive import (
+    Archive,
+    CorruptCheckpointError,
+    IncompatibleCheckpointError,
+)
 from helpers.checkpoints.matching import (
     model_problem,
     optimizer_problem,
@@ -19,7 +23,7 @@ from helpers.checkpoints.matching import (
     scheduler_problem,
 )
 from helpers.checkpoints.verifying import whole_archive
-from helpers.tensors import require_module
+from helpers.state_dicts.tensors import require_module
 from helpers.training import capture_rng, check_rng, restore_rng
 
 _ATTEMPTS = 10

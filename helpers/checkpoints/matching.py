@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from helpers.checkpoints.saving import group_names
-from helpers.tensors import words
+from helpers.state_dicts.tensors import words
 
 _SHOWN = 4
 _PREFIXES = {

@@ -12,9 +12,14 @@ import torch
 from torch import nn
 from torch.optim.lr_scheduler import LRScheduler
 
-from helpers.archives import UnsafeCheckpointError, map_archive, seal, unsafe_globals
 from helpers.atomic import atomic_write
-from helpers.tensors import require_module, type_of
+from helpers.checkpoints.archive import (
+    UnsafeCheckpointError,
+    map_archive,
+    seal,
+    unsafe_globals,
+)
+from helpers.state_dicts.tensors import require_module, type_of
 from helpers.training import capture_rng, whole_number
 
 FORMAT_VERSION = 1

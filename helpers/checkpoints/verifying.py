@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from helpers.archives import (
+from helpers.checkpoints.archive import (
     Archive,
     IncompatibleCheckpointError,
     open_archive,

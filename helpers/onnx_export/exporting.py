@@ -13,10 +13,10 @@ import onnx_ir
 import torch
 from torch import nn
 
-from helpers import stray_lines
+from helpers import quiet as stray_lines
 from helpers.onnx_export.files import replacing
 from helpers.onnx_export.running import given_tensors, returned_tensors, session
-from helpers.tensors import require_module
+from helpers.state_dicts.tensors import require_module
 from helpers.training import evaluating, whole_number
 
 # What the exporter says on a machine where nothing is wrong.

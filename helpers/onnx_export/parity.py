@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from helpers.onnx_export.running import given_tensors, returned_tensors, run, session
-from helpers.tensors import require_module
+from helpers.state_dicts.tensors import require_module
 
 
 @dataclass(frozen=True)

@@ -18,10 +18,10 @@ from onnxruntime import quantization
 from onnxruntime.quantization.onnx_model import ONNXModel
 from onnxruntime.quantization.quant_utils import add_pre_process_metadata
 
+from helpers.measurement.processor import has_int8_dot_product
 from helpers.onnx_export.calibration import Calibration
 from helpers.onnx_export.files import read_onnx, replacing
 from helpers.onnx_export.running import session
-from helpers.processor import has_int8_dot_product
 
 CALIBRATION_METHODS = {
     "minmax": quantization.CalibrationMethod.MinMax,

@@ -10,6 +10,7 @@ import torch
 from torch import nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
+from helpers.quantization.forward_hooks import watching
 from helpers.quantization.schemes import (
     QParams,
     Scheme,
@@ -18,8 +19,7 @@ from helpers.quantization.schemes import (
     require_scheme,
     round_trip,
 )
-from helpers.quantization.watching import watching
-from helpers.tensors import require_module
+from helpers.state_dicts.tensors import require_module
 from helpers.training import accuracy
 
 SCALE_BYTES = 4  # a float32

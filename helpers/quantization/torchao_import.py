@@ -5,7 +5,7 @@ compiled kernel for a graphics card that this machine cannot load, and torch add
 for torchao's authors. Only these two messages are left out.
 """
 
-from helpers import stray_lines
+from helpers import quiet as stray_lines
 
 # Name of the logger -> a pattern that the message holds.
 STRAY_LINES = {

@@ -1,6 +1,6 @@
 """One linear layer in ONNX Runtime: float32 against int8, float16, int4, on one thread."""
 
-from helpers.kernels import LayerKernels
+from helpers.classroom.runtimes.kernels import LayerKernels
 from helpers.measurement import cpu_features, format_bytes
 
 # (width, batch): where int8 wins, where it waits for memory, and where it loses.

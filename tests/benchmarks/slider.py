@@ -9,13 +9,13 @@ from tests.benchmarks._painting import figures, press
 MOVES = 40
 CELLS = {
     "ours, held in the browser": """
-from helpers.models import load_reference_model
-from helpers.explorers.weight_row import draw, weight_row
+from helpers.classroom.data.networks import load_reference_model
+from helpers.classroom.explorers.weight_row import draw, weight_row
 row = load_reference_model().blocks[0][3].weight[0].detach().flatten()
 weight_row(row)
 """,
     "ours, drawn by Python": """
-from helpers.panel import Panel, Range
+from helpers.classroom.panel import Panel, Range
 Panel("Row", [Range("bits", "Bits", 2, 8, 3)], lambda bits: draw(row, bits))
 """,
     "interact + matplotlib": """

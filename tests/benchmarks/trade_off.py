@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pandas as pd
 
-from helpers.digits import load_digits
+from helpers.classroom.data.digits import load_digits
+from helpers.classroom.data.networks import load_reference_model
 from helpers.measurement import time_interleaved
-from helpers.models import load_reference_model
 from helpers.quantization import Evaluator, Scheme, Setting
 from tests import browser as lab
 from tests.benchmarks._painting import FRAME, figures
@@ -19,7 +19,7 @@ MOVES, DRAGS = 40, 10
 CELLS = {
     "ours, all that is on the panel": """
 import torch
-from helpers.explorers.trade_off import SHOW, trade_off
+from helpers.classroom.explorers.trade_off import SHOW, trade_off
 torch.set_num_threads(1)
 panel = trade_off()
 panel.press(SHOW)

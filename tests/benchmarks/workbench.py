@@ -9,7 +9,7 @@ from tests.benchmarks._painting import figures, press
 MOVES = 40
 CELL = """
 import torch
-from helpers.explorers.key_mapping import key_mapping
+from helpers.classroom.explorers.key_mapping import key_mapping
 
 def keys(blocks, parts):
     return {

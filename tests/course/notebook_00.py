@@ -60,10 +60,13 @@ ROUNDS = (
             "slider slider-table",
         ),
         Mutation(
-            "explorers/format_chooser", "s <= some", "s < some", "chooser chooser-table"
+            "classroom/explorers/format_chooser",
+            "s <= some",
+            "s < some",
+            "chooser chooser-table",
         ),
-        Mutation("charts", "255 * (1 - ", "254 * (1 - ", "strip"),
-        Mutation("exercises/notebook_00", "!= label", "== label", "solution-1"),
+        Mutation("classroom/charts/__init__", "255 * (1 - ", "254 * (1 - ", "strip"),
+        Mutation("classroom/exercises/notebook_00", "!= label", "== label", "solution-1"),
     ),
     (
         Mutation(
@@ -72,11 +75,11 @@ ROUNDS = (
         Mutation("training", "== labels)", ">= labels)", "model untrained load solution-1"),
     ),
     (
-        Mutation("digits", "state=0", "state=1", "strip model load"),
-        Mutation("explorers/weight_row", "step / 2", "step", "slider"),
+        Mutation("classroom/data/digits", "state=0", "state=1", "strip model load"),
+        Mutation("classroom/explorers/weight_row", "step / 2", "step", "slider"),
     ),
     (
-        Mutation("models", ".mean(dim=(2", ".amax(dim=(2", "model load"),
+        Mutation("classroom/data/networks", ".mean(dim=(2", ".amax(dim=(2", "model load"),
         Mutation(
             "quantization/schemes",
             "high = torch.maximum(low.abs(), high.abs())",

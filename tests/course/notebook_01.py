@@ -8,9 +8,9 @@ import numpy as np
 import torch
 from torch import nn
 
-from helpers import claims
-from helpers.claims import MIME, Verdict
-from helpers.models import DigitsNet
+from helpers.classroom.data.networks import DigitsNet
+from helpers.classroom.exercises import claims
+from helpers.classroom.exercises.claims import MIME, Verdict
 from tests.course import Edit, Mutation, cell, run
 
 # Cells whose outputs are not compared, and why.
@@ -184,26 +184,60 @@ EDITS = (
 # A kernel takes seconds to start, so each round alters what different cells catch.
 ROUNDS = (
     (
-        Mutation("state_dicts", '": tensor.numel(),', '": 1,', "digits-net counts"),
         Mutation(
-            "state_dicts", ")) == len(rows)", ")) < len(rows)", "back-right prefix-repair"
+            "state_dicts/__init__", '": tensor.numel(),', '": 1,', "digits-net counts"
         ),
-        Mutation("state_dicts", "value.is_meta or", "value.dim() == 1 or", "size-repair"),
         Mutation(
-            "claims", 'None: "it depends"', 'None: "holds"', "light-claim copies-claim"
+            "state_dicts/__init__",
+            ")) == len(rows)",
+            ")) < len(rows)",
+            "back-right prefix-repair",
         ),
-        Mutation("exercises/notebook_01", "if moved:", "if not moved:", "solution-1"),
-        Mutation("explorers/file_size", "- numbers) / file", ") / file", "slider"),
+        Mutation(
+            "state_dicts/__init__", "value.is_meta or", "value.dim() == 1 or", "size-repair"
+        ),
+        Mutation(
+            "classroom/exercises/claims",
+            'None: "it depends"',
+            'None: "holds"',
+            "light-claim copies-claim",
+        ),
+        Mutation(
+            "classroom/exercises/notebook_01", "if moved:", "if not moved:", "solution-1"
+        ),
+        Mutation(
+            "classroom/explorers/file_size", "- numbers) / file", ") / file", "slider"
+        ),
     ),
     (
-        Mutation("state_dicts", "if k in param", "if k not in param", "digits-net counts"),
         Mutation(
-            "tensors", "e and torch", "e and not torch", "back back-right prefix-repair"
+            "state_dicts/__init__",
+            "if k in param",
+            "if k not in param",
+            "digits-net counts",
         ),
         Mutation(
-            "claims", "record = asdict(self)", "record = {}", "light-claim copies-claim"
+            "state_dicts/tensors",
+            "e and torch",
+            "e and not torch",
+            "back back-right prefix-repair",
         ),
-        Mutation("exercises/checking", '"right", e', '"wrong", e', "solution-1 solution-2"),
+        Mutation(
+            "classroom/exercises/claims",
+            "record = asdict(self)",
+            "record = {}",
+            "light-claim copies-claim",
+        ),
+        Mutation(
+            "classroom/exercises/checking",
+            '"right", e',
+            '"wrong", e',
+            "solution-1 solution-2",
+        ),
     ),
-    (Mutation("key_names", "key.removeprefix(", "key.removesuffix(", "prefix-repair"),),
+    (
+        Mutation(
+            "state_dicts/keys", "key.removeprefix(", "key.removesuffix(", "prefix-repair"
+        ),
+    ),
 )

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import torch
 
-from helpers import claims
-from helpers.claims import Verdict
+from helpers.classroom.exercises import claims
+from helpers.classroom.exercises.claims import Verdict
 from tests.course import Edit, Mutation, cell, run
 
 # Cells whose outputs are not compared, and why.
@@ -244,12 +244,14 @@ ROUNDS = (
         Mutation("sampling", "[self.start_batch :", "[0:", "order resume ingredients"),
         Mutation("checkpoints/folders", "[-self.keep_last :]", "[-1:]", "keep fall-back"),
         Mutation(
-            "checkpoint_interval",
+            "classroom/explorers/checkpoint_interval",
             "kept=saves * interval,",
             "kept=saves * interval + 1,",
             "slider slider-table",
         ),
-        Mutation("exercises/notebook_02", "<= 1.001 *", "<= 0.001 *", "solution-3"),
+        Mutation(
+            "classroom/exercises/notebook_02", "<= 1.001 *", "<= 0.001 *", "solution-3"
+        ),
     ),
     (
         Mutation(
@@ -258,12 +260,19 @@ ROUNDS = (
             "torch.get_rng_state()",
             "resume ingredients",
         ),
-        Mutation("archives/container", "found != record.crc", "found < 0", "fall-back"),
-        Mutation("checkpoint_interval", "math.sqrt(2 *", "math.sqrt(1 *", "young slider"),
+        Mutation(
+            "checkpoints/archive/container", "found != record.crc", "found < 0", "fall-back"
+        ),
+        Mutation(
+            "classroom/explorers/checkpoint_interval",
+            "math.sqrt(2 *",
+            "math.sqrt(1 *",
+            "young slider",
+        ),
     ),
     (
         Mutation(
-            "checkpoint_interval",
+            "classroom/explorers/checkpoint_interval",
             "math.expm1((interval + save_cost) / mtbf)",
             "math.expm1(interval / mtbf)",
             "simulate-table young slider slider-table",

@@ -12,9 +12,9 @@ from torch.serialization import (
     safe_globals,
 )
 
-from helpers import claims
-from helpers.claims import MIME, Verdict
-from helpers.exercises.notebook_03 import Settings
+from helpers.classroom.exercises import claims
+from helpers.classroom.exercises.claims import MIME, Verdict
+from helpers.classroom.exercises.notebook_03 import Settings
 from helpers.state_dicts import compare
 from tests.course import Edit, Mutation, cell, run
 
@@ -250,27 +250,39 @@ EDITS = (
 ROUNDS = (
     (
         Mutation(
-            "fresh_process",
+            "measurement/fresh_process",
             '"error": type(error).__name__',
             '"error": type(error).__qualname__[1:]',
             "changed-table",
         ),
         Mutation(
-            "explorers/format_chooser", "s <= some", "s < some", "chooser chooser-table"
+            "classroom/explorers/format_chooser",
+            "s <= some",
+            "s < some",
+            "chooser chooser-table",
         ),
-        Mutation("claims", 'True: "holds"', 'True: "is so"', "size-claim"),
-        Mutation("exercises/notebook_03", "if answer == spec:", "if 0:", "solution-1"),
         Mutation(
-            "exercises/notebook_03",
+            "classroom/exercises/claims", 'True: "holds"', 'True: "is so"', "size-claim"
+        ),
+        Mutation(
+            "classroom/exercises/notebook_03", "if answer == spec:", "if 0:", "solution-1"
+        ),
+        Mutation(
+            "classroom/exercises/notebook_03",
             "if answer is not True:",
             "if answer is True:",
             "solution-3",
         ),
     ),
     (
-        Mutation("models", ".mean(dim=(2", ".amax(dim=(2", "project changed-table"),
         Mutation(
-            "exercises/notebook_03",
+            "classroom/data/networks",
+            ".mean(dim=(2",
+            ".amax(dim=(2",
+            "project changed-table",
+        ),
+        Mutation(
+            "classroom/exercises/notebook_03",
             "if set(get_safe_globals()) - set(before):",
             "if set(before) <= set(get_safe_globals()):",
             "solution-2",

@@ -2,8 +2,8 @@
 
 import torch
 
-from helpers import claims
-from helpers.claims import MIME, Verdict
+from helpers.classroom.exercises import claims
+from helpers.classroom.exercises.claims import MIME, Verdict
 from tests.course import Edit, Mutation, cell, run
 
 # Cells whose outputs are not compared, and why.
@@ -203,7 +203,12 @@ ROUNDS = (
     (
         Mutation("devices", 'map_location="cpu", ', "", "load-helper"),
         Mutation("devices", "is not there; this", "is gone; this", "load-refused"),
-        Mutation("gpu_files", 'name == "step"', 'name == "stop"', "tag-checkpoint"),
+        Mutation(
+            "classroom/faults/gpu_files",
+            'name == "step"',
+            'name == "stop"',
+            "tag-checkpoint",
+        ),
         Mutation("dtypes", "if not cut and", "if cut and", "slider slider-table"),
         Mutation(
             "dtypes",
@@ -212,7 +217,7 @@ ROUNDS = (
             "half-table half-large half-claim range-refused",
         ),
         Mutation(
-            "exercises/notebook_04",
+            "classroom/exercises/notebook_04",
             '[0] == "cuda"',
             '[0] != "cuda"',
             "solution-1",
@@ -220,15 +225,20 @@ ROUNDS = (
     ),
     (
         Mutation(
-            "gpu_files",
+            "classroom/faults/gpu_files",
             "else device",
             'else "cpu"',
             "tag tag-checkpoint refused map-table",
         ),
         Mutation("dtypes", "cast[name].isinf()", "cast[name].isnan()", "range-refused"),
-        Mutation("explorers/fraction_bits", "{9 + bits} bits", "{8 + bits} bits", "slider"),
         Mutation(
-            "exercises/notebook_04",
+            "classroom/explorers/fraction_bits",
+            "{9 + bits} bits",
+            "{8 + bits} bits",
+            "slider",
+        ),
+        Mutation(
+            "classroom/exercises/notebook_04",
             "spec_model.to(torch.float64)",
             "spec_model.to(torch.float32)",
             "solution-2",
@@ -236,7 +246,7 @@ ROUNDS = (
     ),
     (
         Mutation(
-            "explorers/fraction_bits",
+            "classroom/explorers/fraction_bits",
             "(now == digits()",
             "(now != digits()",
             "slider slider-table",

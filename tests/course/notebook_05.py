@@ -2,9 +2,9 @@
 
 import torch
 
-from helpers import claims
-from helpers.claims import MIME, Verdict
-from helpers.models import SimpleNet
+from helpers.classroom.data.networks import SimpleNet
+from helpers.classroom.exercises import claims
+from helpers.classroom.exercises.claims import MIME, Verdict
 from helpers.state_dicts import remap_keys
 from tests.course import Edit, Mutation, cell, run
 
@@ -160,16 +160,36 @@ EDITS = (
 ROUNDS = (
     (
         Mutation(
-            "key_mapping", "if count[name] > 1", "if count[name] > 2", "workbench-table"
+            "classroom/explorers/key_rules",
+            "if count[name] > 1",
+            "if count[name] > 2",
+            "workbench-table",
         ),
-        Mutation("key_suggestions", "if gain > 0:", "if gain > 90:", "workbench"),
-        Mutation("exercises/notebook_05", "if names == spec:", "if 0:", "solution-1"),
-        Mutation("old_files/__init__", '"legacy.pt": "s', '"legacy.pt": "S', "old-files"),
+        Mutation(
+            "classroom/explorers/key_suggestions",
+            "if gain > 0:",
+            "if gain > 90:",
+            "workbench",
+        ),
+        Mutation(
+            "classroom/exercises/notebook_05", "if names == spec:", "if 0:", "solution-1"
+        ),
+        Mutation(
+            "classroom/faults/old_files/__init__",
+            '"legacy.pt": "s',
+            '"legacy.pt": "S',
+            "old-files",
+        ),
     ),
     (
-        Mutation("explorers/key_mapping", "Suggested: {lines}", "{lines}", "workbench"),
         Mutation(
-            "exercises/notebook_05", "!= torch.float16:", "== torch.float16:", "solution-2"
+            "classroom/explorers/key_mapping", "Suggested: {lines}", "{lines}", "workbench"
+        ),
+        Mutation(
+            "classroom/exercises/notebook_05",
+            "!= torch.float16:",
+            "== torch.float16:",
+            "solution-2",
         ),
     ),
 )

@@ -6,8 +6,8 @@ from types import SimpleNamespace
 import torch
 from torch import nn
 
-from helpers import claims
-from helpers.claims import MIME, Verdict
+from helpers.classroom.exercises import claims
+from helpers.classroom.exercises.claims import MIME, Verdict
 from tests.course import Edit, Mutation, cell, run
 
 # Cells whose outputs are not compared, and why.
@@ -206,7 +206,9 @@ ROUNDS = (
             "count += length",
             "describe",
         ),
-        Mutation("graph_pictures", '" × ".join(map', '" x ".join(map', "picture"),
+        Mutation(
+            "classroom/charts/graph_pictures", '" × ".join(map', '" x ".join(map', "picture"
+        ),
         Mutation("onnx_export/running", "the file expects", "it expects", "fixed-repair"),
         Mutation(
             "onnx_export/parity",

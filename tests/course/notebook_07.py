@@ -2,9 +2,9 @@
 
 import torch
 
-from helpers import claims
-from helpers.claims import MIME, Verdict
-from helpers.elsewhere import ELSEWHERE
+from helpers.classroom.exercises import claims
+from helpers.classroom.exercises.claims import MIME, Verdict
+from helpers.classroom.runtimes.elsewhere import ELSEWHERE
 from tests.course import Edit, Mutation, cell, run
 
 # Cells whose outputs are not compared, and why.
@@ -144,9 +144,14 @@ ROUNDS = (
             "integers + last",
             "precision precision-table solution-1",
         ),
-        Mutation("tensorrt", "range(9, 24 + 1)", "range(9, 19 + 1)", "tensorrt"),
         Mutation(
-            "explorers/drawing_pad",
+            "classroom/runtimes/tensorrt",
+            "range(9, 24 + 1)",
+            "range(9, 19 + 1)",
+            "tensorrt",
+        ),
+        Mutation(
+            "classroom/explorers/drawing_pad",
             "logits.softmax(dim=0).max(dim=0)",
             "logits.softmax(dim=0).min(dim=0)",
             "pad",

@@ -2,8 +2,8 @@
 
 import torch
 
-from helpers import claims
-from helpers.claims import Verdict
+from helpers.classroom.exercises import claims
+from helpers.classroom.exercises.claims import Verdict
 from tests.course import Edit, Mutation, cell, run
 
 # Cells whose outputs are not compared, and why.
@@ -111,9 +111,9 @@ ROUNDS = (
         Mutation(
             "quantization/models", "bits / 8)", "bits / 4)", "granularity bytes claim-a"
         ),
-        Mutation("explorers/number_line", "REACH = 2.5", "REACH = 3.5", "line"),
+        Mutation("classroom/explorers/number_line", "REACH = 2.5", "REACH = 3.5", "line"),
         Mutation(
-            "exercises/notebook_08",
+            "classroom/exercises/notebook_08",
             "if torch.allclose(scales, spec):",
             "if 0:",
             "solution-2",
@@ -127,7 +127,7 @@ ROUNDS = (
             "zero-decibel bits outlier-observers granularity layer",
         ),
         Mutation(
-            "explorers/number_line",
+            "classroom/explorers/number_line",
             "scheme = Scheme(bits=bits",
             "scheme = Scheme(bits=bits + 1",
             "line",

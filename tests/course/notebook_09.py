@@ -5,8 +5,8 @@ from statistics import NormalDist
 
 import pandas as pd
 
-from helpers import claims
-from helpers.claims import MIME, Verdict
+from helpers.classroom.exercises import claims
+from helpers.classroom.exercises.claims import MIME, Verdict
 from helpers.quantization import Scheme
 from tests.course import Edit, Mutation, cell, run
 
@@ -196,7 +196,9 @@ ROUNDS = (
         ),
         Mutation("quantization/models", "which is no layer", "which is lost", "misspelled"),
         Mutation("quantization/evaluation", "(4 * count**2)", "(2 * count)", "noise"),
-        Mutation("processor", "4.0, 1.0 if arm", "2.0, 1.0 if arm", "real-table"),
+        Mutation(
+            "measurement/processor", "4.0, 1.0 if arm", "2.0, 1.0 if arm", "real-table"
+        ),
         Mutation(
             "onnx_export/runtime_quantization",
             "keep_io_types=True",

@@ -3,7 +3,7 @@
 import torch
 from torch import nn
 
-from helpers import claims
+from helpers.classroom.exercises import claims
 from tests.course import Edit, Mutation, cell, run
 
 # Cells whose outputs are not compared, and why.
@@ -155,29 +155,39 @@ EDITS = (
 ROUNDS = (
     (
         Mutation(
-            "pruning", "(w == 0).sum()", "(w != 0).sum()", "file-sizes claim-a break-repair"
+            "classroom/data/pruning",
+            "(w == 0).sum()",
+            "(w != 0).sum()",
+            "file-sizes claim-a break-repair",
         ),
         Mutation(
-            "pruning",
+            "classroom/data/pruning",
             "count + stored * bits",
             "stored * bits",
             "panel panel-table try-factor",
         ),
-        Mutation("exercises/notebook_10", "if here < 0.97:", "if 1:", "solution-1"),
+        Mutation(
+            "classroom/exercises/notebook_10", "if here < 0.97:", "if 1:", "solution-1"
+        ),
     ),
     (
         Mutation(
-            "pruning",
+            "classroom/data/pruning",
             "places * layer",
             "len(output) * layer",
             "multiplications cut-network",
         ),
         Mutation(
-            "small_models",
+            "classroom/data/small_models",
             "(fitting[key][1], -fitting[key][0])",
             "(fitting[key][0], fitting[key][1])",
             "panel-table try-factor",
         ),
-        Mutation("exercises/notebook_10", "temperature**2 * total", "total", "solution-2"),
+        Mutation(
+            "classroom/exercises/notebook_10",
+            "temperature**2 * total",
+            "total",
+            "solution-2",
+        ),
     ),
 )

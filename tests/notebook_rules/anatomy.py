@@ -23,7 +23,7 @@ HEADINGS = (
     "Exercises",
     "What you saw",
 )
-MAY_LACK = {"00": {"Break it"}, "13": {"Break it", "Exercises"}}
+MAY_LACK = {"00": {"Break it"}, "14": {"Break it", "Exercises"}}
 OFFICIAL = (
     "docs.pytorch.org",
     "docs.python.org",

@@ -59,8 +59,8 @@ def readme_map(text: str) -> list[str]:
 
 def _check_links(rows: list[Row], base: Path, but: str = "") -> list[str]:
     faults = []
-    if [row.number for row in rows] != [f"{k:02}" for k in range(14)]:
-        faults.append(f"rows {[row.number for row in rows]}; expected 00 to 13, in order")
+    if [row.number for row in rows] != [f"{k:02}" for k in range(15)]:
+        faults.append(f"rows {[row.number for row in rows]}; expected 00 to 14, in order")
     for row in rows:
         files = sorted(FOLDER.glob(f"{row.number}_*.ipynb")) if row.number != but else []
         if [(base / row.target).resolve()] * bool(row.target) != files:

@@ -9,7 +9,8 @@ from pathlib import Path
 
 import nbformat
 
-ROOT = Path(__file__).parents[2]
+from tests import ROOT
+
 FOLDER = ROOT / "notebooks"
 # JupyterLab keeps its own copies in hidden folders.
 NOTEBOOKS = sorted(

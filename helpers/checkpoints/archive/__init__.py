@@ -1,0 +1,36 @@
+"""Is this `.pt` whole, and safe to open? Nothing in it is executed to find out.
+
+`torch.save` writes a zip archive: a pickle, one record per storage, and the archive's own
+bookkeeping. Begin with `container.py`: the records and what guards each byte. `pickles.py`
+reads the pickle without obeying it, and `errors.py` names what can be wrong.
+"""
+
+from helpers.checkpoints.archive.container import (
+    Archive,
+    Record,
+    map_archive,
+    open_archive,
+    seal,
+)
+from helpers.checkpoints.archive.errors import (
+    CheckpointError,
+    CorruptCheckpointError,
+    IncompatibleCheckpointError,
+    UnsafeCheckpointError,
+)
+from helpers.checkpoints.archive.pickles import StandIn, read_structure, unsafe_globals
+
+__all__ = [
+    "Archive",
+    "CheckpointError",
+    "CorruptCheckpointError",
+    "IncompatibleCheckpointError",
+    "Record",
+    "StandIn",
+    "UnsafeCheckpointError",
+    "map_archive",
+    "open_archive",
+    "read_structure",
+    "seal",
+    "unsafe_globals",
+]

@@ -1,0 +1,134 @@
+"""Read a checkpoint's pickle without obeying it.
+
+A pickle is a program: "take this global, call it with these arguments". torch.load with
+weights_only=True calls only what is on its list. Here nothing is called at all: whatever
+the pickle names is replaced by a `StandIn`.
+"""
+
+import io
+import pickle
+from collections import OrderedDict
+from typing import Any
+
+import torch
+
+from helpers.checkpoints.archive.container import Archive
+from helpers.checkpoints.archive.errors import CorruptCheckpointError, UnsafeCheckpointError
+
+# The only globals that are taken for what they are.
+_CONTAINERS = {
+    "collections.OrderedDict": OrderedDict,
+    "builtins.set": set,
+    "__builtin__.set": set,  # what protocol 2 calls it
+    "torch.Size": tuple,
+}
+# Bytes per element of torch's storages; newer dtypes are saved as Untyped.
+_ELEMENT_SIZES = {
+    1: "Untyped Bool Byte Char QInt8 QUInt8 QUInt4x2 QUInt2x4",
+    2: "Short Half BFloat16",
+    4: "Int Float QInt32",
+    8: "Long Double ComplexFloat",
+    16: "ComplexDouble",
+}
+
+
+class StandIn:
+    """Stands for anything that is not a plain value: a tensor, a class, a function."""
+
+    def __init__(self, name: str):
+        """Keep the name; it is never imported."""
+        self.name = name
+
+    def __repr__(self) -> str:
+        """Return the name in angle brackets."""
+        return f"<{self.name}>"
+
+    def __call__(self, *args: Any) -> "StandIn":
+        """Return itself where the pickle asks for a call."""
+        return self
+
+    def __setstate__(self, state: Any) -> None:
+        """Ignore what the pickle would have set."""
+
+    def __setitem__(self, key: Any, value: Any) -> None:
+        """Ignore what the pickle would have set."""
+
+
+def unsafe_globals(archive: Archive) -> list[str]:
+    """Return the names in the pickle that weights_only=True would refuse, sorted.
+
+    Raises:
+        UnsafeCheckpointError: the pickle uses instructions that torch.save never writes.
+    """
+    archive.mapped.seek(0)
+    try:
+        return sorted(torch.serialization.get_unsafe_globals_in_checkpoint(archive.mapped))
+    except Exception as error:
+        raise UnsafeCheckpointError(
+            f"{archive.path}: its pickle is not one that torch.save writes ({error}). "
+            "Nothing in it was executed. Do not open it with weights_only=False."
+        ) from error
+
+
+def read_structure(archive: Archive) -> Any:
+    """Return what the pickle holds, with a `StandIn` for every tensor.
+
+    Raises:
+        UnsafeCheckpointError: it names a global that weights_only=True would refuse, or
+            a storage that is larger than its record: read through a memory map, its end
+            would be its neighbour's bytes.
+        CorruptCheckpointError: the pickle cannot be followed, or a record is missing.
+    """
+    if names := unsafe_globals(archive):
+        shown = ", ".join(names[:4]) + (", ..." if len(names) > 4 else "")
+        raise UnsafeCheckpointError(
+            f"{archive.path} asks for {shown}, which weights_only=True refuses. A whole "
+            "pickled model does, and so does a file with code in it. Nothing in it was "
+            "executed. Ask its author for model.state_dict() and plain values."
+        )
+    reader = _Reader(archive)
+    try:
+        return reader.load()
+    except UnsafeCheckpointError:
+        raise
+    except Exception as error:
+        raise CorruptCheckpointError(
+            f"{archive.path}: its pickle cannot be followed "
+            f"({type(error).__name__}: {error}). Save it again with torch.save."
+        ) from error
+
+
+# The one in Python: the faster one in C takes memory for whatever number a pickle names.
+class _Reader(pickle._Unpickler):
+    def __init__(self, archive: Archive):
+        super().__init__(io.BytesIO(archive.read("data.pkl")), encoding="utf-8")
+        self._archive = archive
+
+    def _keep_class(self) -> None:
+        self.stack.pop()  # the arguments
+
+    # A new object of a class: the class's stand-in stands for it.
+    dispatch = {**pickle._Unpickler.dispatch, pickle.NEWOBJ[0]: _keep_class}  # noqa: RUF012
+
+    def find_class(self, module: str, name: str) -> Any:
+        return _CONTAINERS.get(f"{module}.{name}") or StandIn(f"{module}.{name}")
+
+    def persistent_load(self, identifier: Any) -> StandIn:
+        kind, storage_type, key, _, elements = identifier
+        if kind != "storage":
+            raise pickle.UnpicklingError(f"unknown reference {kind!r}")
+        record = self._archive.records[f"data/{key}"]
+        claimed = elements * _element_size(storage_type.name)
+        if not 0 <= claimed <= record.end - record.start:
+            raise UnsafeCheckpointError(
+                f"{self._archive.path}: storage {key!r} claims {claimed} bytes, its record "
+                f"holds {record.end - record.start}. torch.save never writes that: do not "
+                "open the file."
+            )
+        return StandIn("storage")
+
+
+def _element_size(storage_type: str) -> int:
+    """Return bytes per element of "torch.FloatStorage" and its like."""
+    name = storage_type.rpartition(".")[2].removesuffix("Storage")
+    return next(size for size, names in _ELEMENT_SIZES.items() if name in names.split())

@@ -1,0 +1,1 @@
+"""The classroom: what only the course needs. Nothing outside it imports it."""

@@ -1,0 +1,1 @@
+"""The digits, the two models that ship with their weights, and the small models."""

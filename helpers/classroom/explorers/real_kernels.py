@@ -1,0 +1,227 @@
+"""What int8, float16 and int4 gain on this processor, for a layer of one's choice."""
+
+import threading
+from collections.abc import Callable
+
+import ipywidgets as widgets
+
+from helpers.classroom.charts import Chart
+from helpers.classroom.charts.drawing import label, picture
+from helpers.classroom.explorers.timing_charts import TimedRow, format_ms, timed_bars
+from helpers.classroom.panel import Panel, Range
+from helpers.classroom.runtimes.kernels import KINDS, STEPS, KernelRun, LayerKernels
+from helpers.measurement import format_bytes
+
+Setting = tuple[int, int]  # width, batch
+HEIGHT = 282  # of the empty picture, so that the buttons below it do not jump
+TIMES = ("min ms", "median ms", "95th percentile ms")
+
+
+class Cancelled(Exception):
+    """Another setting is wanted, or none."""
+
+
+class Measuring:
+    """Measures one setting at a time in a thread of its own; the last request wins.
+
+    Attributes:
+        results: setting -> what was measured.
+        status: what is being done, in words.
+        done: how many of the STEPS are done.
+    """
+
+    def __init__(self, changed: Callable[[], None], layers: type = LayerKernels):
+        """Begin with nothing measured.
+
+        Args:
+            changed: called, in that thread, at each step and at the end.
+            layers: makes the kernels for a width.
+        """
+        self.results: dict[Setting, KernelRun] = {}
+        self.status, self.done = "", 0
+        self._changed, self._layers = changed, layers
+        self._kernels: LayerKernels | None = None
+        self._wanted: Setting | None = None
+        self._thread: threading.Thread | None = None
+        self._lock = threading.Lock()
+
+    def request(self, width: int, batch: int) -> None:
+        """Measure this setting instead of what is being measured, and return at once.
+
+        A setting that has a result is measured again: the machine may have been busy.
+        """
+        with self._lock:
+            self._wanted = (width, batch)
+            if self._thread is None:
+                self._thread = threading.Thread(target=self._work, daemon=True)
+                self._thread.start()
+
+    def cancel(self) -> None:
+        """Stop at the next step."""
+        with self._lock:
+            self._wanted = None
+        self.status, self.done = "Cancelled.", 0
+        self._changed()
+
+    def wait(self) -> None:
+        """Return when nothing is being measured."""
+        if thread := self._thread:
+            thread.join()
+
+    @property
+    def busy(self) -> bool:
+        """Whether something is wanted that is not there yet."""
+        return self._wanted is not None
+
+    def _work(self) -> None:
+        while True:
+            with self._lock:
+                setting = self._wanted
+                if setting is None:
+                    self._thread = None
+                    return
+            self.done = 0
+            try:
+                self.results[setting] = self._measure(setting)
+                self.status, self.done = "Done.", STEPS
+            except Cancelled:
+                self.status, self.done = "Cancelled.", 0
+            except Exception as error:  # nobody would see it in a thread
+                self.done = 0
+                self.status = f"Failed. {type(error).__name__}: {error}"
+            with self._lock:
+                if self._wanted == setting:
+                    self._wanted = None
+            self._changed()
+
+    def _measure(self, setting: Setting) -> KernelRun:
+        def step(what: str) -> None:
+            if self._wanted != setting:
+                raise Cancelled
+            self.done += 1
+            self.status = f"{what} ({self.done} of {STEPS})"
+            self._changed()
+
+        width, batch = setting
+        # The largest take 60 MB, so those of one width only are kept.
+        if self._kernels is None or self._kernels.width != width:
+            self._kernels = None
+            self._kernels = self._layers(width, progress=step)
+        else:
+            self.done = len(KINDS)
+        return self._kernels.measure(batch, progress=step)
+
+
+def draw(results: dict[Setting, KernelRun], width: int, batch: int) -> Chart:
+    """Draw the times, or what will be timed.
+
+    Args:
+        results: setting -> what was measured.
+        width: of the layer.
+        batch: rows at once.
+    """
+    title = f"Linear layer {width} → {width} with ReLU, batch {batch}"
+    if (width, batch) not in results:
+        text = f"{title}: not measured yet: press Measure."
+        return Chart(
+            picture(title, HEIGHT, [label(14, 56, "Not measured yet.")], text), text
+        )
+    run = results[width, batch]
+    rows, words = [], []
+    for kind, row in run.table.iterrows():
+        low, median, high = (row[name] for name in TIMES)
+        size, speedup = format_bytes(row["bytes"]), f"{row['speedup']:.1f}×"
+        error = f"{row['error']:.2%}" if row["error"] else "0"
+        rows.append(TimedRow(kind, low, median, high, (speedup, size, error)))
+        gain = f"{row['speedup']:.1f} times as fast, " if words else ""
+        words.append(
+            f"{kind}: {format_ms(median)} ({format_ms(low)} to {format_ms(high)}), "
+            f"{gain}{size}, error {error}."
+        )
+    most = run.ceiling.speedup
+    # Of the fastest calls, which nothing else on the machine has disturbed.
+    least = run.table["min ms"]
+    limit = least["float32"] / most
+    text = (
+        f"{title}, one thread. {' '.join(words)} Ceiling of int8 by counting: "
+        f"{most:.1f} times as fast as float32's fastest call, {format_ms(limit)}."
+    )
+    if least[["int8 dynamic", "int8 static"]].min() < 0.9 * limit:
+        text += (
+            " int8 is faster than that, most likely since its weights fit a cache that "
+            "those of float32 do not."
+        )
+    late = run.table["95th percentile ms"]
+    if ((run.table["median ms"] > 1.3 * least) | (late > 3 * least)).any():
+        text += " Some calls were late: other programs were busy; measure again."
+    return timed_bars(
+        title,
+        rows,
+        headings=("speed", "on disk", "error"),
+        limit=(limit, f"ceiling of int8, {most:.1f}×"),
+        text=text,
+    )
+
+
+class RealKernels(widgets.VBox):
+    """The panel with its buttons and the progress.
+
+    Attributes:
+        panel: sliders and picture.
+        measuring: the state, with everything that was measured.
+    """
+
+    def __init__(self, width: int = 1024, batch: int = 64, layers: type = LayerKernels):
+        """Show the setting to begin with; nothing is measured before the button is pressed.
+
+        Args:
+            width: of the layer, a multiple of 64 up to 2048.
+            batch: 1 to 256.
+            layers: makes the kernels for a width.
+        """
+        self.measuring = Measuring(self._show, layers)
+        controls = [
+            Range("width", "Width of the layer", 64, 2048, width, step=64),
+            Range("batch", "Batch size", 1, 256, batch),
+        ]
+        self.panel = Panel(
+            "Real kernels",
+            controls,
+            lambda **values: draw(self.measuring.results, **values),
+        )
+        self._measure = widgets.Button(description="Measure", button_style="primary")
+        self._cancel = widgets.Button(description="Cancel", disabled=True)
+        self._progress = widgets.IntProgress(0, 0, STEPS, description="Progress")
+        self._status = widgets.Label("")
+        self._measure.on_click(lambda button: self.measure())
+        self._cancel.on_click(lambda button: self.measuring.cancel())
+        row = widgets.HBox([self._measure, self._cancel, self._progress])
+        super().__init__([self.panel, row, self._status])
+
+    def measure(self) -> None:
+        """Begin to measure what the sliders stand on."""
+        self.measuring.request(**self.panel.values)
+        self._show()
+
+    def _show(self) -> None:
+        busy = self.measuring.busy
+        self._progress.value = self.measuring.done
+        self._status.value = self.measuring.status
+        self._cancel.disabled = not busy
+        if not busy:
+            self.panel.redraw()
+
+    def __repr__(self) -> str:
+        """Say in words what the panel shows."""
+        return repr(self.panel)
+
+    def _repr_mimebundle_(self, **kwargs) -> dict:
+        data = super()._repr_mimebundle_(**kwargs)
+        data["text/plain"] = repr(self)
+        data["image/svg+xml"] = self.panel.chart.svg
+        return data
+
+
+def real_kernels(width: int = 1024, batch: int = 64) -> RealKernels:
+    """Return the explorer, with its sliders on a setting that is not measured yet."""
+    return RealKernels(width, batch)

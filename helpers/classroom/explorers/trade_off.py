@@ -1,0 +1,229 @@
+"""The trade-off explorer: every choice about the quantizer, and what it costs at once."""
+
+import math
+from dataclasses import replace
+
+import torch
+from torch import nn
+
+from helpers.classroom.charts import Chart
+from helpers.classroom.data.digits import load_digits
+from helpers.classroom.data.networks import load_reference_model
+from helpers.classroom.explorers.trade_off_charts import trade_off_picture
+from helpers.classroom.panel import Check, Choice, Panel, Range, Stops, Ticks
+from helpers.quantization import (
+    GRANULARITIES,
+    OBSERVERS,
+    Evaluation,
+    Evaluator,
+    Scheme,
+    Setting,
+    Trail,
+)
+
+BITS = (2, 3, 4, 5, 6, 7, 8, 16, 32)
+FLOAT = 32  # bits that stand for "not quantized"
+CALIBRATION = (16, 32, 64, 128, 256)
+LEAST = CALIBRATION[1]  # a slider needs two stops
+SHOW, PIN, RESET = "Show the answer", "Pin this setting", "Start again"
+
+
+def setting_of(
+    weight_bits: int,
+    activation_bits: int,
+    granularity: str,
+    symmetric: bool,
+    observer: str,
+    calibration: int,
+    keep_float: tuple[str, ...],
+) -> Setting:
+    """Return the setting that the controls stand on."""
+    weights = activations = None
+    if weight_bits != FLOAT:
+        weights = Scheme(weight_bits, symmetric, granularity, observer=observer)
+    if activation_bits != FLOAT:
+        activations = Scheme(activation_bits, symmetric, observer=observer)
+    return Setting(weights, activations, calibration, tuple(keep_float))
+
+
+class TradeOff:
+    """The explorer: what was evaluated, seen, guessed and pinned, and its panel.
+
+    Attributes:
+        evaluator: measures the settings.
+        trail: what the learner has seen, guessed and pinned.
+    """
+
+    def __init__(
+        self,
+        evaluator: Evaluator,
+        images: torch.Tensor,
+        calibration: int,
+        called: str = "calibration",
+    ):
+        """Begin before the first guess.
+
+        Args:
+            evaluator: of a model on the images.
+            images: shape (N, 1, rows, columns).
+            calibration: how many images the evaluator has to calibrate with, 32 or more.
+            called: how these are called in the code that can be copied.
+        """
+        self.evaluator, self._images, self._called = evaluator, images, called
+        self._counts = tuple(count for count in CALIBRATION if count <= calibration)
+        self.trail = Trail(evaluator.exact)
+
+    def controls(self) -> list:
+        """Return the panel's controls, on the setting to begin with."""
+        return [
+            Range("guess", "My guess in %", 0, 100, 90),
+            Stops("weight_bits", "Weight bits", BITS, 3),
+            Choice("granularity", "One scale per", GRANULARITIES, "tensor"),
+            Check("symmetric", "Symmetric", True),
+            Choice("observer", "Range by", OBSERVERS, "minmax"),
+            Stops("activation_bits", "Activation bits", BITS, FLOAT),
+            Stops(
+                "calibration", "Calibration images", self._counts, min(64, self._counts[-1])
+            ),
+            Ticks("keep_float", "Layers that stay in float", self.evaluator.layers),
+        ]
+
+    def draw(self, guess: int, **choices) -> Chart:
+        """Draw what the setting costs, or ask for the guess."""
+        now = self.evaluator(setting_of(**choices))
+        self.trail.see(now)
+        words = in_words(now, self.trail, guess)
+        chart = trade_off_picture(now, self.trail, self._images, guess, words)
+        return replace(
+            chart, table=table(self.trail), code=code(now, self.trail, self._called)
+        )
+
+    def show(self, guess: int, **choices) -> None:
+        """Take the guess and show the answer from now on."""
+        self.trail.reveal(guess, self.evaluator(setting_of(**choices)))
+
+    def pin(self, guess: int, **choices) -> None:
+        """Put the setting into the table."""
+        self.trail.pin(self.evaluator(setting_of(**choices)))
+
+    def reset(self) -> None:
+        """Forget what was seen, guessed and pinned."""
+        self.trail = Trail(self.evaluator.exact)
+
+
+def in_words(now: Evaluation, trail: Trail, guess: int) -> str:
+    """Say what the picture shows."""
+    weights, activations = now.setting.words
+    setting = f"{weights[0].upper()}{weights[1:]}; {activations}."
+    size = f"{now.bytes:,} bytes, {now.ratio:.1f} times smaller than float32."
+    noise = ", ".join(
+        f"{name} {'exact' if math.isinf(value) else f'{value:.1f}'}"
+        for name, value in now.sqnr.items()
+    )
+    rest = f"{size} {setting} SQNR of the weights in dB: {noise}."
+    if trail.guess is None:
+        exact = trail.seen[0]
+        return (
+            f"Predict first. In float32, {exact.accuracy:.1%} of {exact.count} images are "
+            f"right. How many will be with this setting? Your guess is {guess}%; set it, "
+            f"then press {SHOW}. {rest}"
+        )
+    percent, asked = trail.guess
+    said = f"You guessed {percent}%, it is {asked.accuracy:.1%}. " if asked == now else ""
+    low, high = now.interval
+    return (
+        f"{said}{now.accuracy:.1%} of {now.count} images are right (95% interval "
+        f"{low:.1%} to {high:.1%}); {len(now.changed)} changed their class. {rest}"
+    )
+
+
+def table(trail: Trail) -> tuple[tuple[str, ...], ...]:
+    """Return the pinned settings as rows of texts, the headings first; none if none."""
+    if not trail.pinned:
+        return ()
+    rows = [
+        (
+            str(k),
+            "; ".join(some.setting.words),
+            ", ".join(some.setting.keep_float) or "none",
+            f"{some.accuracy:.1%}",
+            f"{some.bytes:,}",
+            f"{some.ratio:.1f}",
+        )
+        for k, some in enumerate(trail.pinned, start=1)
+    ]
+    return (("Pinned", "setting", "in float", "right", "bytes", "times smaller"), *rows)
+
+
+def code(now: Evaluation, trail: Trail, calibration: str) -> str:
+    """Return the calls that make the pinned models, or the model of now."""
+    if not trail.pinned:
+        return f"small = {now.setting.code(calibration)}"
+    return "\n".join(
+        f"# {some.accuracy:.1%} of {some.count} right, {some.bytes:,} bytes\n"
+        f"pinned_{k} = {some.setting.code(calibration)}"
+        for k, some in enumerate(trail.pinned, start=1)
+    )
+
+
+def trade_off(
+    model: nn.Module | None = None,
+    images: torch.Tensor | None = None,
+    labels: torch.Tensor | None = None,
+    calibration: torch.Tensor | None = None,
+) -> Panel:
+    """Return the panel; it asks for a guess before it shows the first result.
+
+    Args:
+        model: the reference model where None.
+        images: shape (N, 1, rows, columns), to evaluate on; the test images where None.
+        labels: int64, one for each image.
+        calibration: images of the same shape, from which the ranges of the activations
+            are chosen: at least 32; the slider goes as far as there are, up to 256. The
+            training images where None.
+
+    Raises:
+        ValueError: images come without labels, labels without images, or not as many; the
+            images or those for the calibration have another shape, or there are fewer
+            than 32 of these; the model has no layer to quantize.
+    """
+    digits = load_digits()
+    if images is None and labels is None:
+        images, labels = digits.test_images, digits.test_labels
+    called = "calibration"
+    if calibration is None:
+        calibration, called = digits.train_images, "digits.train_images"
+    model = load_reference_model() if model is None else model
+    evaluator = Evaluator(model, images, labels, calibration)
+    if images.dim() != 4:
+        raise ValueError(
+            f"images have shape {tuple(images.shape)}; expected (N, 1, rows, columns), "
+            "since those that change their class are shown"
+        )
+    # Otherwise the panel would fail later, when a slider asks for it.
+    if len(calibration) < LEAST or calibration.shape[1:] != images.shape[1:]:
+        shape = ", ".join(map(str, images.shape[1:]))
+        raise ValueError(
+            f"calibration has shape {tuple(calibration.shape)}; expected (N, {shape}) as "
+            f"the images have, with N at least {LEAST}"
+        )
+    state = TradeOff(evaluator, images, len(calibration), called)
+    controls = state.controls()
+    start = {control.name: control.value for control in controls}
+
+    def start_again() -> None:
+        state.reset()
+        panel.values = start
+
+    panel = Panel(
+        "Quantization trade-offs",
+        controls,
+        state.draw,
+        buttons={
+            SHOW: lambda: state.show(**panel.values),
+            PIN: lambda: state.pin(**panel.values),
+            RESET: start_again,
+        },
+        beside=True,
+    )
+    return panel

@@ -1,0 +1,1 @@
+"""Install the course, check it, open it."""

@@ -1,0 +1,159 @@
+"""Every notebook as a learner meets it: JupyterLab, Chromium, mouse and keyboard."""
+
+import json
+import re
+
+import pytest
+from playwright.sync_api import expect
+
+from tests import browser as lab
+from tests.browser import PANEL, QUIZ, panels, pictures, screens
+
+NAMES = sorted(path.name for path in (lab.ROOT / "notebooks").glob("*.ipynb"))
+WITHOUT_PANEL = {"14_cheat_sheet.ipynb"}  # its clinic has browser tests of its own
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory, chromium):
+    with lab.lab(tmp_path_factory.mktemp("lab")) as url:
+        yield url
+
+
+@pytest.fixture(scope="module", params=NAMES)
+def opened(request, chromium, server):
+    """A notebook's name, its page, and all text on it before a cell has run.
+
+    pytest finishes with one notebook before it opens the next, so that one kernel is
+    alive at a time.
+    """
+    page = chromium.new_page(viewport={"width": 1280, "height": 900})
+    lab.open_notebook(page, server, request.param)
+    # JupyterLab shows widgets only where it trusts a notebook; a fresh copy it does not.
+    page.evaluate(
+        "() => [...window.jupyterapp.shell.currentWidget.content.model.cells]"
+        ".forEach((cell) => { cell.trusted = true; })"
+    )
+    yield request.param, page, "".join(screen.inner_text() for screen in screens(page))
+    lab.close(page)
+
+
+@pytest.fixture(scope="module")
+def executed(opened):
+    """A notebook's name, a page on which all its cells have run, and their errors."""
+    name, page, _ = opened
+    return name, page, lab.run_all(page)
+
+
+def test_a_page_that_has_not_been_run_has_no_broken_widgets(opened):
+    _, _, text = opened
+    assert "Error displaying widget" not in text and "Loading widget" not in text
+
+
+def test_all_cells_run_and_nothing_strays(executed):
+    name, page, errors = executed
+    assert errors == []
+    for width in (1280, 800):
+        page.set_viewport_size({"width": width, "height": 900})
+        text = pictures(page, f"{name[:2]}_{width}")
+        for stray in (
+            "Error displaying widget",
+            "Loading widget",
+            "Warning:",
+            "object at 0x",
+        ):
+            assert stray not in text
+        # Nothing is wider than its output area.
+        too_wide = page.evaluate(
+            "() => [...document.querySelectorAll('.jp-OutputArea-output')]"
+            ".filter((node) => node.scrollWidth > node.clientWidth + 1)"
+            ".map((node) => [node.scrollWidth, node.innerText.slice(0, 60)])"
+        )
+        assert too_wide == [], width
+    page.set_viewport_size({"width": 1280, "height": 900})
+
+
+CONTROLS = """
+import gc, json
+from helpers.classroom.panel import Panel
+made = [some for some in gc.get_objects() if issubclass(type(some), Panel)]
+print(json.dumps({panel.title: panel.controls for panel in made}))
+"""
+
+
+def test_every_control_is_found_by_its_role_and_its_label(executed):
+    name, page, _ = executed
+    specs = json.loads(lab.execute(page, CONTROLS))
+    assert specs or name in WITHOUT_PANEL
+    found = {panel.get_attribute("aria-label"): panel for panel in panels(page)}
+    assert found.keys() == specs.keys()
+    for title, controls in specs.items():
+        panel = page.get_by_role("region", name=title, exact=True)
+        inputs = 0
+        for spec in controls:
+            label = {"name": spec["label"], "exact": True}
+            if spec["kind"] == "choice":
+                group = panel.get_by_role("group", **label)
+                for option in spec["options"]:
+                    expect(
+                        group.get_by_role("radio", name=option, exact=True)
+                    ).to_have_count(1)
+                inputs += len(spec["options"])
+            elif spec["kind"] == "ticks":
+                group = panel.get_by_role("group", **label)
+                for option in spec["options"]:
+                    box = group.get_by_role("checkbox", name=option, exact=True)
+                    expect(box).to_have_count(1)
+                inputs += len(spec["options"])
+            else:
+                roles = {"range": "slider", "check": "checkbox", "menu": "combobox"}
+                role = roles.get(spec["kind"], "slider")
+                expect(panel.get_by_role(role, **label)).to_have_count(1)
+                inputs += 1
+        expect(panel.locator("input, select")).to_have_count(inputs)
+
+
+def test_every_control_changes_its_picture_by_keyboard(executed):
+    name, page, _ = executed
+    looked_at = 0
+    for panel in panels(page):
+        picture = panel.locator(".picture").element_handle()
+        for handle in panel.locator("input, select").all():
+            kind = handle.get_attribute("type") or "menu"
+            if kind == "radio" and handle.is_checked():
+                continue
+            # Where Python draws, the picture of the move before may still be on its way.
+            expect(panel.locator(".picture[aria-busy]")).to_have_count(0)
+            before = picture.inner_html()
+            handle.focus()
+            at_start = handle.evaluate("node => node.value === node.min")
+            arrow = "ArrowRight" if at_start else "ArrowLeft"
+            keys = {"range": arrow, "menu": "ArrowDown"}
+            page.keyboard.press(keys.get(kind, "Space"))
+            page.wait_for_function(
+                "([picture, before]) => picture.innerHTML !== before", arg=[picture, before]
+            )
+            looked_at += 1
+    assert looked_at or name in WITHOUT_PANEL
+
+
+@pytest.mark.parametrize("theme", ["JupyterLab Light", "JupyterLab Dark"])
+def test_axe_finds_no_violation_in_a_panel_or_a_quiz(executed, theme):
+    name, page, _ = executed
+    lab.change_theme(page, theme)
+    violations = []
+    for what in (PANEL, QUIZ):
+        indexes = lab.cells(page, what)
+        assert indexes or name in WITHOUT_PANEL, f"there is no {what}"
+        for index in indexes:
+            cell = lab.cell(page, index)
+            if what == QUIZ:
+                cell.get_by_role("button", name=re.compile(r"^a\)")).click()
+                cell.get_by_role("status").wait_for()
+            cell.locator(what).first.scroll_into_view_if_needed()
+            picture = f"{name[:2]}_{theme[11:].lower()}_{index}.png"
+            page.screenshot(path=lab.SCREENSHOTS / picture)
+            context = f".jp-Notebook [data-windowed-list-index='{index}'] {what}"
+            found = lab.axe_violations(page, context)
+            violations += [(index, *violation) for violation in found]
+    lab.change_theme(page, "JupyterLab Light")
+    assert violations == []

@@ -1,0 +1,477 @@
+"""The panels as a learner meets them: what they show is computed again by hand."""
+
+import io
+import math
+import re
+
+import pytest
+import torch
+from playwright.sync_api import expect
+
+from helpers.classroom.data.digits import load_digits
+from helpers.classroom.data.networks import DigitsNet, load_reference_model
+from tests import browser as lab
+from tests.browser import PANEL, QUIZ
+
+# Notebooks of our own, with panels that the course's notebooks do not have.
+OURS = {
+    # Python draws each move, more slowly than keys can be pressed.
+    "slow": [
+        """
+import time
+from helpers.classroom.charts import bars
+from helpers.classroom.panel import Panel, Range
+
+def draw(bits):
+    time.sleep(0.2)
+    return bars("Slow", ["bits"], {"": [bits]}, text=f"drawn for {bits}")
+
+Panel("Slow", [Range("bits", "Bits", 2, 16, 4)], draw)
+"""
+    ],
+    # One of the moves cannot be drawn.
+    "raises": [
+        """
+from helpers.classroom.charts import bars
+from helpers.classroom.panel import Panel, Range
+
+def draw(bits):
+    if bits == 3:
+        raise ValueError("three is refused")
+    return bars("Raises", ["bits"], {"": [bits]}, text=f"drawn for {bits}")
+
+Panel("Raises", [Range("bits", "Bits", 2, 16, 2)], draw)
+"""
+    ],
+    # A button that notes what the slider stands on.
+    "counts": [
+        """
+from helpers.classroom.charts import bars
+from helpers.classroom.panel import Panel, Range
+
+found = []
+
+def draw(n):
+    return bars("Counts", ["n"], {"": [n]}, text=f"counted {found}")
+
+def count():
+    found.append(panel.values["n"])
+
+panel = Panel("Counts", [Range("n", "N", 0, 9, 4)], draw, buttons={"Count": count})
+panel
+"""
+    ],
+    # Two panels with a choice of the same name and options.
+    "two_choices": [
+        """
+from helpers.classroom.charts import bars
+from helpers.classroom.panel import Choice, Panel
+
+def panel(title):
+    def draw(size):
+        return bars(title, ["letters"], {"": [len(size)]}, text=f"{title}: {size}")
+    return Panel(title, [Choice("size", "Size", ("small", "big"), "small")], draw)
+""",
+        'panel("Upper")',
+        'panel("Lower")',
+    ],
+}
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory, chromium):
+    folder = tmp_path_factory.mktemp("lab")
+    with lab.lab(folder) as url:
+        for name, sources in OURS.items():
+            lab.write_notebook(folder / "notebooks", f"{name}.ipynb", sources)
+        yield url
+
+
+@pytest.fixture(scope="module")
+def executed(chromium, server):
+    """A function from a notebook's name to a page on which all its cells have run."""
+    pages = {}
+
+    def open_and_run(name):
+        if name not in pages:
+            page = chromium.new_page(viewport={"width": 1280, "height": 900})
+            lab.open_notebook(page, server, name)
+            pages[name] = page, lab.run_all(page)
+        return pages[name]
+
+    yield open_and_run
+    for page, _ in pages.values():
+        lab.close(page)
+
+
+def by_hand(row, bits):
+    """The first slider's words, computed again without the helpers."""
+    levels = 2**bits - 1
+    step = row.abs().max() / (2 ** (bits - 1) - 1)
+    errors = (row - torch.round(row / step) * step).abs()
+    return (
+        f"With {bits} bits there are {levels} levels, {step:.4f} apart. "
+        f"Weight {errors.argmax() + 1} has the largest error, {errors.max():.4f}; "
+        f"half a step is {step / 2:.4f}."
+    )
+
+
+def slider(page):
+    """Return the page's first slider, with the focus, and its panel."""
+    lab.show(page, f"{PANEL} input[type=range]")
+    panel = page.locator(PANEL, has=page.locator("input[type=range]")).first
+    handle = panel.locator("input[type=range]")
+    handle.focus()
+    return handle, panel
+
+
+def test_the_first_slider_shows_what_an_independent_computation_gives(executed):
+    page, _ = executed("00_start_here.ipynb")
+    row = load_reference_model().blocks[0][3].weight[0].detach().flatten()
+    handle, panel = slider(page)
+    seen = set()
+    for key, presses, bits in (("Home", 1, 2), ("ArrowRight", 3, 5), ("End", 1, 8)):
+        for _ in range(presses):
+            page.keyboard.press(key)
+        expect(handle).to_have_value(str(bits))
+        expect(panel.locator("output")).to_have_text(str(bits))
+        expect(panel.locator(".words")).to_have_text(by_hand(row, bits))
+        # A ring and a dot for each of the weights, and two in the legend.
+        expect(panel.locator("circle")).to_have_count(2 * len(row) + 2)
+        seen.add(panel.locator("svg").inner_html())
+    assert len(seen) == 3
+
+
+def named(page, title):
+    """Bring a panel onto the page by its title and return it."""
+    lab.show(page, f"{PANEL}[aria-label='{title}']")
+    return page.locator(f"{PANEL}[aria-label='{title}']")
+
+
+def test_the_size_of_a_file_is_that_of_a_file_saved_here(executed):
+    page, _ = executed("01_state_dicts.ipynb")
+    panel = named(page, "What is in the file?")
+    panel.get_by_role("slider").focus()
+    for keys, width in ((["Home"], 1), (["ArrowRight"] * 7, 8), (["End"], 32)):
+        for key in keys:
+            page.keyboard.press(key)
+        state_dict = DigitsNet(width).state_dict()
+        numbers = sum(t.numel() * t.element_size() for t in state_dict.values())
+        file = io.BytesIO()
+        torch.save(state_dict, file)
+        rest = len(file.getvalue()) - numbers
+        expect(panel.locator(".words")).to_have_text(
+            f"Width {width}: {numbers / 1000:.1f} kB of numbers and {rest / 1000:.1f} kB "
+            f"of bookkeeping in a .pt file. {rest / (numbers + rest):.0%} of the file is "
+            "bookkeeping."
+        )
+
+
+def test_the_number_line_computes_what_a_pocket_calculator_does(executed):
+    page, _ = executed("08_quantization.ipynb")
+    panel = named(page, "The number line")
+    for key, bits in (("Home", 2), ("ArrowRight", 3), ("End", 8)):
+        panel.get_by_role("slider", name="Bits").focus()
+        page.keyboard.press(key)
+        for key, value in (("Home", -2.25), ("ArrowRight", -2.0), ("End", 2.25)):
+            panel.get_by_role("slider", name="Value").focus()
+            page.keyboard.press(key)
+            top = 2 ** (bits - 1) - 1  # symmetric, for values up to 2
+            integer = max(-top, min(top, round(value / (2 / top))))
+            back = integer * 2 / top
+            beyond = "; it lies beyond the last level and is clipped"
+            clipped = beyond if abs(value) > 2 else ""
+            expect(panel.locator(".words")).to_have_text(
+                f"{2 * top + 1} levels, {-top} to {top}: scale {2 / top:.4f}, zero point "
+                f"0. {value:.2f} becomes {integer} and comes back as {back:.4f}, an error "
+                f"of {abs(value - back):.4f}{clipped}."
+            )
+
+
+def test_the_layer_view_shows_the_decibels_of_an_independent_computation(executed):
+    page, _ = executed("08_quantization.ipynb")
+    panel = named(page, "A layer's weights".replace("'", "\\'"))
+    block = load_reference_model().blocks[1]
+    convolution, norm = block[0], block[1]
+    gain = norm.weight / torch.sqrt(norm.running_var + norm.eps)
+    weight = (convolution.weight * gain.reshape(-1, 1, 1, 1)).detach().double()
+    panel.get_by_role("slider", name="Bits").focus()
+    for key, bits in (("Home", 2), ("ArrowRight", 3), ("End", 8)):
+        page.keyboard.press(key)
+        step = weight.abs().max() / (2 ** (bits - 1) - 1)
+        error = weight - torch.round(weight / step) * step
+        decibels = 10 * torch.log10(weight.square().sum() / error.square().sum())
+        expect(panel.locator(".words")).to_contain_text(
+            f"blocks.1.0: 432 weights at {bits} bits per tensor, minmax. "
+            f"SQNR {decibels:.1f} dB."
+        )
+
+
+def layers_by_hand(model):
+    """(name, layer, weight and bias with the batch norm folded in) of a DigitsNet."""
+    pairs = [("stem.0", model.stem[0], model.stem[1])]
+    for b, block in enumerate(model.blocks):
+        pairs += [(f"blocks.{b}.{k}", block[k], block[k + 1]) for k in (0, 3)]
+    for name, layer, norm in pairs:
+        gain = norm.weight / torch.sqrt(norm.running_var + norm.eps)
+        weight = layer.weight * gain.reshape(-1, 1, 1, 1)
+        yield name, layer, weight, norm.bias - norm.running_mean * gain
+    yield "head", model.head, model.head.weight, model.head.bias
+
+
+@torch.no_grad()
+def trade_off_by_hand(bits, per_channel=False, symmetric=True, kept=(), digits=None):
+    """Accuracy, bytes and decibels of weights rounded by min-max, without the helpers."""
+    values, size, decibels = digits.test_images, 0, []
+    for name, layer, weight, bias in layers_by_hand(load_reference_model()):
+        rows = weight.reshape(len(weight) if per_channel else 1, -1)
+        low, high = rows.amin(1, keepdim=True), rows.amax(1, keepdim=True)
+        low, high = low.clamp(max=0), high.clamp(min=0)
+        if symmetric:
+            top, shift = 2 ** (bits - 1) - 1, 0
+            step, bottom = torch.maximum(-low, high) / top, -top
+        else:
+            top, bottom = 2**bits - 1, 0
+            step = (high - low) / top
+            shift = torch.round(-low / step)
+        whole = (torch.round(rows / step) + shift).clamp(bottom, top)
+        rounded = ((whole - shift) * step).reshape(weight.shape)
+        size += 4 * len(bias)
+        if name in kept:
+            rounded, size = weight, size + 4 * weight.numel()
+            decibels.append(f"{name} exact")
+        else:
+            each = 4 if symmetric else 5
+            size += math.ceil(weight.numel() * bits / 8) + each * len(rows)
+            noise = (weight.double() - rounded.double()).square().sum()
+            ratio = 10 * torch.log10(weight.double().square().sum() / noise)
+            decibels.append(f"{name} {ratio:.1f}")
+        if name == "head":
+            values = values.mean(dim=(2, 3)) @ rounded.T + bias
+        else:
+            how = {k: getattr(layer, k) for k in ("stride", "padding", "groups")}
+            values = torch.relu(torch.nn.functional.conv2d(values, rounded, bias, **how))
+    right = (values.argmax(1) == digits.test_labels).double().mean().item()
+    return right, size, ", ".join(decibels)
+
+
+def test_the_trade_off_explorer_shows_what_an_independent_computation_gives(executed):
+    page, _ = executed("09_trade_offs.ipynb")
+    panel, digits = named(page, "Quantization trade-offs"), load_digits()
+    words = panel.locator(".words")
+    panel.get_by_role("button", name="Start again").click()
+    expect(words).to_contain_text("Predict first.")
+    panel.get_by_role("slider", name="My guess").focus()
+    page.keyboard.press("Home")
+    panel.get_by_role("button", name="Show the answer").click()
+    expect(words).to_contain_text("You guessed 0%, it is ")
+    for keys, clicks, setting in (
+        (["Home", "ArrowRight"], [], {"bits": 3}),
+        (["ArrowRight"], ["Symmetric"], {"bits": 4, "symmetric": False}),
+        (
+            ["Home"],
+            ["channel", "head"],
+            {"bits": 2, "symmetric": False, "per_channel": True, "kept": ["head"]},
+        ),
+    ):
+        panel.get_by_role("slider", name="Weight bits").focus()
+        for key in keys:
+            page.keyboard.press(key)
+        for label in clicks:
+            panel.get_by_label(label, exact=True).click()
+        right, size, decibels = trade_off_by_hand(**setting, digits=digits)
+        expect(words).to_contain_text(f"{right:.1%} of 719 images are right")
+        expect(words).to_contain_text(f" {size:,} bytes, ")
+        expect(words).to_contain_text(f"SQNR of the weights in dB: {decibels}.")
+    panel.get_by_role("button", name="Pin this setting").click()
+    expect(panel.locator("tbody tr")).to_have_count(1)
+    expect(panel.locator("tbody tr")).to_contain_text(f"{size:,}")
+    panel.get_by_role("button", name="Copy the code").click()
+    expect(panel.get_by_role("button", name=re.compile("Copied|Selected"))).to_be_visible()
+    panel.get_by_role("button", name="Start again").click()
+    expect(words).to_contain_text("Predict first.")
+    expect(panel.locator("tbody tr")).to_have_count(0)
+    expect(panel.get_by_role("checkbox", name="head")).not_to_be_checked()
+
+
+def test_after_a_fast_drag_the_last_setting_is_shown_and_nothing_is_left(executed):
+    page, _ = executed("09_trade_offs.ipynb")
+    panel = named(page, "Quantization trade-offs")
+    handle = panel.get_by_role("slider", name="Weight bits")
+    handle.scroll_into_view_if_needed()
+    box = handle.bounding_box()
+    middle = box["y"] + box["height"] / 2
+    page.mouse.move(box["x"] + 8, middle)
+    page.mouse.down()
+    for share in (1, 0, 0.5):
+        page.mouse.move(box["x"] + 8 + share * (box["width"] - 16), middle, steps=20)
+    page.mouse.up()
+    bits = handle.get_attribute("aria-valuetext")
+    expect(panel.locator(".picture[aria-busy]")).to_have_count(0)
+    expect(panel.locator(".words")).to_contain_text(f"Weights: {bits} bits")
+    lab.execute(page, "")  # an older picture that is still on its way arrives before this
+    expect(panel.locator(".words")).to_contain_text(f"Weights: {bits} bits")
+
+
+def test_a_press_while_the_kernel_is_busy_takes_the_setting_that_was_seen(executed):
+    page, errors = executed("counts.ipynb")
+    assert errors == []
+    _, panel = slider(page)
+    expect(panel.locator(".words")).to_have_text("counted []")
+    lab.keep_busy(page, 600)
+    try:
+        for _ in range(5):
+            page.keyboard.press("ArrowRight")
+        panel.get_by_role("button", name="Count").click()
+    finally:
+        lab.wake(page)
+    expect(panel.locator(".words")).to_have_text("counted [9]")
+
+
+def test_keys_for_the_slider_do_not_reach_jupyterlab(executed):
+    page, _ = executed("00_start_here.ipynb")
+    cells = "() => window.jupyterapp.shell.currentWidget.content.model.cells.length"
+    active = "() => window.jupyterapp.shell.currentWidget.content.activeCellIndex"
+    handle, _ = slider(page)
+    before = page.evaluate(cells), page.evaluate(active)
+    for key in ("a", "b", "j", "k", "ArrowDown", "ArrowUp", "d", "d"):
+        page.keyboard.press(key)
+    assert (page.evaluate(cells), page.evaluate(active)) == before
+    expect(handle).to_be_focused()
+
+
+@pytest.mark.parametrize(
+    ("id", "role", "key"), [("quiz", "button", "Space"), ("slider", "slider", "ArrowRight")]
+)
+def test_keys_alone_lead_from_a_cell_to_its_control(executed, id, role, key):
+    page, _ = executed("00_start_here.ipynb")
+    content = "window.jupyterapp.shell.currentWidget.content"
+    index, cell = lab.cell_named(page, id)
+    shown = cell.locator(".jp-OutputArea-output")
+    count = f"() => {content}.widgets[{index}].model.executionCount"
+    before = page.evaluate(count)
+
+    cell.locator(".cm-content").click()
+    page.keyboard.press("Shift+Enter")
+    page.wait_for_function(f"() => {content}.activeCellIndex === {index + 1}")
+    page.wait_for_function(f"() => (({count})() ?? 0) > {before}")
+    expect(shown.get_by_role(role).first).to_be_visible()
+    page.keyboard.press("ArrowUp")
+    page.wait_for_function(f"() => {content}.activeCellIndex === {index}")
+    for _ in range(4):
+        page.keyboard.press("Tab")
+        if shown.locator(":focus").count():
+            break
+    expect(shown.get_by_role(role).first).to_be_focused()
+
+    if role == "slider":
+        value = int(shown.get_by_role(role).input_value())
+        page.keyboard.press(key)
+        expect(shown.get_by_role(role)).to_have_value(str(value + 1))
+        expect(shown.locator(".words")).to_contain_text(f"With {value + 1} bits")
+    else:
+        page.keyboard.press(key)
+        expect(shown.get_by_role("status")).to_have_text(re.compile(r"(Right|Not quite)\."))
+
+
+def test_the_slider_answers_while_the_kernel_is_busy(executed):
+    page, _ = executed("00_start_here.ipynb")
+    _, panel = slider(page)
+    page.keyboard.press("Home")
+    expect(panel.locator(".words")).to_contain_text("With 2 bits")
+    lab.keep_busy(page, 600)
+    try:
+        page.keyboard.press("ArrowRight")
+        expect(panel.locator(".words")).to_contain_text("With 3 bits")
+        assert lab.is_asleep(page)
+    finally:
+        lab.wake(page)
+
+
+def test_when_python_draws_the_last_value_wins(executed):
+    page, errors = executed("slow.ipynb")
+    assert errors == []
+    handle, panel = slider(page)
+    words, picture = panel.locator(".words"), panel.locator(".picture")
+    expect(words).to_have_text("drawn for 4")
+    picture.evaluate(
+        """node => {
+            const note = () => { window.wasBehind ||= node.hasAttribute("aria-busy"); };
+            new MutationObserver(note).observe(node, { attributes: true });
+        }"""
+    )
+    for _ in range(7):
+        page.keyboard.press("ArrowRight")
+    expect(words).to_have_text("drawn for 11")
+    # The picture said that it was behind until it was not.
+    assert page.evaluate("() => window.wasBehind")
+    expect(panel.locator(".picture[aria-busy]")).to_have_count(0)
+    lab.execute(page, "")  # an older picture that is still on its way arrives before this
+    assert words.inner_text() == "drawn for 11"
+    # Setting the value from Python moves the control.
+    lab.execute(page, "_.values = {'bits': 6}")
+    expect(words).to_have_text("drawn for 6")
+    expect(handle).to_have_value("6")
+
+
+def test_a_draw_that_raises_is_told_in_the_panel_and_the_next_move_works(executed):
+    page, errors = executed("raises.ipynb")
+    assert errors == []
+    _, panel = slider(page)
+    words = panel.locator(".words")
+    expect(words).to_have_text("drawn for 2")
+    page.keyboard.press("ArrowRight")
+    expect(words).to_have_text("No picture for this setting. ValueError: three is refused")
+    expect(panel.locator(".picture[aria-busy]")).to_have_count(0)
+    page.keyboard.press("ArrowRight")
+    expect(words).to_have_text("drawn for 4")
+
+
+def test_the_choices_of_two_panels_are_independent(executed):
+    page, errors = executed("two_choices.ipynb")
+    assert errors == []
+    upper, lower = (page.get_by_role("region", name=name) for name in ("Upper", "Lower"))
+    lower.get_by_role("radio", name="big").check()
+    expect(lower.locator(".words")).to_have_text("Lower: big")
+    expect(upper.get_by_role("radio", name="small")).to_be_checked()
+    upper.get_by_role("radio", name="small").focus()
+    page.keyboard.press("ArrowDown")
+    expect(upper.locator(".words")).to_have_text("Upper: big")
+    expect(lower.get_by_role("radio", name="big")).to_be_checked()
+    page.keyboard.press("ArrowUp")
+    expect(upper.locator(".words")).to_have_text("Upper: small")
+    expect(lower.get_by_role("radio", name="big")).to_be_checked()
+
+
+def test_the_format_chooser_opens_the_notebook_that_it_names(executed):
+    page, _ = executed("00_start_here.ipynb")
+    lab.show(page, f"{PANEL} .links a")
+    for box in page.locator(f"{PANEL} input[type=checkbox]").all():
+        box.uncheck()
+    page.locator(f"{PANEL} .links a", has_text="notebook 01").first.click()
+    page.wait_for_function(
+        "() => window.jupyterapp.shell.currentWidget.context.path"
+        " === 'notebooks/01_state_dicts.ipynb'"
+    )
+    page.evaluate("() => window.jupyterapp.shell.currentWidget.close()")
+
+
+def test_a_quiz_can_be_answered_by_keyboard(executed):
+    page, _ = executed("01_state_dicts.ipynb")
+    quiz = lab.show(page, QUIZ)
+    quiz.get_by_role("button", name=re.compile(r"^b\)")).focus()
+    page.keyboard.press("Space")
+    expect(quiz.get_by_role("status")).to_have_text(re.compile(r"^Right\."))
+    page.keyboard.press("Tab")
+    page.keyboard.press("Space")
+    expect(quiz.get_by_role("status")).to_have_text(re.compile(r"^Not quite\."))
+
+
+def test_a_solution_is_closed_and_opens(executed):
+    page, _ = executed("01_state_dicts.ipynb")
+    lab.show(page, ".jp-InputPlaceholder")
+    closed = page.locator(".jp-InputPlaceholder", has_text="# Solution 01.1")
+    assert not page.get_by_text("def solution_1").is_visible()
+    closed.click()
+    page.get_by_text("def solution_1").wait_for()
+    page.screenshot(path=lab.SCREENSHOTS / "solution_open.png")

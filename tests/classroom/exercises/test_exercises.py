@@ -1,0 +1,456 @@
+"""Exercises and quizzes: stub, solution, a hint for each usual mistake, no traceback."""
+
+import ast
+import copy
+import importlib
+import json
+import re
+import symtable
+import sys
+import warnings
+
+import ipywidgets
+import numpy as np
+import pytest
+import torch
+
+from helpers.classroom.data.networks import SimpleNet
+from helpers.classroom.exercises import Quiz, check, quiz
+from helpers.classroom.exercises.checking import Result
+from tests.course import gathered, known
+from tests.course.notebook_01 import compare, save_and_say_nothing, strictly
+from tests.notebook_rules.reading import FOLDER, code, read, tags
+
+# The notebooks' own cells
+
+
+def find(pattern: str) -> list[tuple[str, str, str, str]]:
+    """(id of the exercise or quiz, notebook, cell, source) wherever the pattern stands."""
+    return [
+        (id, path.name, cell.id, cell.source)
+        for path in sorted(FOLDER.glob("*.ipynb"))
+        for cell in code(read(path).cells)
+        for id in re.findall(pattern, cell.source)
+    ]
+
+
+CHECKS = find(r'exercises\.check\("([^"]+)"')
+QUIZZES = find(r'exercises\.quiz\("([^"]+)"')
+IDS = sorted({id for id, *_ in CHECKS})
+WRONG_ANSWERS = gathered("WRONG_ANSWERS")
+each_id = pytest.mark.parametrize("id", IDS)
+
+
+def bound(source: str) -> set[str]:
+    """The names that a cell defines: variables, functions, classes, imports."""
+    table = symtable.symtable(source, "<cell>", "exec")
+    return {s.get_name() for s in table.get_symbols() if s.is_assigned() or s.is_imported()}
+
+
+def used(source: str) -> set[str]:
+    """The names that a cell takes from the notebook, also inside its functions."""
+    names, tables = set(), [symtable.symtable(source, "<cell>", "exec")]
+    for table in tables:
+        tables += table.get_children()
+        for symbol in table.get_symbols():
+            if symbol.is_global() or table.get_type() == "module":
+                names.add(symbol.get_name())
+    return names
+
+
+def value_of(notebook: str, id: str) -> object:
+    """Run a cell after those that define what it uses; return its last line's value."""
+    cells = code(read(FOLDER / notebook).cells)
+    here = next(k for k, cell in enumerate(cells) if cell.id == id)
+    sources, wanted = [cells[here].source], used(cells[here].source)
+    for cell in reversed(cells[:here]):
+        if bound(cell.source) & wanted and "raises-exception" not in tags(cell):
+            wanted = wanted - bound(cell.source) | used(cell.source)
+            sources.insert(0, cell.source)
+    namespace = {}
+    tree = ast.parse("\n".join(sources))
+    last = tree.body.pop()
+    exec(compile(tree, "<cell>", "exec"), namespace)
+    value = eval(compile(ast.Expression(last.value), "<cell>", "eval"), namespace)
+    if workspace := namespace.get("workspace"):
+        workspace.cleanup()
+    return value
+
+
+@each_id
+@pytest.mark.parametrize("tag, state", [("exercise", "untried"), ("solution", "right")])
+def test_the_stub_is_not_tried_yet_and_the_solution_is_right(id, tag, state):
+    tagged = [
+        (notebook, cell.id)
+        for some, notebook, place, _ in CHECKS
+        for cell in read(FOLDER / notebook).cells
+        if some == id and cell.id == place and tag in tags(cell)
+    ]
+    assert len(tagged) == 1, f"{id} has {len(tagged)} cells tagged {tag!r}"
+    result = value_of(*tagged[0])
+    assert isinstance(result, Result) and result.id == id
+    assert result.state == state, result.text
+
+
+def test_exercises_are_found_and_stand_in_the_notebook_of_their_number():
+    assert {"00.1", "01.1", "01.2", "01.3"} <= set(IDS)
+    assert all(notebook.startswith(id[:2]) for id, notebook, *_ in CHECKS + QUIZZES)
+    assert all(re.fullmatch(r"\d\d\.\d", id) for id in IDS)
+
+
+def written_for(notebook: str):
+    return importlib.import_module(f"helpers.classroom.exercises.notebook_{notebook[:2]}")
+
+
+def test_every_exercise_that_is_written_is_set():
+    for notebook in {name for _, name, *_ in CHECKS}:
+        in_notebook = {id for id, name, *_ in CHECKS if name == notebook}
+        assert set(written_for(notebook).EXERCISES) == in_notebook
+
+
+# The usual wrong answers, each with a piece of its own hint
+
+
+@each_id
+def test_each_usual_wrong_answer_gets_its_own_hint(id):
+    assert WRONG_ANSWERS.get(id), f"list them in tests/course/notebook_{id[:2]}.py"
+    hints = set()
+    for answer, piece in WRONG_ANSWERS[id]:
+        result = check(id, answer)
+        assert result.state == "wrong", piece
+        assert piece in result.text
+        assert result.text not in hints, "another wrong answer gets the same hint"
+        hints.add(result.text)
+
+
+# Right answers that look different
+
+
+@pytest.mark.parametrize(
+    "id, answer",
+    [pair for some in known().values() for pair in some.RIGHT_ANSWERS],
+)
+def test_another_way_to_the_right_answer_is_right_too(id, answer):
+    assert check(id, answer).state == "right", check(id, answer).text
+
+
+def test_a_file_is_right_only_up_to_a_few_hundred_bytes_more():
+    def twice(weights, count, path):
+        torch.save(torch.cat([weights[:count], weights[:count]] * 9)[:count], path)
+
+    assert "a slice shares" in check("01.2", twice).text
+
+
+# What learners write, line by line
+
+
+def test_a_percentage_is_told_from_a_count_wherever_it_comes_from():
+    for answer in (1.1, 1, 98.9):
+        assert "looks like a percentage" in check("00.1", answer).text, answer
+    for answer in (7.909, np.float32(8.2)):
+        assert "round it" in check("00.1", answer).text, answer
+    for answer in (3.5, float("nan"), "8", 10**400):
+        assert "expected a whole number" in check("00.1", answer).text, answer
+
+
+def test_every_way_to_keep_the_whole_storage_is_told_to_clone():
+    for keep in (torch.detach, torch.Tensor.contiguous, copy.deepcopy, lambda rows: rows):
+        answer = save_and_say_nothing(lambda w, n, keep=keep: keep(w[:n]))
+        assert check("01.2", answer).text.endswith(
+            "detach() and contiguous() keep sharing it, copy.deepcopy copies all of it; "
+            "clone() copies the rows alone."
+        )
+
+
+def test_an_array_or_another_format_is_told_to_save_the_tensor():
+    def with_numpy(weights, count, path):
+        np.save(path.open("wb"), weights[:count].numpy())
+
+    for answer in (save_and_say_nothing(lambda w, n: w[:n].numpy()), with_numpy):
+        assert check("01.2", answer).text == (
+            "torch.load finds no tensor in the file: save the tensor itself, with "
+            "torch.save."
+        )
+
+
+def test_comparing_by_position_is_told_to_compare_by_name():
+    def by_position(a, b):
+        for (name, one), (other_name, other) in zip(a.items(), b.items(), strict=False):
+            if name != other_name or not strictly(one, other):
+                return False
+        return len(a) == len(b)
+
+    assert "in another order" in check("01.3", by_position).text
+
+
+def test_a_return_inside_the_loop_is_told_to_go_behind_it():
+    def early(a, b):
+        if a.keys() != b.keys():
+            return False
+        for name in a:
+            if not strictly(a[name], b[name]):  # noqa: SIM103
+                return False
+            return True
+
+    assert "only the first name was compared" in check("01.3", early).text
+
+
+def test_a_forgotten_return_is_told_and_is_not_a_stub():
+    def forgotten(a, b):
+        if a.keys() != b.keys():
+            return False
+        for name in a:
+            if not strictly(a[name], b[name]):
+                return False
+
+    result = check("01.3", forgotten)
+    assert result.state == "wrong"
+    assert "nothing for two equal state dicts; end with return True." in result.text
+
+
+@pytest.mark.parametrize(
+    "equals",
+    [
+        lambda a, b: a == b,
+        lambda a, b: a.items() == b.items(),
+        lambda a, b: a.keys() == b.keys() and all(a[name] == b[name] for name in a),
+    ],
+)
+def test_double_equals_between_tensors_is_told_to_be_torch_equal(equals):
+    assert check("01.3", equals).text.startswith("== between tensors gives many answers")
+
+
+def test_tensors_are_the_same_by_their_values_and_not_by_being_one_object():
+    one_object = compare(lambda x, y: x is y)
+    assert "two equal state dicts were called different" in check("01.3", one_object).text
+
+
+def test_another_error_of_torch_keeps_its_own_words():
+    def stacks(a, b):
+        return torch.stack([a["w"], b["b"]]).sum()
+
+    assert "stack expects each tensor" in check("01.3", stacks).text
+
+
+# Whatever else is given: a sentence, never a traceback from our side
+
+
+STRANGE = (object(), "text", [], {}, 3.5, -1, torch.ones(2), int, SimpleNet(), lambda: None)
+
+
+@each_id
+@pytest.mark.parametrize("answer", STRANGE, ids=lambda answer: type(answer).__name__)
+def test_a_strange_answer_gets_one_kind_sentence(id, answer):
+    result = check(id, answer)
+    assert result.state == "wrong"
+    assert result.text[0].isascii() and result.text.endswith((".", "?"))
+    assert "\n" not in result.text and "Traceback" not in result.text
+
+
+@each_id
+@pytest.mark.parametrize("answer", [..., None])
+def test_no_answer_is_not_tried_yet(id, answer):
+    assert check(id, answer) == Result(
+        id, "untried", "replace the ... with your answer, then run the cell."
+    )
+
+
+def test_an_error_in_the_learners_code_is_told_with_its_line():
+    source = "def keep(model):\n    wanted = model.state_dict()\n    return wanted['no']\n"
+    namespace = {}
+    exec(compile(source, "<cell>", "exec"), namespace)
+    result = check("01.1", namespace["keep"])
+    assert result.state == "wrong"
+    assert result.text == "your answer raises KeyError: 'no' (in keep, line 3)."
+
+
+def test_of_a_long_error_the_first_line_is_told_and_an_empty_one_has_its_name():
+    def chatty(model):
+        raise ValueError("what happened.\nAnd a page of advice.")
+
+    def silent(model):
+        raise AssertionError
+
+    line = chatty.__code__.co_firstlineno
+    assert check("01.1", chatty).text == (
+        f"your answer raises ValueError: what happened (in chatty, line {line + 1})."
+    )
+    assert check("01.1", silent).text == (
+        f"your answer raises AssertionError (in silent, line {line + 4})."
+    )
+
+
+def test_a_function_that_takes_something_else_is_told_so():
+    assert "takes 0 positional arguments but 1 was given" in check("01.1", lambda: 1).text
+
+
+def stub(*given):
+    """A docstring and nothing more, as the notebooks' stubs are."""
+
+
+def test_a_function_is_a_stub_only_while_its_code_names_nothing(tmp_path):
+    def save_elsewhere(weights, count, path):
+        torch.save(weights[:count].clone(), tmp_path / "elsewhere.pt")
+
+    def save_nothing(weights, count, path):
+        weights[:count].clone()
+
+    def keep(model):
+        model.state_dict()
+
+    for id in ("01.1", "01.2", "01.3"):
+        assert check(id, stub).state == "untried", id
+    for id, begun in (("01.1", keep), ("01.2", save_nothing), ("01.2", save_elsewhere)):
+        result = check(id, begun)
+        assert result.state == "wrong", id
+        assert "nothing" in result.text
+
+
+def test_whoever_saves_nothing_is_told_where_the_check_looks():
+    assert check("01.2", stub) == Result(
+        "01.2", "untried", "nothing was saved at path: call torch.save(..., path)."
+    )
+
+
+@pytest.mark.parametrize("id", ["01.9", "1.1", "99.1", "", "01.q1", 1.1])
+def test_an_unknown_exercise(id):
+    with pytest.raises(ValueError) as caught:
+        check(id, 1)
+    assert str(caught.value) == f"there is no exercise {id!r}; an id looks like '01.1'"
+
+
+def test_a_result_is_shown_with_a_sign_and_a_word_and_its_text_stays_text():
+    signs = {"untried": "○", "right": "✓", "wrong": "→"}
+    said = {"untried": "Not tried yet", "right": "Right", "wrong": "Not yet"}
+    for state, sign in signs.items():
+        result = Result("01.1", state, "a < b & c.")
+        bundle = result._repr_mimebundle_()
+        assert bundle["text/plain"] == f"Exercise 01.1 · {said[state]}: a < b & c."
+        assert f"{sign} Exercise 01.1 · {said[state]}" in bundle["text/html"]
+        assert "a &lt; b &amp; c." in bundle["text/html"]
+
+
+# Quizzes
+
+
+each_quiz = pytest.mark.parametrize("id, notebook, cell", [q[:3] for q in QUIZZES])
+
+
+def buttons(some: Quiz) -> list[ipywidgets.Button]:
+    return [child for child in some.children if isinstance(child, ipywidgets.Button)]
+
+
+def test_quizzes_are_found_and_each_that_is_written_is_set():
+    assert {"00.q1", "01.q1"} <= {id for id, *_ in QUIZZES}
+    for notebook in {name for _, name, *_ in QUIZZES}:
+        assert set(written_for(notebook).QUIZZES) == {
+            id for id, name, *_ in QUIZZES if name == notebook
+        }
+
+
+@each_quiz
+def test_a_notebooks_quiz_has_one_right_choice_and_explains_every_one(id, notebook, cell):
+    some = value_of(notebook, cell)
+    assert isinstance(some, Quiz) and some.question.endswith("?")
+    heads = []
+    for k, (text, _, explanation) in enumerate(some.choices):
+        assert text and explanation.endswith(".")
+        said = some.pick(k)
+        assert said.endswith(explanation) and some.said.value.count("</p>") == 1
+        heads.append(said.removesuffix(f". {explanation}"))
+    assert sorted(set(heads)) == ["Not quite", "Right"]
+    assert heads.count("Right") == 1
+    explanations = [choice[2] for choice in some.choices]
+    assert len(set(explanations)) == len(explanations)
+
+
+@each_quiz
+def test_pressing_a_button_says_what_pick_says(id, notebook, cell):
+    some = value_of(notebook, cell)
+    assert len(buttons(some)) == len(some.choices)
+    for k, button in enumerate(buttons(some)):
+        assert button.description == f"{'abcdef'[k]}) {some.choices[k][0]}"
+        some.said.value = ""
+        button.click()
+        pressed = some.said.value
+        some.pick(k)
+        assert pressed == some.said.value != ""
+
+
+@each_quiz
+def test_before_a_choice_nothing_shown_gives_the_answer_away(id, notebook, cell):
+    some = value_of(notebook, cell)
+    shown = repr(some)
+    assert shown == some._repr_mimebundle_()["text/plain"]
+    assert shown.startswith(f"Quiz: {some.question}\n  a) ")
+    assert not any(explanation in shown for *_, explanation in some.choices)
+    assert "True" not in shown and "Right" not in shown
+    assert some.said.value == ""
+    # Nor does a button of the right choice look different.
+    looks = [(b.button_style, b.icon, b.tooltip, b.disabled) for b in buttons(some)]
+    assert len(set(looks)) == 1
+    source = next(source for id_, *_, source in QUIZZES if id_ == id)
+    assert not any(explanation in source for *_, explanation in some.choices)
+
+
+def test_a_quiz_is_built_without_a_warning():
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        quiz("00.q1")
+
+
+def test_a_question_and_an_explanation_are_text_not_markup():
+    some = Quiz("Is 1 < 2?", [("yes", True, "1 < 2 & so on."), ("no", False, "It is.")])
+    assert "Is 1 &lt; 2?" in some.children[0].value
+    some.pick(0)
+    assert "1 &lt; 2 &amp; so on." in some.said.value
+    assert 'role="status"' in some.said.value
+
+
+@pytest.mark.parametrize(
+    "choices, says",
+    [
+        ([("a", True, "x")], "got 1 choices; expected two to six"),
+        ([(str(k), k == 0, "x") for k in range(7)], "got 7 choices; expected two to six"),
+        ([("a", False, "x"), ("b", False, "y")], "expected exactly one right choice"),
+        ([("a", True, "x"), ("b", True, "y")], "expected exactly one right choice"),
+        ([("a", True, "x"), ("b", False, " ")], "the choice 'b' has no explanation"),
+    ],
+)
+def test_a_quiz_is_checked_when_it_is_made(choices, says):
+    with pytest.raises(ValueError) as caught:
+        Quiz("Which?", choices)
+    assert str(caught.value) == says
+
+
+@pytest.mark.parametrize("id", ["01.q9", "99.q1", "01.1", ""])
+def test_an_unknown_quiz(id):
+    with pytest.raises(ValueError) as caught:
+        quiz(id)
+    assert str(caught.value) == f"there is no quiz {id!r}; an id looks like '01.q1'"
+
+
+def test_an_answer_that_leaves_python_gets_a_sentence():
+    def leave(model):
+        sys.exit(3)
+
+    result = check("01.1", leave)
+    assert result.state == "wrong"
+    assert "your answer raises SystemExit: 3 (in leave, line" in result.text
+
+
+def test_the_place_of_an_error_is_in_the_learners_own_code():
+    def parse(model):
+        return json.loads("not JSON")
+
+    assert "(in parse, line" in check("01.1", parse).text
+
+
+def test_a_missing_package_is_not_a_missing_exercise(monkeypatch):
+    def missing(name):
+        raise ModuleNotFoundError("No module named 'sklearn'", name="sklearn")
+
+    checking = "helpers.classroom.exercises.checking"
+    monkeypatch.setattr(f"{checking}.importlib.import_module", missing)
+    with pytest.raises(ModuleNotFoundError, match="sklearn"):
+        check("00.1", 8)

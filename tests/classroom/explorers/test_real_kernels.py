@@ -1,0 +1,277 @@
+"""The real-kernels explorer without a browser: state, cancelling, words, picture."""
+
+import re
+import threading
+
+import pandas as pd
+import pytest
+
+from helpers.classroom.explorers import real_kernels as module
+from helpers.classroom.explorers.real_kernels import (
+    Measuring,
+    RealKernels,
+    draw,
+    real_kernels,
+)
+from helpers.classroom.runtimes.kernels import KINDS, STEPS, KernelRun
+from helpers.measurement.processor import ceiling, cpu_features
+from tests.classroom.charts.test_charts import assert_texts_apart
+
+VNNI = {name: name in ("AVX2", "AVX-512 VNNI") for name in cpu_features()}
+
+
+def a_run(width: int, batch: int, speedup: float = 3.2) -> KernelRun:
+    median = [0.5, 0.5 / speedup, 0.5 / speedup, 0.5, 0.4]
+    table = pd.DataFrame(
+        {
+            "min ms": [0.9 * time for time in median],
+            "median ms": median,
+            "95th percentile ms": [1.2 * time for time in median],
+            "speedup": [0.5 / time for time in median],
+            "bytes": [4_200_000, 1_060_000, 1_070_000, 2_100_000, 660_000],
+            "error": [0.0, 0.0044, 0.0061, 0.0002, 0.0713],
+        },
+        index=KINDS,
+    )
+    return KernelRun(width, batch, table, ceiling([(width, width)], batch, features=VNNI))
+
+
+class Layers:
+    """Stands for LayerKernels: each step waits until the test lets it go."""
+
+    made: list[int]
+    go: threading.Semaphore
+
+    def __init__(self, width, *, progress):
+        self.made.append(width)
+        self.width = width
+        self._steps(len(KINDS), progress)
+
+    def measure(self, batch, *, progress):
+        self._steps(STEPS - len(KINDS), progress)
+        if batch == 13:
+            raise MemoryError("no room")
+        return a_run(self.width, batch)
+
+    def _steps(self, count, progress):
+        for k in range(count):
+            assert self.go.acquire(timeout=20)
+            progress(f"step {k}")
+
+
+@pytest.fixture
+def layers():
+    """A class of its own for each test; `let_go` allows that many steps."""
+    return type("Own", (Layers,), {"made": [], "go": threading.Semaphore(0)})
+
+
+def let_go(layers, steps: int = 10 * STEPS) -> None:
+    layers.go.release(steps)
+
+
+# ---- The state
+
+
+def test_a_width_is_built_once_and_a_setting_may_be_measured_again(layers):
+    measuring = Measuring(lambda: None, layers)
+    let_go(layers)
+    found = []
+    for batch in (64, 1, 64):
+        measuring.request(1024, batch)
+        measuring.wait()
+        found.append(measuring.results[1024, batch])
+    assert list(measuring.results) == [(1024, 64), (1024, 1)]
+    assert found[0] is not found[2]
+    assert layers.made == [1024]
+    assert (measuring.status, measuring.done, measuring.busy) == ("Done.", STEPS, False)
+
+
+def test_a_request_returns_at_once_and_progress_counts_every_step(layers):
+    seen = []
+    measuring = Measuring(lambda: seen.append((measuring.done, measuring.busy)), layers)
+    measuring.request(128, 8)
+    assert measuring.busy and measuring.results == {}
+    let_go(layers)
+    measuring.wait()
+    assert seen == [(k, True) for k in range(1, STEPS + 1)] + [(STEPS, False)]
+
+
+def test_where_the_kernels_are_there_already_progress_begins_behind_their_making(layers):
+    seen = []
+    measuring = Measuring(lambda: seen.append((measuring.done, measuring.busy)), layers)
+    let_go(layers)
+    measuring.request(128, 8)
+    measuring.wait()
+    seen.clear()
+    measuring.request(128, 9)
+    measuring.wait()
+    made = len(KINDS)
+    assert seen == [(k, True) for k in range(made + 1, STEPS + 1)] + [(STEPS, False)]
+
+
+def test_the_last_of_many_quick_requests_wins_and_no_queue_builds_up(layers):
+    measuring = Measuring(lambda: None, layers)
+    for batch in range(1, 101):
+        measuring.request(512, batch)
+    let_go(layers)
+    measuring.wait()
+    # The first may have been begun; it is given up at its next step.
+    assert list(measuring.results) == [(512, 100)]
+    assert len(layers.made) <= 2
+    assert threading.active_count() < 20
+
+
+def test_cancelling_stops_at_the_next_step_and_a_new_request_starts_anew(layers):
+    reached = threading.Event()
+    measuring = Measuring(reached.set, layers)
+    measuring.request(256, 4)
+    assert not reached.is_set()
+    let_go(layers, 1)
+    assert reached.wait(20)
+    measuring.cancel()
+    let_go(layers)
+    measuring.wait()
+    assert (measuring.status, measuring.done, measuring.busy) == ("Cancelled.", 0, False)
+    assert measuring.results == {}
+    measuring.request(256, 4)
+    measuring.wait()
+    assert list(measuring.results) == [(256, 4)]
+
+
+def test_an_error_is_told_and_the_next_request_works(layers):
+    measuring = Measuring(lambda: None, layers)
+    let_go(layers)
+    measuring.request(256, 13)
+    measuring.wait()
+    assert measuring.status == "Failed. MemoryError: no room"
+    assert not measuring.busy
+    measuring.request(256, 14)
+    measuring.wait()
+    assert list(measuring.results) == [(256, 14)]
+
+
+# ---- Words and picture
+
+
+def test_before_anything_is_measured_the_words_are_the_same_everywhere():
+    explorer = real_kernels(256, 7)
+    expected = (
+        "Panel(Real kernels: width=256, batch=7): Linear layer 256 → 256 with ReLU, "
+        "batch 7: not measured yet: press Measure."
+    )
+    assert repr(explorer) == expected
+    data = explorer._repr_mimebundle_()
+    assert data["text/plain"] == expected
+    assert data["image/svg+xml"].startswith("<svg")
+    assert "application/vnd.jupyter.widget-view+json" in data
+
+
+def test_the_words_repeat_every_number_of_the_picture():
+    chart = draw({(1024, 64): a_run(1024, 64)}, 1024, 64)
+    assert chart.text == (
+        "Linear layer 1024 → 1024 with ReLU, batch 64, one thread. "
+        "float32: 500 µs (450 µs to 600 µs), 4.20 MB, error 0. "
+        "int8 dynamic: 156 µs (141 µs to 188 µs), 3.2 times as fast, 1.06 MB, error 0.44%. "
+        "int8 static: 156 µs (141 µs to 188 µs), 3.2 times as fast, 1.07 MB, error 0.61%. "
+        "float16: 500 µs (450 µs to 600 µs), 1.0 times as fast, 2.10 MB, error 0.02%. "
+        "int4: 400 µs (360 µs to 480 µs), 1.2 times as fast, 660 kB, error 7.13%. "
+        "Ceiling of int8 by counting: 4.0 times as fast as float32's fastest call, 112 µs."
+    )
+    shown = re.findall(r">([\d.]+ (?:µs|MB|kB)|[\d.]+%)<", chart.svg)
+    assert len(shown) == 14
+    assert all(words in chart.text for words in shown)
+    assert ">ceiling of int8, 4.0×<" in chart.svg
+    assert_texts_apart(chart)
+
+
+def test_int8_above_the_ceiling_is_explained():
+    chart = draw({(2048, 1): a_run(2048, 1, speedup=7)}, 2048, 1)
+    why = "most likely since its weights fit a cache that those of float32 do not."
+    assert chart.text.endswith(why)
+
+
+def test_a_run_that_others_disturbed_says_so():
+    run = a_run(2048, 64)
+    # The calls of float32 take long enough to be interrupted each time.
+    run.table.loc["float32", ["median ms", "95th percentile ms"]] *= 4
+    chart = draw({(2048, 64): run}, 2048, 64)
+    assert chart.text.endswith("other programs were busy; measure again.")
+    assert "ceiling" in chart.svg and "cache" not in chart.text
+
+
+def test_the_empty_picture_is_as_high_as_the_full_one():
+    heights = [
+        re.search(r'height="(\d+)"', draw(results, 64, 1).svg)[1]
+        for results in ({}, {(64, 1): a_run(64, 1)})
+    ]
+    assert heights[0] == heights[1]
+
+
+@pytest.mark.parametrize("speedup", [0.01, 0.4, 1, 3.9, 40])
+def test_no_words_touch_however_fast_or_slow_int8_is(speedup):
+    for setting in [(64, 1), (2048, 256)]:
+        assert_texts_apart(draw({setting: a_run(*setting, speedup=speedup)}, *setting))
+
+
+def test_every_setting_of_the_sliders_can_be_drawn():
+    explorer = real_kernels()
+    for width in range(64, 2049, 64):
+        for batch in (1, 2, 255, 256):
+            explorer.panel.values = {"width": width, "batch": batch}
+            words = f"Linear layer {width} → {width} with ReLU, batch {batch}: not"
+            assert words in repr(explorer)
+    with pytest.raises(ValueError, match="width is 100; expected 64 to 2048 in steps of"):
+        real_kernels(100)
+
+
+# ---- The widgets
+
+
+def test_the_button_measures_what_the_sliders_stand_on_and_going_back_is_instant(layers):
+    explorer = RealKernels(128, 2, layers)
+    _, row, status = explorer.children
+    measure, cancel, progress = row.children
+    assert (measure.description, cancel.description) == ("Measure", "Cancel")
+    assert cancel.disabled
+    measure.click()
+    assert not cancel.disabled
+    let_go(layers)
+    explorer.measuring.wait()
+    assert cancel.disabled and progress.value == STEPS and status.value == "Done."
+    assert "3.2 times as fast" in repr(explorer)
+    assert explorer.panel.frame["text"] == explorer.panel.chart.text
+    explorer.panel.values = {"width": 128, "batch": 3}
+    assert "not measured yet" in repr(explorer)
+    explorer.panel.values = {"width": 128, "batch": 2}
+    assert "3.2 times as fast" in explorer.panel.frame["text"]
+    assert layers.made == [128]
+
+
+def test_moving_the_sliders_while_it_measures_shows_the_result_where_it_belongs(layers):
+    explorer = RealKernels(128, 2, layers)
+    explorer.measure()
+    explorer.panel.values = {"width": 192, "batch": 2}
+    let_go(layers)
+    explorer.measuring.wait()
+    assert "192 → 192 with ReLU, batch 2: not measured yet" in explorer.panel.frame["text"]
+    explorer.panel.values = {"width": 128, "batch": 2}
+    assert "3.2 times as fast" in explorer.panel.frame["text"]
+
+
+def test_the_cancel_button_ends_it(layers):
+    explorer = RealKernels(128, 2, layers)
+    explorer.measure()
+    explorer.children[1].children[1].click()
+    let_go(layers)
+    explorer.measuring.wait()
+    assert explorer.children[2].value == "Cancelled."
+    assert "not measured yet" in repr(explorer)
+
+
+def test_a_real_layer_is_measured():
+    explorer = real_kernels(64, 1)
+    explorer.measure()
+    explorer.measuring.wait()
+    run = explorer.measuring.results[64, 1]
+    assert tuple(run.table.index) == KINDS
+    assert f"int4: {module.format_ms(run.table.loc['int4', 'median ms'])}" in repr(explorer)

@@ -1,0 +1,504 @@
+"""The live panel, Python's half: frames, keys, values, and the forms nbval compares."""
+
+import json
+import re
+
+import pytest
+import torch
+import traitlets
+
+from helpers.classroom.charts import Chart
+from helpers.classroom.explorers import file_size, format_chooser, number_line, weight_row
+from helpers.classroom.panel import (
+    MOST_FRAMES,
+    Check,
+    Choice,
+    Menu,
+    Panel,
+    Range,
+    Stops,
+    Ticks,
+)
+
+EXPLORERS = {
+    "format_chooser": format_chooser.format_chooser,
+    "file_size": file_size.file_size,
+    "number_line": number_line.number_line,
+    "weight_row": lambda: weight_row.weight_row(torch.linspace(-1, 1, 24)),
+}
+each_explorer = pytest.mark.parametrize("build", EXPLORERS.values(), ids=EXPLORERS)
+VIEW = "application/vnd.jupyter.widget-view+json"
+
+
+def say(**values) -> Chart:
+    """A picture that shows nothing but its values."""
+    return Chart(f"<svg>{values}</svg>", f"shows {values}", (("more", "README.md"),))
+
+
+def controls():
+    return [
+        Range("bits", "Bits", 2, 8, 4, step=2),
+        Choice("mode", "Mode", ("per tensor", 'a "channel" é'), "per tensor"),
+        Check("symmetric", "Symmetric", True),
+    ]
+
+
+# Frames
+
+
+def whole(panel, frame):
+    """The picture of a frame that was drawn ahead, put together from its lines."""
+    return "\n".join(panel.lines[k] for k in frame["svg"])
+
+
+@each_explorer
+def test_every_combination_has_its_frame_range_edges_included(build):
+    panel = build()
+    combinations = [[]]
+    for control in panel.controls:
+        offered = {
+            "range": lambda c=control: range(c["low"], c["high"] + 1, c["step"]),
+            "choice": lambda c=control: c["options"],
+            "menu": lambda c=control: c["options"],
+            "check": lambda: (False, True),
+        }[control["kind"]]()
+        combinations = [[*some, value] for some in combinations for value in offered]
+    assert len(panel.frames) == len(combinations)
+    for values in combinations:
+        key = json.dumps(values, separators=(",", ":"))
+        frame = panel.frames[key]
+        assert frame["key"] == key
+        assert whole(panel, frame).startswith("<svg ") and frame["text"]
+
+
+@each_explorer
+def test_each_frame_is_what_the_panel_shows_for_its_values(build):
+    panel = build()
+    names = [control["name"] for control in panel.controls]
+    for key, frame in panel.frames.items():
+        panel.values = dict(zip(names, json.loads(key), strict=True))
+        shown = re.sub(r'role="img" aria-label="[^"]*"', "", panel.chart.svg)
+        assert (shown, panel.chart.text) == (whole(panel, frame), frame["text"])
+        assert [list(link) for link in panel.chart.links] == frame["links"]
+    pictures = {tuple(frame["svg"]) for frame in panel.frames.values()}
+    assert len(pictures) == len(panel.frames)
+
+
+def test_keys_are_what_javascripts_json_stringify_writes():
+    ahead = [
+        Range("bits", "Bits", -2, 0, 0, step=2),
+        Choice("mode", "Mode", ("per tensor", 'a "b" \\ é\n'), "per tensor"),
+        Check("symmetric", "Symmetric"),
+    ]
+    assert list(Panel("t", ahead, say, ahead=True).frames) == [
+        '[-2,"per tensor",false]',
+        '[-2,"per tensor",true]',
+        r'[-2,"a \"b\" \\ é\n",false]',
+        r'[-2,"a \"b\" \\ é\n",true]',
+        '[0,"per tensor",false]',
+        '[0,"per tensor",true]',
+        r'[0,"a \"b\" \\ é\n",false]',
+        r'[0,"a \"b\" \\ é\n",true]',
+    ]
+
+
+def test_frames_hold_all_that_the_browser_needs_and_survive_the_wire():
+    panel = Panel("Title", controls(), say, ahead=True)
+    names = ("title", "controls", "lines", "frames", "values")
+    state = {name: getattr(panel, name) for name in names}
+    assert json.loads(json.dumps(state)) == state
+    frame = panel.frames['[2,"per tensor",true]']
+    assert {**frame, "svg": whole(panel, frame)} == {
+        "key": '[2,"per tensor",true]',
+        "svg": "<svg>{'bits': 2, 'mode': 'per tensor', 'symmetric': True}</svg>",
+        "text": "shows {'bits': 2, 'mode': 'per tensor', 'symmetric': True}",
+        "links": [["more", "README.md"]],
+        "table": [],
+        "code": "",
+    }
+    assert [control["kind"] for control in panel.controls] == ["range", "choice", "check"]
+    assert panel.controls[0]["options"] == [2, 4, 6, 8]
+    assert [control["label"] for control in panel.controls] == ["Bits", "Mode", "Symmetric"]
+
+
+def test_ahead_draws_each_once_and_never_again():
+    drawn = []
+
+    def draw(bits):
+        drawn.append(bits)
+        return say(bits=bits)
+
+    panel = Panel("t", [Range("bits", "Bits", 2, 8, 4)], draw, ahead=True)
+    for bits in (8, 2, 8):
+        panel.values = {"bits": bits}
+        repr(panel)
+    assert drawn == [2, 3, 4, 5, 6, 7, 8]
+    assert panel.frame == {}, "the browser has all; nothing need be sent"
+
+
+def test_too_many_pictures_are_refused_before_the_first_is_drawn():
+    def draw(n):
+        raise AssertionError("drawn")
+
+    Panel("t", [Range("n", "N", 1, MOST_FRAMES, 1)], say, ahead=True)
+    with pytest.raises(ValueError) as caught:
+        Panel("t", [Range("n", "N", 0, MOST_FRAMES, 1)], draw, ahead=True)
+    assert str(caught.value) == (
+        f"{MOST_FRAMES + 1} pictures are too many to hold in the browser (at most "
+        f"{MOST_FRAMES}); "
+        "leave out ahead=True"
+    )
+
+
+def test_without_ahead_python_draws_at_each_move_and_only_then():
+    drawn = []
+
+    def draw(**values):
+        drawn.append(values["bits"])
+        return say(**values)
+
+    panel = Panel("t", controls(), draw)
+    assert panel.frames == {} and drawn == [4]
+    assert panel.frame["key"] == '[4,"per tensor",true]'
+    for bits in (6, 8):
+        panel.values = {**panel.values, "bits": bits}
+        assert panel.frame["key"] == json.dumps([bits, "per tensor", True]).replace(
+            ", ", ","
+        )
+        assert panel.frame["text"] == panel.chart.text == f"shows {panel.values}"
+        assert panel.frame["svg"] == panel.chart.svg
+    repr(panel)
+    assert drawn == [4, 6, 8]
+
+
+# Values
+
+
+def test_values_from_the_browser_arrive_in_the_order_of_the_controls():
+    panel = Panel("t", controls(), say)
+    panel.set_state({"values": {"symmetric": False, "mode": "per tensor", "bits": 8}})
+    assert list(panel.values.items()) == [
+        ("bits", 8),
+        ("mode", "per tensor"),
+        ("symmetric", False),
+    ]
+    assert panel.frame["key"] == '[8,"per tensor",false]'
+
+
+@pytest.mark.parametrize(
+    "change, says",
+    [
+        ({"bits": 3}, "bits is 3; expected 2 to 8 in steps of 2"),
+        ({"bits": 10}, "bits is 10; expected 2 to 8 in steps of 2"),
+        ({"bits": 4.0}, "bits is 4.0; expected 2 to 8 in steps of 2"),
+        ({"bits": "4"}, "bits is '4'; expected 2 to 8 in steps of 2"),
+        ({"symmetric": 1}, "symmetric is 1; expected one of False, True"),
+        ({"symmetric": None}, "symmetric is None; expected one of False, True"),
+        (
+            {"mode": "per row"},
+            "mode is 'per row'; expected one of 'per tensor', 'a \"channel\" é'",
+        ),
+        ({"colour": 1}, "there is no control 'colour'"),
+    ],
+)
+def test_a_value_that_no_control_offers_is_refused_and_nothing_moves(change, says):
+    panel = Panel("t", controls(), say)
+    before = panel.values, panel.frame
+    with pytest.raises(ValueError) as caught:
+        panel.values = {**panel.values, **change}
+    assert str(caught.value) == says
+    assert (panel.values, panel.frame) == before
+
+
+def test_every_control_needs_its_value():
+    panel = Panel("t", controls(), say)
+    with pytest.raises(ValueError) as caught:
+        panel.values = {"bits": 4, "mode": "per tensor"}
+    assert str(caught.value) == "there is no value for the control 'symmetric'"
+    with pytest.raises(traitlets.TraitError):
+        panel.values = [4, "per tensor", True]
+
+
+def test_true_is_not_the_number_1():
+    # In Python True == 1, but the browser would ask for the frame "[1]", not "[true]".
+    panel = Panel("t", [Range("n", "N", 0, 3, 2)], say, ahead=True)
+    with pytest.raises(ValueError) as caught:
+        panel.values = {"n": True}
+    assert str(caught.value) == "n is True; expected 0 to 3 in steps of 1"
+    with pytest.raises(ValueError, match="n is False; expected 0 to 1 in steps of 1"):
+        Range("n", "N", 0, 1, False)
+
+
+@pytest.mark.parametrize(
+    "build, says",
+    [
+        (lambda: Range("n", "N", 0, 6, 3, step=2), "n is 3; expected 0 to 6 in steps of 2"),
+        (lambda: Range("n", "N", 0, 2, 9), "n is 9; expected 0 to 2 in steps of 1"),
+        (lambda: Choice("c", "C", ("a", "b"), "d"), "c is 'd'; expected one of 'a', 'b'"),
+        (
+            lambda: Range("n", "N", 5, 2, 3),
+            "n runs 5 to 2 in steps of 1; expected low below high, and a step of at least "
+            "1 that leads from one to the other",
+        ),
+        (
+            lambda: Range("n", "N", 2, 2, 2),
+            "n runs 2 to 2 in steps of 1; expected low below high, and a step of at least "
+            "1 that leads from one to the other",
+        ),
+        (
+            lambda: Range("n", "N", 0, 3, 2, step=2),
+            "n runs 0 to 3 in steps of 2; expected low below high, and a step of at least "
+            "1 that leads from one to the other",
+        ),
+        (
+            lambda: Range("n", "N", 0.0, 1.0, 0.0),
+            "n has low, high, step (0.0, 1.0, 1); expected integers",
+        ),
+        (
+            lambda: Choice("c", "C", ("x", "x"), "x"),
+            "c has the options ('x', 'x'); expected two or more, each once",
+        ),
+        (lambda: Check("b", "B", 1), "b is 1; expected one of False, True"),
+        (
+            lambda: Panel("t", [Check("b", "B", 1)], say),
+            "b is 1; expected one of False, True",
+        ),
+        (
+            lambda: Panel("t", [Check("b", "B"), Check("b", "C")], say),
+            "two controls share a name: b, b",
+        ),
+    ],
+)
+def test_a_control_starts_on_a_value_that_it_offers(build, says):
+    with pytest.raises(ValueError) as caught:
+        build()
+    assert str(caught.value) == says
+
+
+# The forms for nbval and for readers without a kernel
+
+
+@each_explorer
+def test_text_and_picture_are_the_same_each_time_and_name_no_memory_address(build):
+    first, second = build(), build()
+    for panel in (first, second):
+        data, _ = panel._repr_mimebundle_()
+        assert data["text/plain"] == repr(first)
+        assert data["image/svg+xml"] == first.chart.svg
+        assert VIEW in data, "the live view"
+        stable = data["text/plain"] + data["image/svg+xml"]
+        assert not re.search(r"\b0x[0-9a-f]{5,}|object at|IPY_MODEL", stable)
+    assert first.model_id != second.model_id
+
+
+def test_the_words_name_the_panel_its_values_and_what_it_shows():
+    panel = Panel("Try it", controls(), lambda **values: Chart("<svg/>", "One sentence."))
+    assert repr(panel) == (
+        "Panel(Try it: bits=4, mode='per tensor', symmetric=True): One sentence."
+    )
+    panel.values = {**panel.values, "bits": 2}
+    assert repr(panel).startswith("Panel(Try it: bits=2, ")
+
+
+def test_the_forms_follow_the_values():
+    for ahead in (True, False):
+        panel = Panel("t", controls(), say, ahead=ahead)
+        before, _ = panel._repr_mimebundle_()
+        panel.values = {**panel.values, "bits": 8}
+        after, _ = panel._repr_mimebundle_()
+        assert (
+            "'bits': 4" in before["text/plain"] and "'bits': 4" in before["image/svg+xml"]
+        )
+        assert "'bits': 8" in after["text/plain"] and "'bits': 8" in after["image/svg+xml"]
+
+
+def test_another_formula_behind_a_panel_changes_what_nbval_compares(monkeypatch):
+    row = torch.linspace(-1, 1, 24)
+    right = weight_row.weight_row(row)
+
+    def round_down(tensor, qparams):
+        scaled = torch.floor(tensor / qparams.scale) + qparams.zero_point
+        return scaled.clamp(qparams.qmin, qparams.qmax).to(torch.int32)
+
+    monkeypatch.setattr(weight_row, "quantize", round_down)
+    wrong = weight_row.weight_row(row)
+    assert repr(wrong) != repr(right)
+    assert wrong.chart.svg != right.chart.svg
+
+
+def test_a_range_of_a_thousand_values_says_so_in_few_words():
+    with pytest.raises(ValueError) as caught:
+        Range("n", "N", 0, 1000, 5000)
+    assert str(caught.value) == "n is 5000; expected 0 to 1000 in steps of 1"
+
+
+def test_a_draw_that_raises_is_told_in_the_panel_and_the_next_move_works():
+    def draw(bits):
+        if bits == 3:
+            raise ValueError("three is not drawn")
+        return say(bits=bits)
+
+    panel = Panel("t", [Range("bits", "Bits", 2, 4, 2)], draw)
+    with pytest.raises(ValueError) as caught:
+        panel.values = {"bits": 3}
+    assert caught.value.__notes__ == ["while drawing the panel for {'bits': 3}"]
+    said = "No picture for this setting. ValueError: three is not drawn"
+    empty = {"svg": "", "links": [], "table": [], "code": ""}
+    assert panel.frame == {"key": "[3]", "text": said, **empty}
+    panel.values = {"bits": 4}
+    assert panel.frame["key"] == "[4]" and panel.frame["svg"]
+
+
+def test_a_draw_that_returns_no_chart_is_named():
+    with pytest.raises(TypeError, match="draw returned a str; expected a Chart"):
+        Panel("t", [Check("b", "B")], lambda b: "a picture", ahead=True)
+
+
+def test_pictures_drawn_ahead_share_their_lines():
+    panel = number_line.number_line()
+    frames = panel.frames.values()
+    assert len(frames) > 500
+    used = sum(len(frame["svg"]) for frame in frames)
+    assert len(panel.lines) < used / 10
+    assert len(json.dumps([panel.lines, panel.frames])) < 350_000
+
+
+def test_a_menu_offers_and_refuses_as_a_choice_does():
+    menu = Menu("layer", "Layer", ("stem", "head"), "stem")
+    assert menu.kind == "menu"
+    panel = Panel("t", [menu], say)
+    assert panel.controls[0]["kind"] == "menu"
+    with pytest.raises(ValueError, match="layer is 'tail'; expected one of 'stem', 'head'"):
+        panel.values = {"layer": "tail"}
+
+
+# Uneven stops and lists of boxes
+
+
+def test_stops_offer_their_numbers_and_no_other():
+    panel = Panel("t", [Stops("bits", "Bits", (2, 8, 32), 8)], say, ahead=True)
+    assert panel.controls[0]["options"] == [2, 8, 32]
+    assert list(panel.frames) == ["[2]", "[8]", "[32]"]
+    with pytest.raises(ValueError) as caught:
+        panel.values = {"bits": 16}
+    assert str(caught.value) == "bits is 16; expected one of 2, 8, 32"
+
+
+def test_ticks_hold_the_ticked_names_in_the_order_of_the_list():
+    panel = Panel("t", [Ticks("keep", "Keep", ("stem", "head"))], say)
+    assert panel.controls[0]["options"] == ["stem", "head"]
+    assert panel.frame["key"] == "[[]]"
+    # The browser sends a list; draw gets a tuple, which can be a key of a dict.
+    panel.set_state({"values": {"keep": ["stem", "head"]}})
+    assert panel.values == {"keep": ("stem", "head")}
+    assert panel.frame["key"] == '[["stem","head"]]'
+    assert panel.chart.text == "shows {'keep': ('stem', 'head')}"
+
+
+def test_the_sets_that_ticks_make_are_not_listed_for_the_browser(monkeypatch):
+    # Of the names of 30 layers there are a billion.
+    monkeypatch.setattr(Ticks, "options", property(lambda self: pytest.fail("listed")))
+    names = tuple(map(str, range(30)))
+    panel = Panel("Layers", [Ticks("kept", "Keep", names)], say)
+    assert panel.controls[0]["options"] == list(names)
+
+
+def test_every_set_of_ticks_can_be_drawn_ahead():
+    panel = Panel("t", [Ticks("keep", "Keep", ("a", "b", "c"))], say, ahead=True)
+    assert len(panel.frames) == 8
+    panel.values = {"keep": ["a", "c"]}
+    assert panel.chart.text == "shows {'keep': ('a', 'c')}"
+    assert panel.frames['[["a","c"]]']["text"] == panel.chart.text
+
+
+@pytest.mark.parametrize("value", [("head", "stem"), ("stem", "stem"), ("tail",), "stem"])
+def test_ticks_refuse_what_the_boxes_cannot_say(value):
+    panel = Panel("t", [Ticks("keep", "Keep", ("stem", "head"))], say)
+    with pytest.raises(ValueError) as caught:
+        panel.values = {"keep": value}
+    assert str(caught.value) == (
+        f"keep is {value!r}; expected some of 'stem', 'head', in this order"
+    )
+    assert panel.values == {"keep": ()}
+
+
+@pytest.mark.parametrize(
+    "build, says",
+    [
+        (
+            lambda: Stops("n", "N", (2, 8, 4), 2),
+            "n has the stops (2, 8, 4); expected two or more, rising",
+        ),
+        (
+            lambda: Stops("n", "N", (2,), 2),
+            "n has the stops (2,); expected two or more, rising",
+        ),
+        (lambda: Stops("n", "N", (2, 4), 3), "n is 3; expected one of 2, 4"),
+        (
+            lambda: Ticks("n", "N", ("a", "a")),
+            "n has the names ('a', 'a'); expected one or more, each once",
+        ),
+        (
+            lambda: Ticks("n", "N", ()),
+            "n has the names (); expected one or more, each once",
+        ),
+    ],
+)
+def test_stops_and_ticks_that_make_no_sense_are_refused(build, says):
+    with pytest.raises(ValueError) as caught:
+        build()
+    assert str(caught.value) == says
+
+
+# Buttons, tables, code
+
+
+def counting_panel():
+    """A panel whose button counts what the slider stood on, and its list of those."""
+    pressed = []
+
+    def draw(n):
+        rows = (("n",), *((str(k),) for k in pressed))
+        return Chart("<svg/>", f"{n}, pressed {pressed}", table=rows, code=f"n = {n}")
+
+    def press():
+        pressed.append(panel.values["n"])
+
+    panel = Panel("t", [Range("n", "N", 0, 9, 4)], draw, buttons={"Count": press})
+    return panel, pressed
+
+
+def test_a_button_calls_its_function_and_the_picture_is_drawn_anew():
+    panel, pressed = counting_panel()
+    assert panel.buttons == ["Count"]
+    panel.press("Count")
+    assert pressed == [4]
+    assert panel.frame["text"] == panel.chart.text == "4, pressed [4]"
+    assert panel.frame["table"] == [["n"], ["4"]] and panel.frame["code"] == "n = 4"
+
+
+def test_a_press_in_the_browser_brings_the_values_that_the_learner_saw():
+    panel, pressed = counting_panel()
+    # The slider's own message is still on its way while the kernel is busy.
+    panel._handle_custom_msg({"pressed": "Count", "values": {"n": 7}}, [])
+    assert pressed == [7] and panel.values == {"n": 7}
+
+
+def test_a_button_that_is_not_there_is_named():
+    panel, _ = counting_panel()
+    with pytest.raises(ValueError) as caught:
+        panel.press("Stop")
+    assert str(caught.value) == "there is no button 'Stop'; there are: 'Count'"
+
+
+def test_buttons_and_pictures_drawn_ahead_exclude_each_other():
+    with pytest.raises(ValueError, match="a button changes pictures; leave out ahead=True"):
+        Panel("t", [Check("b", "B")], say, ahead=True, buttons={"Go": lambda: None})
+
+
+def test_redraw_shows_what_has_changed_outside_the_controls():
+    shown = ["first"]
+    panel = Panel("t", [Check("b", "B")], lambda b: Chart("<svg/>", shown[0]))
+    shown[0] = "second"
+    panel.redraw()
+    assert panel.frame["text"] == panel.chart.text == "second"

@@ -1,0 +1,447 @@
+"""The doctor: each finding with its status and cure, and a run on this machine."""
+
+import ast
+import json
+import os
+import re
+import subprocess
+import sys
+import textwrap
+import types
+import venv
+from importlib import import_module, metadata
+from pathlib import Path
+
+import pytest
+from nbval.plugin import get_sanitize_patterns
+
+from helpers.classroom.setup import doctor
+from helpers.classroom.setup.doctor import Finding, Report, examine, problems
+from helpers.classroom.setup.environments import Environments, how_to_install
+
+HERE = Environments(sys.prefix)
+INSTALL = how_to_install()
+
+
+@pytest.fixture(autouse=True)
+def plenty_of_room(monkeypatch):
+    """Let no other program on this machine change what a test finds."""
+    monkeypatch.setattr(doctor, "free_memory", lambda: 8e9)
+    monkeypatch.setattr(doctor, "free_disk", lambda *folders: 8e9)
+
+
+def found_about(subject, findings):
+    [finding] = [finding for finding in findings if finding.subject == subject]
+    return finding
+
+
+def run_python(code, python=sys.executable, **environment):
+    return subprocess.run(
+        [python, "-c", textwrap.dedent(code)],
+        cwd=doctor.FOLDER,
+        env={**os.environ, **environment},
+        capture_output=True,
+        text=True,
+    )
+
+
+def missing(name):
+    raise metadata.PackageNotFoundError(name)
+
+
+# ---- The whole
+
+
+def test_this_machine_is_ready_and_the_exit_code_says_so(capsys):
+    assert doctor.main() == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0].split() == ["OK", "Python", sys.version.split()[0]]
+    assert lines[-1].startswith("Ready (problems: 0, warnings: ")
+
+
+def test_a_problem_gives_exit_code_1_and_shows_its_cure(monkeypatch, capsys):
+    monkeypatch.setattr(doctor, "WEIGHTS", doctor.FOLDER / "gone.safetensors")
+    assert doctor.main() == 1
+    printed = capsys.readouterr().out
+    assert "problem  Reference weights    gone.safetensors is missing\n" in printed
+    assert "git checkout -- helpers/classroom/data/weights" in printed
+    assert "\nNot ready (problems: 1, warnings: " in printed
+
+
+def test_every_promised_subject_has_a_row():
+    subjects = [finding.subject for finding in examine(environments=HERE)]
+    packages = [
+        *("torch", "numpy", "pandas", "scikit-learn", "safetensors", "jupyterlab"),
+        *("ipykernel", "ipywidgets", "anywidget", "psutil", "cloudpickle", "packaging"),
+        *("onnx", "onnxscript", "onnxruntime", "torchao", "nbconvert"),
+    ]
+    assert subjects == [
+        "Python",
+        *packages,
+        "Notebook and server",
+        "Widget extensions",
+        "Reference weights",
+        "Course's folder",
+        "Temporary folder",
+        "Free memory",
+        "Free disk",
+        "CPU",
+        "GPU",
+        "Threads",
+        "Chromium",
+        "Node",
+    ]
+
+
+def test_versions_are_one_line_for_a_set_up_cell():
+    python = ".".join(map(str, sys.version_info[:3]))
+    torch, numpy = metadata.version("torch"), metadata.version("numpy")
+    line = f"Python {python} · torch {torch} · numpy {numpy}"
+    assert doctor.versions("torch", "numpy") == line
+    # nbval rewrites it, so that a notebook's page may show other versions.
+    settings = (doctor.FOLDER / "tests" / "sanitize.cfg").read_text("ascii")
+    [(pattern, replacement)] = get_sanitize_patterns(settings)
+    assert re.sub(pattern, replacement, line) == "Python VERSION · torch · numpy"
+
+
+def test_versions_do_not_import_the_package():
+    done = run_python(
+        """
+        import sys
+        sys.modules["torch"] = None  # importing it: ImportError
+        from helpers.classroom.setup import doctor
+        print(doctor.versions("torch").isascii())
+        """
+    )
+    assert (done.stdout, done.stderr) == ("False\n", "")
+
+
+def test_without_torch_and_pandas_there_are_rows_and_no_traceback():
+    done = run_python(
+        """
+        import runpy, sys
+        class Block:
+            def find_spec(self, name, path=None, target=None):
+                if name.split(".")[0] in ("torch", "pandas"):
+                    raise ImportError("blocked by the test")
+        sys.meta_path.insert(0, Block())
+        from helpers import measurement
+        measurement.free_memory = measurement.free_disk = lambda *folders: 8e9
+        runpy.run_module("helpers.doctor", run_name="__main__")
+        """
+    )
+    assert (done.returncode, done.stderr) == (1, "")
+    rows = {line.split()[1]: line for line in done.stdout.splitlines()[:-1]}
+    for name in ("torch", "pandas"):
+        assert rows[name].startswith("problem")
+        assert "cannot be imported (ImportError: blocked by the test)" in rows[name]
+    assert "--force-reinstall pandas" in done.stdout
+    for name in ("GPU", "Threads"):
+        assert rows[name].startswith("warning")
+        assert "not known (ImportError: blocked by the test)" in rows[name]
+    assert "\nNot ready (problems: 2, warnings: " in done.stdout
+
+
+@pytest.mark.parametrize(
+    "absent", [["psutil", "cloudpickle", "ipykernel", "jupyterlab"], ["packaging"]]
+)
+def test_without_its_own_tools_the_doctor_still_reports(absent):
+    done = run_python(
+        f"""
+        import sys
+        sys.modules.update(dict.fromkeys({absent}))  # importing None: ImportError
+        from helpers.classroom.setup import doctor
+        sys.exit(doctor.main())
+        """
+    )
+    assert (done.returncode, done.stderr) == (1, "")
+    lines = [line.split() for line in done.stdout.splitlines()]
+    assert {line[1] for line in lines if line[0] == "problem"} >= set(absent)
+    assert ["OK", "Python"] in [line[:2] for line in lines]
+
+
+def test_a_check_that_fails_itself_is_a_warning_and_the_others_go_on(monkeypatch):
+    def broken():
+        raise OSError("no such counter")
+
+    monkeypatch.setattr(doctor, "free_memory", broken)
+    findings = examine(requirements=[], environments=HERE)
+    assert found_about("Free memory", findings) == Finding(
+        "Free memory", "not known (OSError: no such counter)", "warning"
+    )
+    assert found_about("Node", findings).status == "OK"
+
+
+# ---- Python and packages
+
+
+def test_an_old_python_is_a_problem(monkeypatch, tmp_path):
+    monkeypatch.setattr(sys, "prefix", str(tmp_path))  # not an environment of conda
+    assert doctor.check_python((3, 11, 0)) == Finding("Python", "3.11.0")
+    old = doctor.check_python((3, 10, 14))
+    assert (old.found, old.status) == ("3.10.14, needs >=3.11", "problem")
+    assert "make lab PYTHON=python3.12" in old.cure
+
+
+def test_a_missing_package_is_a_problem():
+    findings = examine(
+        requirements=["torch>=2.13,<3"], version_of=missing, environments=HERE
+    )
+    assert found_about("torch", findings) == Finding(
+        "torch", "not installed, needs >=2.13,<3", "problem", INSTALL
+    )
+
+
+@pytest.mark.parametrize(
+    ("version", "found", "status"),
+    [
+        ("2.12.1", "2.12.1, needs >=2.13,<3", "problem"),
+        ("3.0.0", "3.0.0, needs >=2.13,<3", "problem"),
+        ("2.13.0+cpu", "2.13.0+cpu", "OK"),
+        ("2.16.0.dev20261101", "2.16.0.dev20261101", "OK"),
+    ],
+)
+def test_a_version_is_compared_with_its_range(version, found, status):
+    findings = examine(
+        requirements=["torch>=2.13,<3"],
+        version_of=lambda name: version,
+        environments=HERE,
+    )
+    finding = found_about("torch", findings)
+    assert (finding.found, finding.status) == (found, status)
+    assert finding.cure == (INSTALL if status == "problem" else "")
+
+
+def test_a_package_that_is_there_but_broken_is_a_problem():
+    def load(name):
+        if name == "sklearn":
+            raise OSError("a library is missing")
+        return import_module(name)
+
+    findings = examine(requirements=["scikit-learn>=1.5"], load=load, environments=HERE)
+    finding = found_about("scikit-learn", findings)
+    assert finding.status == "problem"
+    assert "cannot be imported (OSError: a library is missing)" in finding.found
+    assert finding.cure.endswith("--force-reinstall scikit-learn")
+
+
+def test_packages_of_the_extras_are_not_asked_for():
+    findings = examine(
+        requirements=['pytest>=99; extra == "test"', 'nothing; python_version < "3"'],
+        environments=HERE,
+    )
+    assert not {"pytest", "nothing"} & {finding.subject for finding in findings}
+
+
+def test_a_course_that_is_not_installed_is_one_problem(monkeypatch):
+    monkeypatch.setattr(doctor.metadata, "requires", missing)
+    assert problems(examine(environments=HERE)) == [
+        Finding("save-load-ship", "the course is not installed", "problem", INSTALL)
+    ]
+
+
+# ---- The notebook's Python and the server's
+
+
+def test_only_a_notebook_of_another_environment_is_a_problem(tmp_path):
+    other = Environments(sys.prefix, str(tmp_path))
+    for home in (HERE, Environments(sys.prefix, None, "code"), other):
+        finding = doctor.check_environments(home)
+        assert finding.found == str(home)
+        assert finding.status == ("problem" if home == other else "OK")
+    assert "make lab" in finding.cure and "Change Kernel" in finding.cure
+
+
+# Starts a kernel of the course's Python, as a server does, and prints what a cell gives.
+# On POSIX the two talk through files in this folder: unlike a port, no other kernel can
+# take those meanwhile.
+SERVER = """
+import json, os, sys
+from jupyter_client.manager import KernelManager
+
+def show(message):
+    if message["msg_type"] not in ("status", "execute_input"):
+        print(json.dumps([message["msg_type"], message["content"]]))
+
+python, code = sys.argv[1:]
+manager = KernelManager(transport="ipc" if os.name == "posix" else "tcp")
+manager.kernel_spec.argv[0] = python
+manager.start_kernel()
+client = manager.blocking_client()
+client.start_channels()
+client.wait_for_ready(timeout=300)
+client.execute_interactive(code, timeout=300, output_hook=show)
+client.stop_channels()
+manager.shutdown_kernel(now=True)
+"""
+
+
+def output_of_a_cell(code, server, folder):
+    """Run a cell; return its only output, which must be the value of its last line."""
+    # What a bare environment needs to serve as a Jupyter server, and the course.
+    path = [str(Path(pytest.__file__).parents[1]), str(doctor.FOLDER)]
+    done = subprocess.run(
+        [server, "-c", SERVER, sys.executable, code],
+        cwd=folder,
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(path)},
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr
+    [(kind, content)] = [json.loads(line) for line in done.stdout.splitlines()]
+    assert kind == "execute_result", content
+    return content["data"]
+
+
+def ask_kernel_of(server, folder):
+    code = "from helpers.classroom.setup import doctor\nvars(doctor.find_environments())"
+    found = output_of_a_cell(code, server, folder)["text/plain"]
+    return Environments(**ast.literal_eval(found))
+
+
+def test_a_real_kernel_finds_the_environment_it_shares_with_its_server(tmp_path):
+    home = ask_kernel_of(sys.executable, tmp_path)
+    assert (home.kernel, home.server) == (sys.prefix, sys.prefix)
+    assert doctor.check_environments(home).status == "OK"
+
+
+def test_a_real_kernel_finds_that_its_server_runs_elsewhere(tmp_path):
+    # With symbolic links both Pythons are one and the same file.
+    venv.create(tmp_path / "other", symlinks=os.name == "posix")
+    folder = "Scripts" if os.name == "nt" else "bin"
+    home = ask_kernel_of(tmp_path / "other" / folder / "python", tmp_path)
+    assert Path(home.server).samefile(tmp_path / "other")
+    assert doctor.check_environments(home).status == "problem"
+
+
+# ---- What the course needs around it
+
+
+def test_a_missing_widget_extension_is_named():
+    assert doctor.check_extensions([]).status == "OK"
+    finding = doctor.check_extensions(["anywidget"])
+    assert (finding.found, finding.status) == ("missing: anywidget", "problem")
+    assert finding.cure.endswith("--force-reinstall anywidget")
+
+
+def test_weights_that_are_missing_or_cut_off_are_a_problem(tmp_path):
+    path = tmp_path / "digits_net.safetensors"
+    assert doctor.check_weights(path).found == "digits_net.safetensors is missing"
+    path.write_bytes(b"x" * 4000)
+    finding = doctor.check_weights(path)
+    assert finding.found == "digits_net.safetensors is only 4.00 kB"
+    assert finding.status == "problem"
+    path.write_bytes(b"x" * 95_000)
+    assert doctor.check_weights(path) == Finding("Reference weights", "95.0 kB")
+
+
+def test_a_folder_where_no_file_can_be_made_is_a_problem(tmp_path):
+    assert doctor.check_writing("Folder", tmp_path).status == "OK"
+    assert list(tmp_path.iterdir()) == []
+    # Also for root, who may write anywhere, there is no folder inside a file.
+    (tmp_path / "file").touch()
+    finding = doctor.check_writing("Folder", tmp_path / "file")
+    assert finding.status == "problem"
+    assert finding.found.startswith("no file can be made: ")
+    assert finding.cure == "Move the course to a folder of your own"
+
+
+def test_a_temporary_folder_that_is_gone_is_a_problem(monkeypatch):
+    monkeypatch.setattr(doctor.tempfile, "tempdir", str(doctor.FOLDER / "gone"))
+    finding = doctor.check_writing("Temporary folder", None)
+    assert finding.status == "problem" and "TMPDIR" in finding.cure
+
+
+@pytest.mark.parametrize(
+    ("free", "status"),
+    [(2e9, "OK"), (1.99e9, "warning"), (1e9, "warning"), (0.99e9, "problem")],
+)
+def test_little_memory_is_a_warning_and_very_little_a_problem(free, status):
+    finding = doctor.check_room("Free memory", free, 2e9, 1e9)
+    assert finding.status == status
+    assert bool(finding.cure) == (status != "OK")
+    assert ("at least 2.00 GB" in finding.found) == (status != "OK")
+
+
+@pytest.mark.parametrize(
+    ("features", "found", "status"),
+    [
+        ({"AVX2": True, "AVX-512": True, "NEON": False}, "AVX2, AVX-512", "OK"),
+        ({"AVX2": False, "NEON": True}, "NEON", "OK"),
+        ({"AVX2": False, "NEON": False}, "neither AVX2 nor NEON", "warning"),
+        (
+            {"AVX2": None, "NEON": None},
+            "this system does not say what it offers",
+            "OK",
+        ),
+    ],
+)
+def test_a_processor_without_avx2_or_neon_is_a_warning(features, found, status):
+    finding = doctor.check_cpu(features)
+    assert (finding.found, finding.status) == (found, status)
+
+
+def test_a_gpu_is_named_and_none_is_fine():
+    def torch_with(kind):
+        return types.SimpleNamespace(
+            accelerator=types.SimpleNamespace(
+                is_available=lambda: kind is not None,
+                current_accelerator=lambda: types.SimpleNamespace(type=kind),
+            ),
+            cuda=types.SimpleNamespace(get_device_name=lambda: "Some Card"),
+        )
+
+    assert doctor.check_gpu(torch_with(None)) == Finding("GPU", "none; not needed")
+    assert doctor.check_gpu(torch_with("mps")) == Finding("GPU", "mps")
+    assert doctor.check_gpu(torch_with("cuda")) == Finding("GPU", "cuda (Some Card)")
+
+
+def test_without_chromium_and_node_the_machine_is_still_ready(monkeypatch):
+    monkeypatch.setattr(doctor.shutil, "which", lambda *args, **options: None)
+    findings = examine(environments=HERE)
+    assert problems(findings) == []
+    assert found_about("Chromium", findings) == Finding(
+        "Chromium", "not found; only the browser tests use it"
+    )
+    assert found_about("Node", findings) == Finding(
+        "Node", "not found; only a section of notebook 07 uses it"
+    )
+
+
+# ---- The table
+
+ROWS = Report(
+    [
+        Finding("Python", "3.12.1"),
+        Finding("torch", "not installed, needs <3", "problem", "pip install torch"),
+        Finding("CPU", "neither AVX2 nor NEON", "warning"),
+    ]
+)
+
+
+def test_the_plain_table_is_aligned_with_each_cure_below_its_finding():
+    assert repr(ROWS) == "\n".join(
+        [
+            "OK       Python  3.12.1",
+            "problem  torch   not installed, needs <3",
+            "                 pip install torch",
+            "warning  CPU     neither AVX2 nor NEON",
+            "Not ready (problems: 1, warnings: 1).",
+        ]
+    )
+
+
+def test_the_table_in_a_notebook_has_the_same_words_escaped():
+    shown = ROWS._repr_html_()
+    assert shown.count("<tr>") == 4
+    assert "not installed, needs &lt;3" in shown and "needs <3" not in shown
+    for word in ("OK", "problem", "warning", "pip install torch", ROWS.summary):
+        assert word in shown
+
+
+def test_the_report_in_a_real_kernel_is_a_table_and_nothing_on_stderr(tmp_path):
+    code = "from helpers.classroom.setup import doctor\ndoctor.report()"
+    shown = output_of_a_cell(code, sys.executable, tmp_path)
+    assert shown["text/html"].startswith("<table>")
+    assert "Notebook and server  both in" in shown["text/plain"]
+    assert str(Path.home()) not in shown["text/plain"]

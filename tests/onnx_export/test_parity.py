@@ -1,0 +1,393 @@
+"""Parity and description of ONNX files: every model of the course, and what goes wrong."""
+
+import onnx
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import nn
+
+from helpers.classroom.data.digits import load_digits
+from helpers.classroom.data.networks import DigitsNet, SimpleNet, load_reference_model
+from helpers.onnx_export import check_parity, describe, export_onnx
+
+
+@pytest.fixture(scope="module", autouse=True)
+def one_thread():
+    """Batches of one image are no work to share, and sharing it on a busy machine costs."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.fixture(scope="module")
+def images():
+    return load_digits().test_images
+
+
+@pytest.fixture(scope="module")
+def reference(tmp_path_factory, images):
+    folder = tmp_path_factory.mktemp("onnx")
+    return export_onnx(load_reference_model(), images[:2], folder / "digits.onnx")
+
+
+class Recurrent(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.lstm = nn.LSTM(6, 5, batch_first=True)
+
+    def forward(self, x):
+        return self.lstm(x)[0]
+
+
+class Attention(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.block = nn.TransformerEncoderLayer(8, 2, 16, batch_first=True)
+
+    def forward(self, x):
+        return self.block(x)
+
+
+# The same model
+
+
+def test_the_reference_model_is_the_same_on_all_test_images(reference, images):
+    parity = check_parity(load_reference_model(), reference, images, batch_sizes=(719,))
+    assert parity.passed and parity.class_agreement == 1
+    assert parity.gaps.shape == parity.magnitudes.shape == (719, 10)
+
+
+def test_the_reference_model_is_the_same_in_batches_of_every_size(reference, images):
+    parity = check_parity(load_reference_model(), reference, images[:50])
+    assert parity.passed and parity.class_agreement == 1
+    assert 0 < parity.max_abs_error <= 1e-4
+    assert list(parity.table["batch"]) == [1, 2, 7, 64] == list(parity.batch_sizes)
+
+
+@pytest.mark.parametrize(
+    "model, shape",
+    [
+        (SimpleNet(), (10,)),
+        (DigitsNet(3), (1, 8, 8)),
+        (Recurrent(), (4, 6)),
+        (Attention(), (4, 8)),
+    ],
+    ids=lambda value: type(value).__name__,
+)
+def test_other_models_are_too(model, shape, tmp_path):
+    torch.manual_seed(0)
+    path = export_onnx(model.eval(), torch.randn(2, *shape), tmp_path / "model.onnx")
+    parity = check_parity(model, path, torch.randn(9, *shape))
+    assert parity.passed and parity.class_agreement == 1
+
+
+@given(st.lists(st.integers(1, 90), min_size=1, max_size=3), st.integers(1, 20))
+@settings(max_examples=15, deadline=None)
+def test_any_batch_size_and_any_number_of_inputs_will_do(sizes, count):
+    model, path = _exported()
+    parity = check_parity(model, path, torch.rand(count, 10), batch_sizes=sizes)
+    assert parity.passed and parity.batch_sizes == tuple(sizes)
+
+
+_MADE = {}
+
+
+def _exported():
+    if not _MADE:
+        import tempfile
+        from pathlib import Path
+
+        folder = tempfile.TemporaryDirectory()
+        model = SimpleNet().eval()
+        path = export_onnx(model, torch.rand(2, 10), Path(folder.name) / "m.onnx")
+        _MADE.update(folder=folder, model=model, path=path)
+    return _MADE["model"], _MADE["path"]
+
+
+class Named(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.model = SimpleNet()
+
+    def forward(self, x):
+        logits = self.model(x)
+        return {"logits": logits, "rest": (logits.sum(dim=1), [2 * logits])}
+
+
+def test_outputs_may_be_nested_in_dicts_and_lists(tmp_path):
+    model, names = Named().eval(), ("logits", "sum", "twice")
+    path = export_onnx(model, torch.rand(2, 10), tmp_path / "m.onnx", output_names=names)
+    parity = check_parity(model, path, torch.rand(9, 10))
+    assert parity.passed and parity.gaps.shape == (9, 2 + 1 + 2)
+
+
+class Classes(nn.Module):
+    def __init__(self, least=0):
+        super().__init__()
+        self.least = least
+
+    def forward(self, x):
+        return x.argmax(dim=1).clamp(min=self.least)
+
+
+def test_classes_agree_where_they_are_equal(tmp_path):
+    path = export_onnx(Classes(), torch.rand(2, 4), tmp_path / "m.onnx")
+    inputs = torch.eye(4)
+    parity = check_parity(Classes(), path, inputs)
+    assert parity.passed and parity.class_agreement == 1
+    # Of the classes 0 to 3, the other model calls the first one 1.
+    parity = check_parity(Classes(least=1), path, inputs, batch_sizes=(4,))
+    assert not parity.passed and parity.class_agreement == 0.75
+    assert (parity.worst_input, parity.max_abs_error) == (0, 1)
+
+
+class Sum(nn.Module):
+    def __init__(self, dim):
+        super().__init__()
+        self.dim = dim
+
+    def forward(self, x):
+        return x.sum(dim=self.dim)
+
+
+def test_one_number_for_each_input_is_compared_one_for_the_batch_is_not(tmp_path):
+    path = export_onnx(Sum(1), torch.rand(2, 4), tmp_path / "m.onnx")
+    parity = check_parity(Sum(1), path, torch.rand(5, 4))
+    assert parity.passed and parity.class_agreement == 1 and parity.gaps.shape == (5, 1)
+    path = export_onnx(Sum((0, 1)), torch.rand(2, 4), tmp_path / "m.onnx")
+    with pytest.raises(ValueError, match=r"for 2 inputs the model returns shapes \[\(\)\]"):
+        check_parity(Sum((0, 1)), path, torch.rand(5, 4), batch_sizes=(2,))
+
+
+# Another model
+
+
+def test_a_model_left_in_training_mode_fails_and_is_as_it_was(reference, images):
+    model = load_reference_model().train()
+    before = {name: tensor.clone() for name, tensor in model.state_dict().items()}
+    random = torch.random.get_rng_state()
+    parity = check_parity(model, reference, images[:64])
+    assert not parity.passed and parity.max_abs_error > 0.1
+    assert model.training
+    assert torch.equal(random, torch.random.get_rng_state())
+    for name, tensor in model.state_dict().items():
+        assert torch.equal(tensor, before[name]), name
+
+
+def test_the_worst_batch_size_counts(reference, images):
+    # In training mode batch norm errs the more, the smaller the batch is.
+    model, sizes = load_reference_model().train(), (2, 64)
+    parity = check_parity(model, reference, images[:64], batch_sizes=sizes)
+    small, large = parity.table.to_dict("records")
+    assert small["max abs error"] > large["max abs error"]
+    assert parity.max_abs_error == small["max abs error"] == parity.gaps.max()
+    assert parity.gaps[parity.worst_input].max() == parity.max_abs_error
+    assert parity.max_rel_error == max(small["max rel error"], large["max rel error"])
+    assert parity.class_agreement == small["class agreement"] < large["class agreement"]
+    between = (small["max abs error"] + large["max abs error"]) / 2
+    parity = check_parity(
+        model, reference, images[:64], rtol=0, atol=between, batch_sizes=sizes
+    )
+    assert list(parity.table["passed"]) == [False, True] and not parity.passed
+
+
+def test_other_weights_fail_and_the_worst_input_is_named(tmp_path):
+    model = nn.Linear(3, 2)
+    path = export_onnx(model, torch.ones(2, 3), tmp_path / "linear.onnx")
+    with torch.no_grad():
+        model.weight[0, 1] += 1
+    inputs = torch.zeros(5, 3)
+    inputs[3, 1] = 2.0
+    parity = check_parity(model, path, inputs)
+    assert parity.worst_input == 3
+    assert parity.max_abs_error == pytest.approx(2, abs=1e-5)
+    assert not parity.passed
+
+
+def test_the_tolerances_decide(tmp_path):
+    model = nn.Linear(3, 2, bias=False)
+    path = export_onnx(model, torch.ones(2, 3), tmp_path / "linear.onnx")
+    with torch.no_grad():
+        model.weight[0] *= 1.001
+    inputs = torch.rand(5, 3)
+    parity = check_parity(model, path, inputs)
+    assert not parity.passed
+    assert parity.max_rel_error == pytest.approx(0.001, rel=0.01)
+    # The same without another run, and number by number.
+    assert not parity.failing(rtol=0.01, atol=0).any()
+    assert parity.failing(rtol=0, atol=0).sum() == (parity.gaps > 0).sum() > 0
+    assert check_parity(model, path, inputs, rtol=0.01).passed
+    assert check_parity(model, path, inputs, rtol=0, atol=1.0).passed
+
+
+class Divide(nn.Module):
+    def forward(self, x):
+        return x / x.abs()
+
+
+def test_nan_on_both_sides_is_the_same_answer(tmp_path):
+    path = export_onnx(Divide(), torch.ones(2, 3), tmp_path / "divide.onnx")
+    inputs = torch.tensor([[0.0, 1.0, -2.0]])
+    parity = check_parity(Divide(), path, inputs)
+    assert parity.passed and parity.max_abs_error == 0
+
+
+def test_nan_on_one_side_only_fails(tmp_path):
+    path = export_onnx(Divide(), torch.ones(2, 3), tmp_path / "divide.onnx")
+    parity = check_parity(nn.Identity(), path, torch.tensor([[0.0, 1.0, -2.0]]))
+    assert not parity.passed and parity.max_abs_error == torch.inf
+
+
+class Reciprocal(nn.Module):
+    def forward(self, x):
+        return 1 / x
+
+
+def test_infinite_on_one_side_only_fails(tmp_path):
+    inputs = torch.tensor([[0.0, 1.0, -2.0]])
+    path = export_onnx(Reciprocal(), torch.ones(2, 3), tmp_path / "reciprocal.onnx")
+    assert check_parity(Reciprocal(), path, inputs).passed
+    path = export_onnx(nn.ReLU(), torch.ones(2, 3), tmp_path / "relu.onnx")
+    parity = check_parity(Reciprocal(), path, inputs, rtol=10, atol=10)
+    assert not parity.passed
+    assert parity.failing(rtol=10, atol=10).tolist() == [[True, False, False]]
+
+
+# What cannot be compared
+
+
+def test_a_fixed_batch_takes_only_its_own(tmp_path):
+    model = SimpleNet().eval()
+    path = export_onnx(model, torch.rand(2, 10), tmp_path / "m.onnx", dynamic_batch=False)
+    assert check_parity(model, path, torch.rand(3, 10), batch_sizes=(2,)).passed
+    with pytest.raises(ValueError, match=r"expects input: .* \[2, 10\]; got"):
+        check_parity(model, path, torch.rand(3, 10))
+
+
+@pytest.mark.parametrize("sizes", [(), (0,), (2.0,), (-1, 2), 64])
+def test_batch_sizes_are_whole_numbers(sizes, reference, images):
+    with pytest.raises(ValueError, match="expected whole numbers of at least 1"):
+        check_parity(load_reference_model(), reference, images, batch_sizes=sizes)
+
+
+def test_nothing_to_compare(reference, images):
+    with pytest.raises(ValueError, match="expected the same N of at least 1"):
+        check_parity(load_reference_model(), reference, images[:0])
+    with pytest.raises(ValueError, match=r"inputs have shapes \[\(\)\]"):
+        check_parity(load_reference_model(), reference, images[0, 0, 0, 0])
+
+
+def test_inputs_that_the_file_does_not_take(reference, images):
+    model = load_reference_model()
+    for wrong in (images[:3, :, :7], images[:3].double(), (images[:3], images[:3])):
+        with pytest.raises(ValueError, match=r"the file expects input: .*; got torch"):
+            check_parity(model, reference, wrong)
+    with pytest.raises(TypeError, match="inputs is a ndarray; expected a tensor"):
+        check_parity(model, reference, images.numpy())
+    with pytest.raises(TypeError, match=r"OrderedDict; expected a torch\.nn\.Module"):
+        check_parity(model.state_dict(), reference, images)
+
+
+def test_another_models_file(tmp_path):
+    path = export_onnx(SimpleNet(), torch.rand(2, 10), tmp_path / "m.onnx")
+    with pytest.raises(ValueError, match="it is another model's file"):
+        check_parity(SimpleNet(out_features=5), path, torch.rand(3, 10))
+
+
+def test_a_model_that_cannot_be_compared_is_as_it_was(images, tmp_path):
+    path = export_onnx(DigitsNet(3, 5), images[:2], tmp_path / "m.onnx")
+    model = DigitsNet(3).train()
+    before = {name: tensor.clone() for name, tensor in model.state_dict().items()}
+    with pytest.raises(ValueError, match="it is another model's file"):
+        check_parity(model, path, images[:3])
+    for name, tensor in model.state_dict().items():
+        assert torch.equal(tensor, before[name]), name
+
+
+def test_a_missing_file_and_one_that_is_not_onnx(tmp_path, images):
+    (tmp_path / "text.onnx").write_text("hello")
+    with pytest.raises(ValueError, match="is not an ONNX file"):
+        check_parity(load_reference_model(), tmp_path / "text.onnx", images)
+    with pytest.raises(FileNotFoundError, match="export the model first"):
+        check_parity(load_reference_model(), tmp_path / "none.onnx", images)
+
+
+# What is in a file
+
+
+def test_a_description_of_the_reference_model(reference):
+    found = describe(reference)
+    assert found.inputs == {"input": ("float32", ("batch", 1, 8, 8))}
+    assert found.outputs == {"output": ("float32", ("batch", 10))}
+    assert found.operators["Conv"] == 9
+    assert found.parameters >= 20_000
+    assert found.bytes == reference.stat().st_size
+    assert {"course_version", "torch_version", "opset"} <= set(found.metadata)
+    assert found.opset == int(found.metadata["opset"])
+    lines = str(found).splitlines()
+    assert lines[0] == "input input: float32 [batch, 1, 8, 8]"
+    assert lines[2] == f"opset {found.opset}"
+
+
+def test_weights_beside_the_file_are_counted(tmp_path):
+    inputs = torch.rand(2, 10)
+    model = SimpleNet(hidden=300)
+    one = describe(export_onnx(model, inputs, tmp_path / "one.onnx"))
+    two = describe(export_onnx(model, inputs, tmp_path / "two.onnx", external_data=True))
+    assert one.parameters == two.parameters == sum(p.numel() for p in model.parameters())
+    assert two.bytes == sum(file.stat().st_size for file in tmp_path.glob("two.onnx*"))
+
+
+def test_a_fixed_batch_is_told_from_a_dynamic_one(tmp_path):
+    path = export_onnx(
+        SimpleNet(), torch.rand(2, 10), tmp_path / "m.onnx", dynamic_batch=False
+    )
+    assert describe(path).inputs == {"input": ("float32", (2, 10))}
+
+
+def test_weights_that_an_old_file_lists_among_its_inputs_are_none(tmp_path):
+    helper, path = onnx.helper, tmp_path / "m.onnx"
+    x, w, y = (
+        helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, [2]) for name in "xwy"
+    )
+    weight = helper.make_tensor("w", onnx.TensorProto.FLOAT, [2], [1, 2])
+    node = helper.make_node("Add", ["x", "w"], ["y"])
+    onnx.save(
+        helper.make_model(helper.make_graph([node], "g", [x, w], [y], [weight])), path
+    )
+    found = describe(path)
+    assert list(found.inputs) == ["x"] and found.parameters == 2
+
+
+def test_what_is_no_tensor_and_no_operator_of_onnx_itself_is_described(tmp_path):
+    # As converters from other libraries than PyTorch write it.
+    helper, path = onnx.helper, tmp_path / "m.onnx"
+    x = helper.make_tensor_value_info("x", onnx.TensorProto.FLOAT, ["batch", 2])
+    y = helper.make_tensor_sequence_value_info("y", onnx.TensorProto.FLOAT, None)
+    node = helper.make_node("Split", ["x"], ["y"], domain="com.example")
+    graph = helper.make_graph([node], "graph", [x], [y])
+    other, own = helper.make_opsetid("com.example", 3), helper.make_opsetid("ai.onnx", 17)
+    onnx.save(helper.make_model(graph, opset_imports=[other, own]), path)
+    assert describe(path).opset == 17
+    onnx.save(helper.make_model(graph, opset_imports=[other]), path)
+    found = describe(path)
+    assert found.outputs == {"y": ("sequence", ())} and found.opset == 0
+    assert found.inputs == {"x": ("float32", ("batch", 2))}
+
+
+def test_weights_outside_the_folder_are_refused(tmp_path):
+    folder = tmp_path / "model"
+    folder.mkdir()
+    model = SimpleNet(hidden=300)
+    path = export_onnx(model, torch.rand(2, 10), folder / "m.onnx", external_data=True)
+    graph = onnx.load(path, load_external_data=False)
+    for tensor in graph.graph.initializer:
+        for entry in tensor.external_data:
+            if entry.key == "location":
+                entry.value = "../secret.data"
+    path.write_bytes(graph.SerializeToString())
+    (tmp_path / "secret.data").write_bytes(bytes(100_000))
+    with pytest.raises(ValueError, match="not a plain file in its own folder"):
+        describe(path)
