@@ -9,7 +9,8 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor, nn
 
-from helpers.state_dicts.tensors import tensors_of, type_of
+from helpers.arguments import type_of
+from helpers.state_dicts.tensors import tensors_of
 
 # Those of 8 bits are left out: they have no infinity that would tell what was too large.
 FLOATS = (torch.float16, torch.bfloat16, torch.float32, torch.float64)

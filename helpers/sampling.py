@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch.utils.data import Sampler
 
-from helpers.training import whole_number
+from helpers.arguments import whole_number
 
 
 class ResumableBatchSampler(Sampler[list[int]]):

@@ -1,6 +1,5 @@
 """The few lines of training that every notebook shares."""
 
-import operator
 import random
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -9,6 +8,8 @@ from typing import Any
 import numpy as np
 import torch
 from torch import nn
+
+from helpers.arguments import whole_number
 
 
 def seed_everything(seed: int) -> None:
@@ -171,19 +172,3 @@ def _check_pairs(images: torch.Tensor, labels: torch.Tensor) -> None:
             f"got {len(images)} images and labels of shape {tuple(labels.shape)}; "
             "expected one label for each image, and at least one image"
         )
-
-
-def whole_number(name: str, value: object, *, least: int, most: int | None = None) -> int:
-    """Return an argument as an int; NumPy's and torch's whole numbers will do.
-
-    Raises:
-        ValueError: it is no whole number from least to most; True is none.
-    """
-    try:
-        number = None if isinstance(value, bool) else operator.index(value)
-    except TypeError:
-        number = None
-    if number is None or number < least or (most is not None and number > most):
-        bounds = f"of {least} or more" if most is None else f"from {least} to {most}"
-        raise ValueError(f"{name} is {value!r}; expected a whole number {bounds}")
-    return number

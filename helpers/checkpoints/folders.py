@@ -12,6 +12,7 @@ from typing import Any
 
 from torch import nn
 
+from helpers.arguments import whole_number
 from helpers.checkpoints.archive import (
     CheckpointError,
     CorruptCheckpointError,
@@ -20,7 +21,6 @@ from helpers.checkpoints.archive import (
 from helpers.checkpoints.loading import Checkpoint, load_checkpoint
 from helpers.checkpoints.saving import save_checkpoint
 from helpers.checkpoints.verifying import read_metadata
-from helpers.training import whole_number
 
 _NAME = re.compile(r"epoch_(\d{4,})_step_(\d{8,})\.pt")
 

@@ -11,6 +11,7 @@ import torch
 from torch import nn
 from torch.optim.lr_scheduler import LRScheduler
 
+from helpers.arguments import require_module
 from helpers.checkpoints.archive import (
     Archive,
     CorruptCheckpointError,
@@ -23,7 +24,6 @@ from helpers.checkpoints.matching import (
     scheduler_problem,
 )
 from helpers.checkpoints.verifying import whole_archive
-from helpers.state_dicts.tensors import require_module
 from helpers.training import capture_rng, check_rng, restore_rng
 
 _ATTEMPTS = 10

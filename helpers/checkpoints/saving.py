@@ -12,6 +12,7 @@ import torch
 from torch import nn
 from torch.optim.lr_scheduler import LRScheduler
 
+from helpers.arguments import require_module, type_of, whole_number
 from helpers.atomic import atomic_write
 from helpers.checkpoints.archive import (
     UnsafeCheckpointError,
@@ -19,8 +20,7 @@ from helpers.checkpoints.archive import (
     seal,
     unsafe_globals,
 )
-from helpers.state_dicts.tensors import require_module, type_of
-from helpers.training import capture_rng, whole_number
+from helpers.training import capture_rng
 
 FORMAT_VERSION = 1
 KEYS = (

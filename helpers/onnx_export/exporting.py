@@ -14,10 +14,10 @@ import torch
 from torch import nn
 
 from helpers import quiet as stray_lines
+from helpers.arguments import require_module, whole_number
 from helpers.onnx_export.files import replacing
 from helpers.onnx_export.running import given_tensors, returned_tensors, session
-from helpers.state_dicts.tensors import require_module
-from helpers.training import evaluating, whole_number
+from helpers.training import evaluating
 
 # What the exporter says on a machine where nothing is wrong.
 STRAY_LINES = {

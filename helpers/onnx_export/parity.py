@@ -8,8 +8,8 @@ import pandas as pd
 import torch
 from torch import nn
 
+from helpers.arguments import require_module
 from helpers.onnx_export.running import given_tensors, returned_tensors, run, session
-from helpers.state_dicts.tensors import require_module
 
 
 @dataclass(frozen=True)

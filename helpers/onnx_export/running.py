@@ -7,8 +7,8 @@ import onnxruntime
 import torch
 from onnxruntime.capi import onnxruntime_pybind11_state as errors
 
+from helpers.arguments import whole_number
 from helpers.onnx_export.files import read_onnx
-from helpers.training import whole_number
 
 OPTIMIZATION = {
     "off": onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL,

@@ -10,6 +10,7 @@ import torch
 from torch import nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
+from helpers.arguments import require_module
 from helpers.quantization.forward_hooks import watching
 from helpers.quantization.schemes import (
     QParams,
@@ -19,7 +20,6 @@ from helpers.quantization.schemes import (
     require_scheme,
     round_trip,
 )
-from helpers.state_dicts.tensors import require_module
 from helpers.training import accuracy
 
 SCALE_BYTES = 4  # a float32

@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 import torch
 
-from helpers.state_dicts.tensors import type_of
+from helpers.arguments import type_of
 
 GRANULARITIES = ("tensor", "channel", "group")
 OBSERVERS = ("minmax", "percentile", "mse")

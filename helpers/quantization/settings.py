@@ -2,8 +2,8 @@
 
 from dataclasses import dataclass, fields
 
+from helpers.arguments import whole_number
 from helpers.quantization.schemes import Scheme
-from helpers.training import whole_number
 
 
 @dataclass(frozen=True)

@@ -15,13 +15,13 @@ import pandas as pd
 import torch
 from torch import Tensor, nn
 
+from helpers.arguments import require_module
 from helpers.state_dicts.keys import remap_keys, strip_prefix
 from helpers.state_dicts.tensors import (
     NameReport,
     StateDict,
     dtype_of,
     largest_difference,
-    require_module,
     tensors_of,
     words,
 )

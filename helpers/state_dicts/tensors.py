@@ -11,6 +11,8 @@ import pandas as pd
 import torch
 from torch import Tensor, nn
 
+from helpers.arguments import type_of
+
 StateDict = Mapping[str, Tensor]
 
 
@@ -129,17 +131,6 @@ def _advice(source: Mapping) -> str:
     if inside:
         return f"This looks like a whole checkpoint: pass {' or '.join(inside)}"
     return "Pass a dict that holds nothing else"
-
-
-def require_module(model: object) -> None:
-    """Raise TypeError for a model that is no module, such as a state dict."""
-    if not isinstance(model, nn.Module):
-        raise TypeError(f"model is {type_of(model)}; expected a torch.nn.Module")
-
-
-def type_of(value: object) -> str:
-    """Return "of type ..." for an error message."""
-    return f"of type {type(value).__name__}"
 
 
 def dtype_of(tensor: Tensor) -> str:

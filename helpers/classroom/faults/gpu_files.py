@@ -13,7 +13,7 @@ from unittest import mock
 import torch
 from torch import Tensor
 
-from helpers.state_dicts.tensors import type_of
+from helpers.arguments import type_of
 
 
 def hide_cuda() -> AbstractContextManager:

@@ -1,0 +1,98 @@
+"""Argument checks that several modules share: one clear error that names the argument."""
+
+import math
+import operator
+from collections.abc import Collection
+from numbers import Real
+
+
+def type_of(value: object) -> str:
+    """Return the type of a value in the words of an error message.
+
+    >>> type_of([1, 2])
+    'of type list'
+    """
+    return f"of type {type(value).__name__}"
+
+
+def require_module(model: object) -> None:
+    """Refuse a model that is not a module, such as a state dict.
+
+    Raises:
+        TypeError: the model is not a `torch.nn.Module`.
+
+    >>> require_module({"weight": 1})
+    Traceback (most recent call last):
+    TypeError: model is of type dict; expected a torch.nn.Module
+    """
+    from torch import nn  # here, so that whoever works without torch can import the rest
+
+    if not isinstance(model, nn.Module):
+        raise TypeError(f"model is {type_of(model)}; expected a torch.nn.Module")
+
+
+def whole_number(name: str, value: object, *, least: int, most: int | None = None) -> int:
+    """Return an argument as an int; NumPy's and torch's whole numbers are accepted.
+
+    Raises:
+        ValueError: the value is not a whole number from least to most; bool is rejected.
+
+    >>> whole_number("step", 3, least=0)
+    3
+    >>> whole_number("bits", 2.5, least=2, most=16)
+    Traceback (most recent call last):
+    ValueError: bits is 2.5; expected a whole number from 2 to 16
+    """
+    try:
+        number = None if isinstance(value, bool) else operator.index(value)  # type: ignore[arg-type]
+    except TypeError:
+        number = None
+    if number is None or number < least or (most is not None and number > most):
+        bounds = f"of {least} or more" if most is None else f"from {least} to {most}"
+        raise ValueError(f"{name} is {value!r}; expected a whole number {bounds}")
+    return number
+
+
+def finite_number(
+    name: str, value: object, *, least: float | None = None, above: float | None = None
+) -> float:
+    """Return an argument as a float; NumPy's numbers are accepted.
+
+    Args:
+        name: of the argument.
+        value: of the argument.
+        least: the smallest value that is accepted; or, in its place:
+        above: what the value must exceed.
+
+    Raises:
+        ValueError: the value is not a finite number in that range; bool is rejected.
+
+    >>> finite_number("seconds", 2, least=0)
+    2.0
+    >>> finite_number("interval", 0, above=0)
+    Traceback (most recent call last):
+    ValueError: interval is 0; expected a finite number above 0
+    """
+    number = float(value) if isinstance(value, Real) else math.nan
+    fits = math.isfinite(number) and not isinstance(value, bool)
+    fits = fits and (least is None or number >= least) and (above is None or number > above)
+    if not fits:
+        bounds = f" of {least} or more" if least is not None else ""
+        bounds = f" above {above}" if above is not None else bounds
+        raise ValueError(f"{name} is {value!r}; expected a finite number{bounds}")
+    return number
+
+
+def require_one_of(name: str, value: object, allowed: Collection[object]) -> None:
+    """Refuse a value that is not one of those allowed.
+
+    Raises:
+        ValueError: it is not; the message lists what is.
+
+    >>> require_one_of("observer", "median", ("minmax", "mse"))
+    Traceback (most recent call last):
+    ValueError: observer is 'median'; expected one of 'minmax', 'mse'
+    """
+    if value not in allowed:
+        listed = ", ".join(map(repr, allowed))
+        raise ValueError(f"{name} is {value!r}; expected one of {listed}")
