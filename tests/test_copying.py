@@ -1,0 +1,147 @@
+"""Copying a helper: what the README tells to take is enough, and its examples run there."""
+
+import ast
+import re
+import shutil
+import subprocess
+import sys
+import tomllib
+from importlib.metadata import packages_distributions
+from typing import NamedTuple
+
+import pytest
+
+from tests import ROOT
+from tests.make_origin_lines import LIBRARY, origin
+
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+# Run where nothing but the copied folder is called helpers.
+EXAMPLES = """
+import doctest, importlib, sys
+from pathlib import Path
+
+# The course is installed here so that it stays editable: its finder has to go.
+sys.meta_path = [some for some in sys.meta_path if "__editable__" not in str(some)]
+folder = Path(sys.argv[1])
+sys.path.insert(0, str(folder))
+count = 0
+for file in sorted((folder / "helpers").rglob("*.py")):
+    name = ".".join(file.relative_to(folder).with_suffix("").parts)
+    module = importlib.import_module(name.removesuffix(".__init__"))
+    assert Path(module.__file__) == file, module.__file__
+    flags = doctest.NORMALIZE_WHITESPACE | doctest.ELLIPSIS
+    result = doctest.testmod(module, optionflags=flags)
+    assert result.failed == 0, file
+    count += result.attempted
+loaded = [name for name in sys.modules if name.startswith("helpers.")]
+assert all(Path(sys.modules[n].__file__ or folder).is_relative_to(folder) for n in loaded)
+print(count)
+"""
+
+
+class Row(NamedTuple):
+    """What the README's table tells: linked names are what the row is about."""
+
+    copied: list[str]
+    linked: list[str]
+    installed: set[str]
+
+
+def table() -> dict[str, Row]:
+    """Return what each row is for -> the row."""
+    section = README.partition("## The helpers\n")[2].partition("\n## ")[0]
+    cells = [line.strip("|").split("|") for line in section.splitlines() if "|" in line]
+    return {
+        what.strip(): Row(
+            re.findall(r"`([\w.]+)`", copy),
+            re.findall(r"\[`([\w.]+)`\]", copy),
+            set(re.findall(r"\w+", install)),
+        )
+        for what, copy, install, *_ in cells[2:]
+    }
+
+
+TABLE = table()
+each_row = pytest.mark.parametrize("what", TABLE)
+
+
+def files(name: str) -> list:
+    path = ROOT / "helpers" / name
+    return [path] if path.is_file() else sorted(path.rglob("*.py"))
+
+
+def imported(file) -> set[str]:
+    """Return every module that a file imports, also inside functions."""
+    found = set()
+    for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            names = {f"{node.module}.{alias.name}" for alias in node.names}
+            found |= names if node.module == "helpers" else {node.module}
+    return found
+
+
+def closure(names: list[str]) -> set[str]:
+    """Return the names, and those of all that they import from helpers, theirs included."""
+    todo, found = list(names), set()
+    while todo:
+        name = todo.pop()
+        if name in found:
+            continue
+        found.add(name)
+        for module in {some for file in files(name) for some in imported(file)}:
+            if module.startswith("helpers."):
+                part = module.split(".")[1]
+                todo.append(part if (ROOT / "helpers" / part).is_dir() else f"{part}.py")
+    return found
+
+
+@each_row
+def test_a_row_names_what_its_helpers_import_and_no_more(what):
+    copied, linked, installed = TABLE[what]
+    assert set(copied) == closure(linked)
+    outside = {
+        name.partition(".")[0]
+        for one in copied
+        for file in files(one)
+        for name in imported(file)
+    }
+    outside -= {"helpers", *sys.stdlib_module_names}
+    assert {packages_distributions()[name][0] for name in outside} == installed
+
+
+@each_row
+def test_a_row_copied_into_an_empty_folder_runs_its_examples(what, tmp_path):
+    folder = tmp_path / "helpers"
+    folder.mkdir()
+    for name in TABLE[what].copied:
+        place = ROOT / "helpers" / name
+        if place.is_dir():
+            ignored = shutil.ignore_patterns("__pycache__")
+            shutil.copytree(place, folder / name, ignore=ignored)
+        else:
+            shutil.copy(place, folder)
+    command = [sys.executable, "-P", "-c", EXAMPLES, str(tmp_path)]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert int(done.stdout) >= 3, "there are examples"
+
+
+def test_every_part_of_the_library_is_in_the_table():
+    parts = {file.relative_to(ROOT / "helpers").parts[0] for file in LIBRARY}
+    assert parts - {"__init__.py"} == {
+        name for copied, _ in TABLE.values() for name in copied
+    }
+
+
+def test_each_module_of_the_library_names_its_version_and_place():
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+    version = project["project"]["version"]
+    for file in LIBRARY:
+        said = ast.get_docstring(ast.parse(file.read_text(encoding="utf-8")))
+        assert said.splitlines()[-1] == origin(file, version), (
+            f"{file}: run python -m tests.make_origin_lines"
+        )
+    newest = re.search(r"(?m)^## (\S+)", (ROOT / "CHANGELOG.md").read_text("utf-8"))
+    assert newest[1] == version, "CHANGELOG.md begins with this version"
