@@ -278,17 +278,17 @@ async function openRuntime([library, wasm, file]) {
 
 // What answers in the browser: `answer` is null before the runtime is here, and again once
 // it has failed; `status` says which. `changed` is called when they have changed.
-function makeBrowser(model, changed) {
-  const browser = { answer: null, status: "The runtime is on its way to the browser." };
-  browser.reply = async () => {
-    if (!browser.answer) return;
+function makeRuntime(model, changed) {
+  const runtime = { answer: null, status: "The runtime is on its way to the browser." };
+  runtime.reply = async () => {
+    if (!runtime.answer) return;
     const image = model.get("image");
     let logits;
     try {
-      logits = await browser.answer(image);
+      logits = await runtime.answer(image);
     } catch (error) {
-      browser.answer = null;
-      browser.status = `The browser could not run the file. ${error.message}`;
+      runtime.answer = null;
+      runtime.status = `The browser could not run the file. ${error.message}`;
       changed();
       return;
     }
@@ -296,28 +296,28 @@ function makeBrowser(model, changed) {
     model.set("browser", { image, logits });
     model.save_changes();
   };
-  browser.receive = async ({ missing }, buffers) => {
-    if (browser.answer || missing === undefined) return;
-    if (missing) browser.status = `The browser does not answer: ${missing}.`;
+  runtime.receive = async ({ missing }, buffers) => {
+    if (runtime.answer || missing === undefined) return;
+    if (missing) runtime.status = `The browser does not answer: ${missing}.`;
     else {
       try {
-        browser.answer = await openRuntime(buffers);
+        runtime.answer = await openRuntime(buffers);
       } catch (error) {
-        browser.status = `The browser could not start the runtime. ${error.message}`;
+        runtime.status = `The browser could not start the runtime. ${error.message}`;
       }
     }
     changed();
-    browser.reply();
+    runtime.reply();
   };
-  return browser;
+  return runtime;
 }
 
 function render({ model, el }) {
-  const browser = makeBrowser(model, show);
+  const runtime = makeRuntime(model, show);
   const send = (image) => {
     model.set("image", image);
     model.save_changes();
-    browser.reply();
+    runtime.reply();
   };
   const { canvas, clear } = makeCanvas((strokes) => send(reduce(strokes)));
   const { grid, setImage } = makeGrid((k) => {
@@ -335,23 +335,24 @@ function render({ model, el }) {
 
   function show() {
     const image = model.get("image");
-    const [here, there] = [model.get("browser"), model.get("python")].map((found) =>
-      same(found.image, image) ? found.logits : null,
-    );
+    const [python, browser] = ["python", "browser"].map((name) => {
+      const found = model.get(name);
+      return same(found.image, image) ? found.logits : null;
+    });
     setImage(image);
-    setLogits(there, here);
-    words.textContent = inWords(there, here, browser.status);
-    pad.toggleAttribute("data-done", Boolean(there && (here || !browser.answer)));
+    setLogits(python, browser);
+    words.textContent = inWords(python, browser, runtime.status);
+    pad.toggleAttribute("data-done", Boolean(python && (browser || !runtime.answer)));
   }
   const changes = "change:image change:python change:browser";
   model.on(changes, show);
-  model.on("msg:custom", browser.receive);
+  model.on("msg:custom", runtime.receive);
   show();
   model.send({ wanted: "runtime" });
   el.append(pad);
   return () => {
     model.off(changes, show);
-    model.off("msg:custom", browser.receive);
+    model.off("msg:custom", runtime.receive);
   };
 }
 
