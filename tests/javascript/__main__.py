@@ -27,9 +27,8 @@ FILES = [
 
 def passes(*command: str | Path) -> bool:
     """Run a command beside biome.json; show what it says only if it fails."""
-    done = subprocess.run(
-        command, cwd=HERE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
-    )
+    both = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT}
+    done = subprocess.run(command, cwd=HERE, encoding="utf-8", **both)
     if done.returncode:
         print(done.stdout)
     return done.returncode == 0
