@@ -53,3 +53,9 @@ install:
 
 runtimes: install
 	@$(PYTHON) helpers/classroom/setup/install.py runtimes
+
+# JavaScript and CSS: style and unit tests, a second or two.
+.PHONY: javascript
+test: javascript
+javascript: install
+	@$(RUN) -m tests.javascript || $(call FAILED,Most of the style is mended by: $(RUN) -m tests.javascript --fix)

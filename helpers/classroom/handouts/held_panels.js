@@ -1,4 +1,5 @@
-// After panel.js in the same script: a stand-in for the widget's model, without a kernel.
+// After panel.js in the same script, whose `render` it calls: a stand-in for the widget's
+// model, without a kernel.
 
 function makeModel(state) {
   const heard = new Set();
@@ -6,10 +7,10 @@ function makeModel(state) {
     get: (name) => state[name],
     set(name, value) {
       state[name] = value;
-      heard.forEach((show) => show());
+      for (const show of heard) show();
     },
-    on: (changes, show) => heard.add(show),
-    off: (changes, show) => heard.delete(show),
+    on: (_changes, show) => heard.add(show),
+    off: (_changes, show) => heard.delete(show),
     save_changes() {},
   };
 }

@@ -18,7 +18,7 @@ PANEL = HERE.parent / "panel"
 VIEW = "application/vnd.jupyter.widget-view+json"
 STATE = "application/vnd.jupyter.widget-state+json"
 SVG = "image/svg+xml"
-# What panel.js asks its model for.
+# What panel.js asks its model for; a test compares.
 ASKED = ("title", "controls", "lines", "frames", "frame", "values", "buttons", "beside")
 
 
@@ -105,7 +105,10 @@ def live(still: str, state: dict) -> str:
 
 
 def script() -> str:
-    """Return the one module that makes the held panels of a page live."""
+    """Return the one module that makes the held panels of a page live.
+
+    `held_panels.js` calls the function `render` of `panel.js`, as tests/javascript holds.
+    """
     texts = [PANEL / "panel.js", HERE / "held_panels.js"]
     return "\n".join(path.read_text(encoding="utf-8") for path in texts)
 

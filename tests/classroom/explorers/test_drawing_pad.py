@@ -1,5 +1,6 @@
 """The drawing pad: what it checks in Python, and how it answers in a real browser."""
 
+import json
 from urllib.parse import urlsplit
 
 import pytest
@@ -203,3 +204,27 @@ def test_without_the_runtime_python_answers_alone_and_the_pad_says_why(executed)
     stroke(page, [(0.5, 0.1), (0.5, 0.9)])
     expect(words).to_contain_text("PyTorch in Python: 1")
     expect(words).not_to_contain_text(BOTH)
+
+
+def test_neither_the_right_button_nor_a_second_finger_draws(pad):
+    page, _ = pad
+    page.locator(".sls-pad").get_by_role("button", name="Clear").click()
+    canvas, image = page.locator(".sls-pad canvas"), "print(pad.image)"
+    canvas.click(button="right")
+    page.keyboard.press("Escape")  # closes JupyterLab's menu
+    assert lab.execute(page, image) == f"{[0.0] * 64}\n"
+    box, session = canvas.bounding_box(), page.context.new_cdp_session(page)
+
+    def touch(kind, *points):
+        places = [
+            {"id": k, "x": box["x"] + x * box["width"], "y": box["y"] + y * box["height"]}
+            for k, (x, y) in enumerate(points)
+        ]
+        session.send("Input.dispatchTouchEvent", {"type": kind, "touchPoints": places})
+
+    touch("touchStart", (0.5, 0.1))
+    touch("touchStart", (0.5, 0.1), (0.1, 0.5))
+    touch("touchMove", (0.5, 0.9), (0.9, 0.5))
+    touch("touchEnd")
+    shape = torch.tensor(json.loads(lab.execute(page, image))).reshape(8, 8)
+    assert (shape[:, 3:5] > 0.4).all() and (shape[:, :2] == 0).all()

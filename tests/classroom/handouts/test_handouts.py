@@ -10,7 +10,7 @@ import pytest
 
 from helpers.classroom import handouts
 from helpers.classroom.handouts import __main__ as command
-from helpers.classroom.handouts import execute
+from helpers.classroom.handouts import execute, panels
 from helpers.classroom.handouts.pages import with_links_between_pages
 from tests.browser import chromium
 from tests.make_notebooks import NOTEBOOKS
@@ -237,6 +237,11 @@ def test_a_panel_whose_pictures_are_held_is_live_in_the_page(made, browser):
     panel.get_by_role("slider").press("ArrowLeft")
     assert (words.inner_text(), picture.inner_html()) == before
     page.context.close()
+
+
+def test_a_held_panel_has_all_that_the_script_asks_for():
+    asked = re.findall(r'model\.get\("(\w+)"\)', panels.script())
+    assert set(asked) == set(panels.ASKED)
 
 
 def test_a_panel_that_stands_still_shows_picture_and_words():

@@ -404,6 +404,10 @@ def test_make_test_runs_the_notebooks_a_second_time_with_plainer_arithmetic():
     assert all("OMP_NUM_THREADS=1" in setting for setting in settings[3:])
 
 
+def test_make_test_checks_the_javascript_too():
+    assert "-m tests.javascript" in make("--dry-run", "test")
+
+
 def test_ci_runs_make_test_with_ci_set():
     script = ROOT / ".ci" / "run"
     lines = script.read_text(encoding="utf-8").splitlines()

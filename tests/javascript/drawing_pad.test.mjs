@@ -1,0 +1,139 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { load, source } from "./load.mjs";
+
+const pad = await load(["explorers/drawing_pad.js"]);
+const close = (found, expected, gap = 1e-9) =>
+  assert.ok(Math.abs(found - expected) <= gap, `${found} is not ${expected}`);
+const sum = (values) => values.reduce((one, other) => one + other, 0);
+const middle = (image) =>
+  [(k) => k % 8, (k) => Math.floor(k / 8)].map(
+    (axis) => sum(image.map((ink, k) => ink * (axis(k) + 0.5))) / sum(image),
+  );
+// "0 0, 3 4" to [[0, 0], [3, 4]].
+const points = (text) => text.split(", ").map((point) => point.split(" ").map(Number));
+const bar = [points("0.5 0.1, 0.5 0.9")];
+const hook = [points("0.2 0.1, 0.2 0.6, 0.7 0.6"), points("0.5 0.3, 0.5 0.9")];
+const changed = (strokes, change) => strokes.map((stroke) => stroke.map(change));
+
+test("anywidget finds render in the default, and no deprecated export of that name", () => {
+  assert.equal(typeof pad.default.render, "function");
+  assert.equal(pad.render, undefined);
+});
+
+test("strokes become 64 shares of ink", () => {
+  const image = pad.reduce(hook);
+  assert.equal(image.length, 64);
+  assert.ok(image.every((ink) => ink >= 0 && ink <= 1 && Number.isInteger(ink * 16)));
+});
+
+test("an upright bar stands in the middle, as high as the picture and two columns wide", () => {
+  const image = pad.reduce(bar);
+  for (let k = 0; k < 64; k++) {
+    const inside = k % 8 === 3 || k % 8 === 4;
+    assert.ok(inside ? image[k] > 0.4 : k % 8 < 2 || k % 8 > 5 ? image[k] === 0 : true, k);
+  }
+  const [x, y] = middle(image);
+  close(x, 4);
+  close(y, 4);
+});
+
+test("a drawing that is smaller or elsewhere gives the same numbers", () => {
+  const image = pad.reduce(hook);
+  const moved = changed(hook, ([x, y]) => [x / 2 + 0.25, y / 2 + 0.375]);
+  assert.deepEqual(pad.reduce(moved), image);
+});
+
+test("a mirrored drawing gives the mirrored numbers", () => {
+  const image = pad.reduce(hook);
+  const mirrored = pad.reduce(changed(hook, ([x, y]) => [1 - x, y]));
+  assert.deepEqual(
+    mirrored,
+    image.map((_, k) => image[k - (k % 8) + 7 - (k % 8)]),
+  );
+});
+
+test("a dot is as large as the pen", () => {
+  const image = pad.reduce([[[0.3, 0.8]]]);
+  close(16 * sum(image), Math.PI * 2.5 ** 2, 4); // fine dots; a circle of few is ragged
+  middle(image).forEach((value) => {
+    close(value, 4);
+  });
+});
+
+test("a drawing keeps its proportions, and fills the height or the width", () => {
+  const [[first, last]] = pad.centred(bar);
+  close(last[1] - first[1], 32 - 5); // the pen's radius on both sides
+  const [[left, right]] = pad.centred([points("0.1 0.5, 0.9 0.5")]);
+  close(right[0] - left[0], 24 - 5);
+  const [[a, b, c]] = pad.centred(hook);
+  close((c[0] - b[0]) / (b[1] - a[1]), 1);
+});
+
+test("a quick pen leaves no gaps", () => {
+  const passed = pad.along(points("0 0, 3 4, 3 4.5"));
+  assert.deepEqual(passed[0], [0, 0]);
+  assert.deepEqual(passed.at(-1), [3, 4.5]);
+  for (let k = 1; k < passed.length; k++) {
+    const step = passed[k].map((value, axis) => value - passed[k - 1][axis]);
+    assert.ok(Math.hypot(...step) <= 1 + 1e-9, k);
+  }
+  assert.ok(passed.some(([x, y]) => Math.abs(x - 1.8) + Math.abs(y - 2.4) < 1e-9));
+});
+
+test("each number is its block's share of ink", () => {
+  const dots = new Uint8Array(32 * 32);
+  dots[0] = dots[3 * 32 + 3] = 1; // the first block's corners
+  dots.fill(1, 31 * 32 + 28); // the last block's last row
+  const image = pad.shares(dots);
+  assert.deepEqual([image[0], image[1], image[63]], [2 / 16, 0, 4 / 16]);
+  close(sum(image), 6 / 16);
+});
+
+test("the certainty is the largest share of the softmax, also for large logits", () => {
+  close(pad.certainty([0, Math.log(3)]), 3 / 4);
+  close(pad.certainty(new Array(10).fill(1000)), 1 / 10);
+});
+
+test("both answers are said, with their largest difference", () => {
+  const python = [0, 0, 5, 0];
+  const browser = [0.25, 0, 5, 0];
+  assert.equal(
+    pad.inWords(python, browser, "unused"),
+    "PyTorch in Python: 2, 98 % sure. ONNX Runtime Web in this browser: 2, 98 % sure. " +
+      "Largest difference of the logits: 2.5e-1.",
+  );
+});
+
+test("an answer that is missing is said, with the browser's reason", () => {
+  const answer = [9, 0];
+  assert.equal(
+    pad.inWords(null, null, "On its way."),
+    "Python has yet to answer. On its way.",
+  );
+  assert.equal(
+    pad.inWords(answer, null, "Failed."),
+    "PyTorch in Python: 0, 100 % sure. Failed.",
+  );
+  assert.equal(
+    pad.inWords(null, answer, "unused"),
+    "Python has yet to answer. ONNX Runtime Web in this browser: 0, 100 % sure.",
+  );
+});
+
+test("arrow keys lead to the neighbour, and stop at the edges", () => {
+  const keys = ["ArrowUp", "ArrowDown", "ArrowLeft", "ArrowRight"];
+  const around = (k) => keys.map((key) => pad.neighbour(k, key));
+  assert.deepEqual(around(9), [1, 17, 8, 10]);
+  assert.deepEqual(around(0), [0, 8, 0, 1]);
+  assert.deepEqual(around(7), [7, 15, 6, 7]);
+  assert.deepEqual(around(63), [55, 63, 62, 63]);
+  assert.equal(pad.neighbour(9, " "), undefined);
+});
+
+test("the two files that cannot import from each other have the same element()", () => {
+  const found = ["explorers/drawing_pad.js", "panel/panel.js"].map(
+    (path) => source(path).match(/^function element\(.*?^\}$/ms)[0],
+  );
+  assert.equal(found[0], found[1]);
+});

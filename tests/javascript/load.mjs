@@ -1,0 +1,22 @@
+// What runs in a browser, loaded here as anywidget and the pages load it: one text, from
+// one file or several joined. Under its own name Node may take a .js file for CommonJS.
+
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { basename, join } from "node:path";
+import { pathToFileURL } from "node:url";
+
+const CLASSROOM = new URL("../../helpers/classroom/", import.meta.url);
+
+export const source = (path) => readFileSync(new URL(path, CLASSROOM), "utf8");
+
+export async function load(paths, more = "") {
+  const folder = mkdtempSync(join(tmpdir(), "javascript-"));
+  const file = join(folder, `${basename(paths.at(-1), ".js")}.mjs`);
+  try {
+    writeFileSync(file, [...paths.map(source), more].join("\n"));
+    return await import(pathToFileURL(file));
+  } finally {
+    rmSync(folder, { recursive: true });
+  }
+}
