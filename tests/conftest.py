@@ -62,8 +62,4 @@ def chromium():
     """A browser; where there is none, the test is skipped, which CI does not allow."""
     from tests import browser
 
-    try:
-        with browser.chromium() as running:
-            yield running
-    except browser.BrowserMissing as missing:
-        pytest.skip(str(missing))
+    yield from browser.chromium_or_skip()
