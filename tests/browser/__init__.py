@@ -13,7 +13,6 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import nbformat
-import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import (
     Browser,
@@ -92,18 +91,6 @@ def chromium() -> Iterator[Browser]:
     """
     with sync_playwright() as playwright, launch(playwright) as browser:
         yield browser
-
-
-def chromium_or_skip() -> Iterator[Browser]:
-    """Do the same for a fixture: where no browser starts, its tests are skipped."""
-    try:
-        with chromium() as running:
-            yield running
-    except BrowserMissing as missing:
-        pytest.skip(
-            f"{missing}. Without it the panels are not pressed, and no notebook is "
-            f"run with plainer arithmetic ({PLAINER})."
-        )
 
 
 def launch(playwright: Playwright) -> Browser:
