@@ -15,7 +15,7 @@ import nbformat
 import pytest
 from nbval.plugin import IPyNbCell, IPyNbFile, coalesce_streams
 
-from tests.course import known
+from tests.course import Edit, known
 from tests.notebook_rules import FOLDER, ROOT, read
 
 CELLS = {stem: some.CELLS.split() for stem, some in known().items()}
@@ -46,6 +46,18 @@ def alter(notebook: nbformat.NotebookNode, cell: str, place: str, old: str, new:
     text, count = re.subn(old, new, json.dumps(holder[place]), count=1, flags=re.DOTALL)
     assert count, f"{cell.id}: no {old!r} in {place}"
     holder[place] = nbformat.from_dict(json.loads(text))
+
+
+SAID = {
+    "source": "Missing output fields from running code",
+    "outputs": "Unexpected output fields from running code",
+    "text": "mismatch 'stdout'",
+}
+
+
+def said_of(edit: Edit) -> str:
+    """Return a part of what nbval says where that place was edited."""
+    return SAID.get(edit.place, f"mismatch '{edit.place}'")
 
 
 def edited(stem: str) -> nbformat.NotebookNode:
