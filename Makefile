@@ -1,23 +1,25 @@
 # Which Python makes .venv: make lab PYTHON=python3.12
 PYTHON ?= python3
-# What lab, notebooks, handouts and bench pass on: make lab ARGS=--no-browser
+# What lab, mutations, notebooks, handouts and bench pass on: make lab ARGS=--no-browser
 ARGS ?=
 
 RUN = .venv/bin/python
 CODE = helpers tests notebooks
-PYTEST = $(RUN) -m pytest -n 2 --dist loadscope
+# tests/conftest.py says what is slow, what comes first, and what shares a worker.
+PYTEST = $(RUN) -m pytest -rs
 FAILED = { echo; echo "This step failed. $(1)."; exit 1; }
 # Once OpenVINO has run, a process with a handler for ended children (a DataLoader with
 # workers sets one) dies by SIGSEGV when its next child ends: so they get one of their own.
 APART = tests/classroom/runtimes/test_engines.py
-# Results may not hang on one processor: only x86 can step down to AVX2.
-PLAINER = OMP_NUM_THREADS=1 $(if $(filter x86_64,$(shell uname -m)),ATEN_CPU_CAPABILITY=avx2)
 
-.PHONY: help lab test notebooks handouts bench install runtimes
+.NOTPARALLEL:
+.PHONY: help lab check test mutations notebooks handouts bench install runtimes
 
 help:
 	@echo "make lab        open the course in JupyterLab   (on a server: ARGS=--no-browser)"
+	@echo "make check      style, types, and the tests that need no kernel and no browser"
 	@echo "make test       prove everything that the course says"
+	@echo "make mutations  alter helpers; the notebooks have to notice   (one: ARGS='-k 01')"
 	@echo "make notebooks  execute the notebooks in place  (one: ARGS=notebooks/NN_name.ipynb)"
 	@echo "make handouts   write what a teacher hands out  (one: ARGS=notebooks/NN_name.ipynb)"
 	@echo "make bench      print tables of times and memory"
@@ -26,17 +28,28 @@ help:
 lab: install
 	@$(RUN) -m helpers.lab $(ARGS)
 
-test: runtimes
+check: install
 	@echo "Style"
 	@$(RUN) -m ruff check $(CODE) || $(call FAILED,Most is mended by: $(RUN) -m ruff check --fix $(CODE))
 	@$(RUN) -m ruff format --check $(CODE) || $(call FAILED,Run: $(RUN) -m ruff format $(CODE))
-	@echo "Unit and browser tests"
-	@$(PYTEST) --no-loadscope-reorder tests --ignore=$(APART) || $(call FAILED,Run the first file that failed alone: $(RUN) -m pytest tests/test_NAME.py)
-	@$(RUN) -m pytest $(APART) || $(call FAILED,See above)
-	@echo "Every notebook; its outputs are compared"
-	@$(PYTEST) --nbval notebooks || $(call FAILED,If the new output is the right one: make notebooks; then read the diff)
-	@echo "Every notebook once more, with plainer arithmetic: $(PLAINER)"
-	@$(PLAINER) $(PYTEST) --nbval notebooks || $(call FAILED,An output hangs on the processor: compare a verdict in its place)
+	@echo "Imports and types of the library"
+	@.venv/bin/lint-imports --no-cache || $(call FAILED,pyproject.toml has the contracts)
+	@$(RUN) -m mypy || $(call FAILED,See above)
+	@echo "JavaScript"
+	@$(RUN) -m tests.javascript || $(call FAILED,Most of the style is mended by: $(RUN) -m tests.javascript --fix)
+	@echo "Examples in docstrings"
+	@$(PYTEST) --doctest-modules helpers --ignore=helpers/classroom || $(call FAILED,See above)
+	@echo "Unit tests"
+	@$(PYTEST) -n 2 -m "not slow" tests --ignore=$(APART) || $(call FAILED,Run the first file that failed alone: $(RUN) -m pytest tests/test_NAME.py)
+
+test: runtimes check
+	@echo "Other runtimes"
+	@$(PYTEST) $(APART) || $(call FAILED,See above)
+	@echo "Kernels, browsers, and every notebook; its outputs are compared, twice"
+	@$(PYTEST) -n 3 -m slow --nbval tests notebooks --ignore=$(APART) || $(call FAILED,If a new output is the right one: make notebooks; then read the diff)
+
+mutations: install
+	@$(PYTEST) tests/notebooks/mutations.py $(ARGS) || $(call FAILED,A cell compares too little or a row of tests/course is stale)
 
 notebooks: install
 	@$(RUN) tests/make_notebooks.py $(ARGS)
@@ -53,9 +66,3 @@ install:
 
 runtimes: install
 	@$(PYTHON) helpers/classroom/setup/install.py runtimes
-
-# JavaScript and CSS: style and unit tests, a second or two.
-.PHONY: javascript
-test: javascript
-javascript: install
-	@$(RUN) -m tests.javascript || $(call FAILED,Most of the style is mended by: $(RUN) -m tests.javascript --fix)

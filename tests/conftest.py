@@ -1,8 +1,54 @@
-"""A skipped test names its reason; with CI=true, where everything is there, it fails."""
+"""What is slow comes first; a skip names its reason, and with CI=true it is a failure."""
 
 import os
 
 import pytest
+
+# They start kernels, browsers and servers, or kill processes. The longest come first, so
+# that no worker is left with one at the end; `make check` leaves them out.
+SLOW = (
+    "tests/browser/",
+    "notebooks/09",
+    "notebooks/07",
+    "notebooks/04",
+    "tests/notebooks/test_nbval_bites.py",
+    "notebooks/",
+    "tests/classroom/setup/test_doctor.py",
+    "tests/classroom/handouts/",
+    "tests/checkpoints/test_crashes.py",
+    "tests/classroom/faults/test_damage.py",
+    "tests/classroom/setup/test_lab.py",
+    "tests/notebooks/test_make_notebooks.py",
+)
+# What shares a JupyterLab or a cache has to stay in one worker; so does each other file.
+TOGETHER = ("tests/browser/", "tests/classroom/clinic/")
+
+
+def _first(places, nodeid):
+    return next((k for k, place in enumerate(places) if nodeid.startswith(place)), None)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items):
+    last = len(SLOW)
+    ranks = {item: _first(SLOW, item.nodeid) for item in items}
+    for item, rank in ranks.items():
+        if rank is not None:
+            item.add_marker(pytest.mark.slow)
+    items.sort(key=lambda item: last if ranks[item] is None else ranks[item])
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config, log):
+    from xdist.scheduler import LoadScopeScheduling
+
+    class Files(LoadScopeScheduling):
+        def _split_scope(self, nodeid):
+            k = _first(TOGETHER, nodeid)
+            return nodeid.partition("::")[0] if k is None else TOGETHER[k]
+
+    config.option.loadscopereorder = False
+    return Files(config, log)
 
 
 @pytest.hookimpl(wrapper=True)
@@ -55,15 +101,3 @@ def onnx_file(model, digits, tmp_path_factory):
 
     file = tmp_path_factory.mktemp("onnx") / "digits.onnx"
     return export_onnx(model, digits.test_images[:2], file)
-
-
-@pytest.fixture(scope="module")
-def chromium():
-    """A browser; where there is none, the test is skipped, which CI does not allow."""
-    from tests import browser
-
-    try:
-        with browser.chromium() as running:
-            yield running
-    except browser.BrowserMissing as missing:
-        pytest.skip(str(missing))

@@ -1,8 +1,11 @@
-"""A skip names its reason; with CI=true it is a failure."""
+"""A skip names its reason; with CI=true it is a failure. What is slow is there."""
 
 from pathlib import Path
 
 import pytest
+
+from tests import ROOT
+from tests.conftest import SLOW, TOGETHER
 
 pytest_plugins = ["pytester"]
 
@@ -77,3 +80,8 @@ def test_a_module_that_is_skipped_is_a_failure_as_well(project, monkeypatch):
     result = run(project, monkeypatch, ci="true")
     result.assert_outcomes(errors=1)
     result.stdout.fnmatch_lines("*CI=true allows none: could not import 'no_such_package'*")
+
+
+@pytest.mark.parametrize("place", [*SLOW, *TOGETHER])
+def test_what_is_slow_or_stays_together_is_there(place):
+    assert list(ROOT.glob(f"{place}*" if not place.endswith("/") else place))

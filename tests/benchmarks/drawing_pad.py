@@ -6,7 +6,7 @@ from pathlib import Path
 from helpers.classroom import runtimes
 from tests import browser as lab
 from tests.benchmarks._painting import FRAME, figures
-from tests.classroom.explorers.test_drawing_pad import BOTH, PAD, SET_UP, stroke
+from tests.browser.test_drawing_pad import BOTH, PAD, SET_UP, stroke
 
 STROKES = 30
 # Waits for the pen to be lifted, then for both answers to what was drawn, then a frame.

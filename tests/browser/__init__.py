@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import platform
 import re
 import shutil
 import signal
@@ -44,6 +45,10 @@ QUIET = [
     "--disable-component-update",
     "--disable-sync",
 ]
+# Results must not depend on one processor: only x86 can step down to AVX2.
+PLAINER = {"OMP_NUM_THREADS": "1"}
+if platform.machine() in ("x86_64", "AMD64"):
+    PLAINER["ATEN_CPU_CAPABILITY"] = "avx2"
 
 # Where the notebook stands: executed cells, and whether the kernel is done.
 STATE = """() => {
@@ -114,10 +119,14 @@ def not_copied(folder: str, names: list[str]) -> set[str]:
 
 
 @contextlib.contextmanager
-def lab(folder: Path) -> Iterator[str]:
+def lab(folder: Path, settings: dict[str, str] | None = None) -> Iterator[str]:
     """Start the course's own JupyterLab over a copy of the notebooks; yield its URL.
 
     JupyterLab saves what it has run, so it works on a copy.
+
+    Args:
+        folder: where the copy goes.
+        settings: variables for the environment of its kernels.
 
     Raises:
         RuntimeError: it does not start in time.
@@ -135,7 +144,11 @@ def lab(folder: Path) -> Iterator[str]:
         text=True,
         cwd=folder,
         # Settings of this user (a theme, a workspace) have no place in a test.
-        env={**os.environ, "JUPYTER_CONFIG_DIR": str(folder / "config")},
+        env={
+            **os.environ,
+            **(settings or {}),
+            "JUPYTER_CONFIG_DIR": str(folder / "config"),
+        },
     )
     said = ""
     limit = threading.Timer(START_LIMIT, process.kill)  # which ends the lines
@@ -301,6 +314,29 @@ def wake(page: Page) -> None:
     kernel = "window.jupyterapp.shell.currentWidget.sessionContext.session.kernel"
     page.evaluate(f"() => {kernel}.interrupt()")
     page.wait_for_function("() => !window.isAsleep")
+
+
+def outputs(page: Page) -> dict[str, list[nbformat.NotebookNode]]:
+    """Return the id of each cell of code -> its outputs, as JupyterLab would save them."""
+    found = page.evaluate(
+        "() => [...window.jupyterapp.shell.currentWidget.content.model.cells]"
+        ".filter((cell) => cell.type === 'code')"
+        ".map((cell) => [cell.id, cell.outputs.toJSON()])"
+    )
+    return {id: [nbformat.from_dict(each) for each in some] for id, some in found}
+
+
+def run_cell(page: Page, index: int) -> None:
+    """Run one cell of code again, and wait until its widgets are drawn."""
+    page.evaluate(
+        """async index => {
+            const { shell, commands } = window.jupyterapp;
+            shell.currentWidget.content.activeCellIndex = index;
+            await commands.execute("notebook:run-cell");
+        }""",
+        index,
+    )
+    page.wait_for_function(DRAWN)
 
 
 def close(page: Page) -> None:

@@ -23,10 +23,11 @@ clinic
 
 
 @pytest.fixture(scope="module")
-def page(tmp_path_factory, chromium):
-    folder = tmp_path_factory.mktemp("lab")
-    with lab.own_notebook(chromium, folder, [SOURCE]) as page:
-        yield page
+def page(jupyter):
+    page = jupyter.own("clinic.ipynb", [SOURCE])
+    page.set_viewport_size({"width": 1280, "height": 1000})
+    yield page
+    jupyter.close("clinic.ipynb")
 
 
 @pytest.fixture

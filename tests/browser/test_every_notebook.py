@@ -7,41 +7,39 @@ import pytest
 from playwright.sync_api import expect
 
 from tests import browser as lab
-from tests.browser import PANEL, QUIZ, panels, pictures, screens
+from tests.browser import PANEL, QUIZ, panels, pictures, screens, test_panels
+from tests.notebooks.comparing import compared, difference
 
 NAMES = sorted(path.name for path in (lab.ROOT / "notebooks").glob("*.ipynb"))
 WITHOUT_PANEL = {"14_cheat_sheet.ipynb"}  # its clinic has browser tests of its own
 
 
-@pytest.fixture(scope="module")
-def server(tmp_path_factory, chromium):
-    with lab.lab(tmp_path_factory.mktemp("lab")) as url:
-        yield url
+# Their panels are computed by hand as well.
+GO_ON = {f"{name}.ipynb" for name in test_panels.NOTEBOOKS}
 
 
 @pytest.fixture(scope="module", params=NAMES)
-def opened(request, chromium, server):
+def opened(request, jupyter):
     """A notebook's name, its page, and all text on it before a cell has run.
 
-    pytest finishes with one notebook before it opens the next, so that one kernel is
+    pytest finishes with one notebook before it opens the next, so that few kernels are
     alive at a time.
     """
-    page = chromium.new_page(viewport={"width": 1280, "height": 900})
-    lab.open_notebook(page, server, request.param)
+    page = jupyter.open(request.param)
     # JupyterLab shows widgets only where it trusts a notebook; a fresh copy it does not.
     page.evaluate(
         "() => [...window.jupyterapp.shell.currentWidget.content.model.cells]"
         ".forEach((cell) => { cell.trusted = true; })"
     )
     yield request.param, page, "".join(screen.inner_text() for screen in screens(page))
-    lab.close(page)
+    if request.param not in GO_ON:
+        jupyter.close(request.param)
 
 
 @pytest.fixture(scope="module")
-def executed(opened):
+def executed(opened, jupyter):
     """A notebook's name, a page on which all its cells have run, and their errors."""
-    name, page, _ = opened
-    return name, page, lab.run_all(page)
+    return opened[0], *jupyter.executed(opened[0])
 
 
 def test_a_page_that_has_not_been_run_has_no_broken_widgets(opened):
@@ -70,6 +68,26 @@ def test_all_cells_run_and_nothing_strays(executed):
         )
         assert too_wide == [], width
     page.set_viewport_size({"width": 1280, "height": 900})
+
+
+ARITHMETIC = """
+import torch
+print(torch.get_num_threads(), torch.backends.cpu.get_cpu_capability())
+"""
+
+
+def test_with_plainer_arithmetic_every_output_is_the_one_in_the_file(executed, request):
+    """nbval's comparison, of all cells: what this processor can do must not decide."""
+    name, page, _ = executed
+    found = lab.outputs(page)
+    tests = compared(request.session, lab.ROOT / "notebooks" / name)
+    assert found.keys() == tests.keys()
+    said = {id: difference(test, found[id]) for id, test in tests.items()}
+    assert {id: some for id, some in said.items() if some} == {}
+    threads, processor = lab.execute(page, ARITHMETIC).split(maxsplit=1)
+    assert threads == "1"
+    if "ATEN_CPU_CAPABILITY" in lab.PLAINER:
+        assert processor.strip() in ("AVX2", "DEFAULT")
 
 
 CONTROLS = """

@@ -13,6 +13,7 @@ from helpers.classroom.data.networks import DigitsNet, load_reference_model
 from tests import browser as lab
 from tests.browser import PANEL, QUIZ
 
+NOTEBOOKS = ("00_start_here", "01_state_dicts", "08_quantization", "09_trade_offs")
 # Notebooks of our own, with panels that the course's notebooks do not have.
 OURS = {
     # Python draws each move, more slowly than keys can be pressed.
@@ -79,29 +80,23 @@ def panel(title):
 
 
 @pytest.fixture(scope="module")
-def server(tmp_path_factory, chromium):
-    folder = tmp_path_factory.mktemp("lab")
-    with lab.lab(folder) as url:
-        for name, sources in OURS.items():
-            lab.write_notebook(folder / "notebooks", f"{name}.ipynb", sources)
-        yield url
-
-
-@pytest.fixture(scope="module")
-def executed(chromium, server):
+def executed(jupyter):
     """A function from a notebook's name to a page on which all its cells have run."""
     pages = {}
 
-    def open_and_run(name):
-        if name not in pages:
-            page = chromium.new_page(viewport={"width": 1280, "height": 900})
-            lab.open_notebook(page, server, name)
-            pages[name] = page, lab.run_all(page)
+    def run(name):
+        if name in OURS:
+            pages[name] = jupyter.own(f"{name}.ipynb", OURS[name])
+        elif name not in pages:
+            pages[name], _ = jupyter.executed(f"{name}.ipynb")
+            # Other tests have pressed everything that is on it.
+            for index in lab.cells(pages[name], PANEL):
+                lab.run_cell(pages[name], index)
         return pages[name]
 
-    yield open_and_run
-    for page, _ in pages.values():
-        lab.close(page)
+    yield run
+    for name in pages:
+        jupyter.close(f"{name}.ipynb")
 
 
 def by_hand(row, bits):
@@ -126,7 +121,7 @@ def slider(page):
 
 
 def test_the_first_slider_shows_what_an_independent_computation_gives(executed):
-    page, _ = executed("00_start_here.ipynb")
+    page = executed("00_start_here")
     row = load_reference_model().blocks[0][3].weight[0].detach().flatten()
     handle, panel = slider(page)
     seen = set()
@@ -149,7 +144,7 @@ def named(page, title):
 
 
 def test_the_size_of_a_file_is_that_of_a_file_saved_here(executed):
-    page, _ = executed("01_state_dicts.ipynb")
+    page = executed("01_state_dicts")
     panel = named(page, "What is in the file?")
     panel.get_by_role("slider").focus()
     for keys, width in ((["Home"], 1), (["ArrowRight"] * 7, 8), (["End"], 32)):
@@ -168,7 +163,7 @@ def test_the_size_of_a_file_is_that_of_a_file_saved_here(executed):
 
 
 def test_the_number_line_computes_what_a_pocket_calculator_does(executed):
-    page, _ = executed("08_quantization.ipynb")
+    page = executed("08_quantization")
     panel = named(page, "The number line")
     for key, bits in (("Home", 2), ("ArrowRight", 3), ("End", 8)):
         panel.get_by_role("slider", name="Bits").focus()
@@ -189,7 +184,7 @@ def test_the_number_line_computes_what_a_pocket_calculator_does(executed):
 
 
 def test_the_layer_view_shows_the_decibels_of_an_independent_computation(executed):
-    page, _ = executed("08_quantization.ipynb")
+    page = executed("08_quantization")
     panel = named(page, "A layer's weights".replace("'", "\\'"))
     block = load_reference_model().blocks[1]
     convolution, norm = block[0], block[1]
@@ -256,7 +251,7 @@ def trade_off_by_hand(bits, per_channel=False, symmetric=True, kept=(), digits=N
 
 
 def test_the_trade_off_explorer_shows_what_an_independent_computation_gives(executed):
-    page, _ = executed("09_trade_offs.ipynb")
+    page = executed("09_trade_offs")
     panel, digits = named(page, "Quantization trade-offs"), load_digits()
     words = panel.locator(".words")
     panel.get_by_role("button", name="Start again").click()
@@ -295,7 +290,7 @@ def test_the_trade_off_explorer_shows_what_an_independent_computation_gives(exec
 
 
 def test_after_a_fast_drag_the_last_setting_is_shown_and_nothing_is_left(executed):
-    page, _ = executed("09_trade_offs.ipynb")
+    page = executed("09_trade_offs")
     panel = named(page, "Quantization trade-offs")
     handle = panel.get_by_role("slider", name="Weight bits")
     handle.scroll_into_view_if_needed()
@@ -314,8 +309,7 @@ def test_after_a_fast_drag_the_last_setting_is_shown_and_nothing_is_left(execute
 
 
 def test_a_press_while_the_kernel_is_busy_takes_the_setting_that_was_seen(executed):
-    page, errors = executed("counts.ipynb")
-    assert errors == []
+    page = executed("counts")
     _, panel = slider(page)
     expect(panel.locator(".words")).to_have_text("counted []")
     lab.keep_busy(page, 600)
@@ -329,7 +323,7 @@ def test_a_press_while_the_kernel_is_busy_takes_the_setting_that_was_seen(execut
 
 
 def test_keys_for_the_slider_do_not_reach_jupyterlab(executed):
-    page, _ = executed("00_start_here.ipynb")
+    page = executed("00_start_here")
     cells = "() => window.jupyterapp.shell.currentWidget.content.model.cells.length"
     active = "() => window.jupyterapp.shell.currentWidget.content.activeCellIndex"
     handle, _ = slider(page)
@@ -344,7 +338,7 @@ def test_keys_for_the_slider_do_not_reach_jupyterlab(executed):
     ("id", "role", "key"), [("quiz", "button", "Space"), ("slider", "slider", "ArrowRight")]
 )
 def test_keys_alone_lead_from_a_cell_to_its_control(executed, id, role, key):
-    page, _ = executed("00_start_here.ipynb")
+    page = executed("00_start_here")
     content = "window.jupyterapp.shell.currentWidget.content"
     index, cell = lab.cell_named(page, id)
     shown = cell.locator(".jp-OutputArea-output")
@@ -375,7 +369,7 @@ def test_keys_alone_lead_from_a_cell_to_its_control(executed, id, role, key):
 
 
 def test_the_slider_answers_while_the_kernel_is_busy(executed):
-    page, _ = executed("00_start_here.ipynb")
+    page = executed("00_start_here")
     _, panel = slider(page)
     page.keyboard.press("Home")
     expect(panel.locator(".words")).to_contain_text("With 2 bits")
@@ -389,8 +383,7 @@ def test_the_slider_answers_while_the_kernel_is_busy(executed):
 
 
 def test_when_python_draws_the_last_value_wins(executed):
-    page, errors = executed("slow.ipynb")
-    assert errors == []
+    page = executed("slow")
     handle, panel = slider(page)
     words, picture = panel.locator(".words"), panel.locator(".picture")
     expect(words).to_have_text("drawn for 4")
@@ -415,8 +408,7 @@ def test_when_python_draws_the_last_value_wins(executed):
 
 
 def test_a_draw_that_raises_is_told_in_the_panel_and_the_next_move_works(executed):
-    page, errors = executed("raises.ipynb")
-    assert errors == []
+    page = executed("raises")
     _, panel = slider(page)
     words = panel.locator(".words")
     expect(words).to_have_text("drawn for 2")
@@ -428,8 +420,7 @@ def test_a_draw_that_raises_is_told_in_the_panel_and_the_next_move_works(execute
 
 
 def test_the_choices_of_two_panels_are_independent(executed):
-    page, errors = executed("two_choices.ipynb")
-    assert errors == []
+    page = executed("two_choices")
     upper, lower = (page.get_by_role("region", name=name) for name in ("Upper", "Lower"))
     lower.get_by_role("radio", name="big").check()
     expect(lower.locator(".words")).to_have_text("Lower: big")
@@ -444,7 +435,7 @@ def test_the_choices_of_two_panels_are_independent(executed):
 
 
 def test_the_format_chooser_opens_the_notebook_that_it_names(executed):
-    page, _ = executed("00_start_here.ipynb")
+    page = executed("00_start_here")
     lab.show(page, f"{PANEL} .links a")
     for box in page.locator(f"{PANEL} input[type=checkbox]").all():
         box.uncheck()
@@ -457,7 +448,7 @@ def test_the_format_chooser_opens_the_notebook_that_it_names(executed):
 
 
 def test_a_quiz_can_be_answered_by_keyboard(executed):
-    page, _ = executed("01_state_dicts.ipynb")
+    page = executed("01_state_dicts")
     quiz = lab.show(page, QUIZ)
     quiz.get_by_role("button", name=re.compile(r"^b\)")).focus()
     page.keyboard.press("Space")
@@ -468,7 +459,7 @@ def test_a_quiz_can_be_answered_by_keyboard(executed):
 
 
 def test_a_solution_is_closed_and_opens(executed):
-    page, _ = executed("01_state_dicts.ipynb")
+    page = executed("01_state_dicts")
     lab.show(page, ".jp-InputPlaceholder")
     closed = page.locator(".jp-InputPlaceholder", has_text="# Solution 01.1")
     assert not page.get_by_text("def solution_1").is_visible()

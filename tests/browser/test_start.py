@@ -72,8 +72,9 @@ def none_starts(playwright):
 def test_without_any_a_browser_test_is_skipped_with_that_reason():
     code = """
         import sys, pytest
-        from tests import browser, test_browser_start
-        browser.launch = test_browser_start.none_starts
+        from tests import browser
+        from tests.browser import test_start
+        browser.launch = test_start.none_starts
         sys.exit(pytest.main(["-rs", "-p", "no:cacheprovider", *sys.argv[1:]]))
     """
     env = {k: v for k, v in os.environ.items() if k != "CI" and not k.startswith("PYTEST_")}

@@ -22,10 +22,11 @@ WORDS = ".sls-panel .words"
 
 
 @pytest.fixture(scope="module")
-def page(tmp_path_factory, chromium):
-    folder = tmp_path_factory.mktemp("lab")
-    with lab.own_notebook(chromium, folder, [CELL]) as page:
-        yield page
+def page(jupyter):
+    page = jupyter.own("workbench.ipynb", [CELL])
+    page.set_viewport_size({"width": 1280, "height": 1000})
+    yield page
+    jupyter.close("workbench.ipynb")
 
 
 @pytest.fixture

@@ -1,10 +1,12 @@
 """The error clinic: every message is produced for real, recognised, and repaired."""
 
 import copy
+import functools
 import io
 import pickle
 import subprocess
 import sys
+import tempfile
 import types
 import warnings
 from collections.abc import Callable
@@ -562,6 +564,19 @@ def exported(folder: Path, model: nn.Module, *, dynamic=False, external=False) -
     return path
 
 
+@functools.cache
+def simple_bytes(dynamic: bool) -> bytes:
+    with tempfile.TemporaryDirectory() as folder:
+        return exported(Path(folder), SimpleNet(), dynamic=dynamic).read_bytes()
+
+
+def simple(folder: Path, *, dynamic=False) -> Path:
+    """The file of a SimpleNet: exported once, written for each test."""
+    path = folder / "model.onnx"
+    path.write_bytes(simple_bytes(dynamic))
+    return path
+
+
 def ask(path: Path, images: np.ndarray, name: str = "input"):
     return onnxruntime.InferenceSession(path).run(None, {name: images})[0]
 
@@ -582,19 +597,19 @@ class _:
 @case("fixed-shape")
 class _:
     def provoke(folder):
-        ask(exported(folder, SimpleNet()), images(3))
+        ask(simple(folder), images(3))
 
     def repair(folder):
-        assert ask(exported(folder, SimpleNet(), dynamic=True), images(3)).shape == (3, 2)
+        assert ask(simple(folder, dynamic=True), images(3)).shape == (3, 2)
 
 
 @case("fixed-picture")
 class _:
     def provoke(folder):
-        ask(exported(folder, SimpleNet(), dynamic=True), images()[:, :7])
+        ask(simple(folder, dynamic=True), images()[:, :7])
 
     def repair(folder):
-        path = exported(folder, SimpleNet(), dynamic=True)
+        path = simple(folder, dynamic=True)
         [wanted] = onnxruntime.InferenceSession(path).get_inputs()
         assert wanted.shape[1] == 10 and ask(path, images()).shape == (2, 2)
 
@@ -602,28 +617,28 @@ class _:
 @case("wrong-rank")
 class _:
     def provoke(folder):
-        ask(exported(folder, SimpleNet(), dynamic=True), images()[0])
+        ask(simple(folder, dynamic=True), images()[0])
 
     def repair(folder):
-        assert ask(exported(folder, SimpleNet(), dynamic=True), images()[0][None]).size == 2
+        assert ask(simple(folder, dynamic=True), images()[0][None]).size == 2
 
 
 @case("double-input")
 class _:
     def provoke(folder):
-        ask(exported(folder, SimpleNet()), images().astype("float64"))
+        ask(simple(folder), images().astype("float64"))
 
     def repair(folder):
-        ask(exported(folder, SimpleNet()), images().astype("float64").astype("float32"))
+        ask(simple(folder), images().astype("float64").astype("float32"))
 
 
 @case("input-name")
 class _:
     def provoke(folder):
-        ask(exported(folder, SimpleNet()), images(), name="x")
+        ask(simple(folder), images(), name="x")
 
     def repair(folder):
-        path = exported(folder, SimpleNet())
+        path = simple(folder)
         name = onnxruntime.InferenceSession(path).get_inputs()[0].name
         ask(path, images(), name)
 
@@ -635,7 +650,7 @@ class _:
         onnxruntime.InferenceSession(folder / "model.onnx")
 
     def repair(folder):
-        ask(exported(folder, SimpleNet()), images())
+        ask(simple(folder), images())
 
 
 @case("external-data")
@@ -712,15 +727,22 @@ class _:
 each_id = pytest.mark.parametrize("id", [entry.id for entry in ENTRIES])
 
 
-def said_by(provoke: Callable, folder: Path) -> str:
-    """What a learner would paste: the error, or where there is none, the warning."""
-    with warnings.catch_warnings(record=True) as warned:
+@functools.cache
+def provoked(id: str) -> tuple[Exception | None, str]:
+    """What is raised, or None; and what a learner would paste, warnings if nothing is.
+
+    The exports take seconds: each error is made once, for this file and test_pasted.py.
+    """
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        warnings.catch_warnings(record=True) as warned,
+    ):
         warnings.simplefilter("always")
         try:
-            provoke(folder)
+            CASES[id][0](Path(folder))
         except Exception as error:
-            return f"{type(error).__name__}: {error}"
-    return "\n".join(f"{w.category.__name__}: {w.message}" for w in warned)
+            return error, f"{type(error).__name__}: {error}"
+    return None, "\n".join(f"{w.category.__name__}: {w.message}" for w in warned)
 
 
 def test_at_least_twenty_messages_and_no_id_twice():
@@ -730,8 +752,8 @@ def test_at_least_twenty_messages_and_no_id_twice():
 
 
 @each_id
-def test_the_real_message_is_recognised_before_all_others(id, tmp_path):
-    text = said_by(CASES[id][0], tmp_path)
+def test_the_real_message_is_recognised_before_all_others(id):
+    _, text = provoked(id)
     assert [found.id for found in diagnose(text)[:1]] == [id], text
 
 

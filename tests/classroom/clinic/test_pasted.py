@@ -3,23 +3,12 @@
 import re
 import traceback
 import warnings
-from pathlib import Path
 
 import pytest
 from IPython.core.ultratb import VerboseTB
 
 from helpers.classroom.clinic import diagnose, nearest
-from tests.classroom.clinic.test_clinic import CASES
-
-
-def caught(provoke, folder: Path) -> Exception | None:
-    """What is raised, with its traceback; None where there is a warning only."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        try:
-            provoke(folder)
-        except Exception as error:
-            return error
+from tests.classroom.clinic.test_clinic import CASES, provoked
 
 
 def pasted(error: Exception) -> dict[str, str]:
@@ -47,10 +36,10 @@ RAISED = [id for id in CASES if id not in ("old-quantization", "old-torchscript"
 
 
 @pytest.mark.parametrize("id", RAISED)
-def test_a_real_traceback_is_recognised_however_it_is_pasted(id, tmp_path):
+def test_a_real_traceback_is_recognised_however_it_is_pasted(id):
+    error, _ = provoked(id)
     found = {
-        how: [each.id for each in diagnose(text)][:1]
-        for how, text in pasted(caught(CASES[id][0], tmp_path)).items()
+        how: [each.id for each in diagnose(text)][:1] for how, text in pasted(error).items()
     }
     assert found == {how: [id] for how in found}
 
@@ -59,7 +48,9 @@ def test_a_text_file_is_told_by_its_traceback_alone(tmp_path):
     import torch
 
     (tmp_path / "hello.pt").write_text("hello")
-    error = caught(lambda folder: torch.load(folder / "hello.pt"), tmp_path)
+    with warnings.catch_warnings(action="ignore"), pytest.raises(KeyError) as caught:
+        torch.load(tmp_path / "hello.pt")
+    error = caught.value
     assert repr(error) == "KeyError(101)" and diagnose("KeyError: 101") == []
     for text in pasted(error).values():
         assert diagnose(text)[0].id == "weights-only-operand"

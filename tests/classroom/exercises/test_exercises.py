@@ -1,11 +1,9 @@
 """Exercises and quizzes: stub, solution, a hint for each usual mistake, no traceback."""
 
-import ast
 import copy
 import importlib
 import json
 import re
-import symtable
 import sys
 import warnings
 
@@ -13,6 +11,7 @@ import ipywidgets
 import numpy as np
 import pytest
 import torch
+from nbformat import NotebookNode
 
 from helpers.classroom.data.networks import SimpleNet
 from helpers.classroom.exercises import Quiz, check, quiz
@@ -23,78 +22,53 @@ from tests.notebook_rules.reading import FOLDER, code, read, tags
 
 # The notebooks' own cells
 
+CELLS = [
+    (path.name, cell)
+    for path in sorted(FOLDER.glob("*.ipynb"))
+    for cell in code(read(path).cells)
+]
 
-def find(pattern: str) -> list[tuple[str, str, str, str]]:
-    """(id of the exercise or quiz, notebook, cell, source) wherever the pattern stands."""
+
+def find(call: str) -> list[tuple[str, str, NotebookNode]]:
+    """(id of the exercise or quiz, notebook, cell) wherever such a call ends a cell."""
+    pattern = re.compile(rf'^exercises\.{call}\("([^"]+)".*\)\Z', re.MULTILINE)
     return [
-        (id, path.name, cell.id, cell.source)
-        for path in sorted(FOLDER.glob("*.ipynb"))
-        for cell in code(read(path).cells)
-        for id in re.findall(pattern, cell.source)
+        (found[1], notebook, cell)
+        for notebook, cell in CELLS
+        if (found := pattern.search(cell.source))
     ]
 
 
-CHECKS = find(r'exercises\.check\("([^"]+)"')
-QUIZZES = find(r'exercises\.quiz\("([^"]+)"')
+CHECKS = find("check")
+QUIZZES = find("quiz")
 IDS = sorted({id for id, *_ in CHECKS})
 WRONG_ANSWERS = gathered("WRONG_ANSWERS")
 each_id = pytest.mark.parametrize("id", IDS)
 
 
-def bound(source: str) -> set[str]:
-    """The names that a cell defines: variables, functions, classes, imports."""
-    table = symtable.symtable(source, "<cell>", "exec")
-    return {s.get_name() for s in table.get_symbols() if s.is_assigned() or s.is_imported()}
-
-
-def used(source: str) -> set[str]:
-    """The names that a cell takes from the notebook, also inside its functions."""
-    names, tables = set(), [symtable.symtable(source, "<cell>", "exec")]
-    for table in tables:
-        tables += table.get_children()
-        for symbol in table.get_symbols():
-            if symbol.is_global() or table.get_type() == "module":
-                names.add(symbol.get_name())
-    return names
-
-
-def value_of(notebook: str, id: str) -> object:
-    """Run a cell after those that define what it uses; return its last line's value."""
-    cells = code(read(FOLDER / notebook).cells)
-    here = next(k for k, cell in enumerate(cells) if cell.id == id)
-    sources, wanted = [cells[here].source], used(cells[here].source)
-    for cell in reversed(cells[:here]):
-        if bound(cell.source) & wanted and "raises-exception" not in tags(cell):
-            wanted = wanted - bound(cell.source) | used(cell.source)
-            sources.insert(0, cell.source)
-    namespace = {}
-    tree = ast.parse("\n".join(sources))
-    last = tree.body.pop()
-    exec(compile(tree, "<cell>", "exec"), namespace)
-    value = eval(compile(ast.Expression(last.value), "<cell>", "eval"), namespace)
-    if workspace := namespace.get("workspace"):
-        workspace.cleanup()
-    return value
+def test_every_call_ends_its_cell():
+    text = "\n".join(cell.source for _, cell in CELLS)
+    assert len(re.findall(r"exercises\.check\(", text)) == len(CHECKS)
+    assert len(re.findall(r"exercises\.quiz\(", text)) == len(QUIZZES)
 
 
 @each_id
-@pytest.mark.parametrize("tag, state", [("exercise", "untried"), ("solution", "right")])
-def test_the_stub_is_not_tried_yet_and_the_solution_is_right(id, tag, state):
-    tagged = [
-        (notebook, cell.id)
-        for some, notebook, place, _ in CHECKS
-        for cell in read(FOLDER / notebook).cells
-        if some == id and cell.id == place and tag in tags(cell)
-    ]
+@pytest.mark.parametrize(
+    "tag, said", [("exercise", "Not tried yet"), ("solution", "Right")]
+)
+def test_the_stub_is_not_tried_yet_and_the_solution_is_right(id, tag, said):
+    """Read in the stored output: nbval runs the cell and compares."""
+    tagged = [cell for some, _, cell in CHECKS if some == id and tag in tags(cell)]
     assert len(tagged) == 1, f"{id} has {len(tagged)} cells tagged {tag!r}"
-    result = value_of(*tagged[0])
-    assert isinstance(result, Result) and result.id == id
-    assert result.state == state, result.text
+    assert "nbval-ignore-output" not in tags(tagged[0])
+    result = tagged[0].outputs[-1]
+    assert result.output_type == "execute_result"
+    assert result.data["text/plain"].startswith(f"Exercise {id} · {said}: ")
 
 
 def test_exercises_are_found_and_stand_in_the_notebook_of_their_number():
     assert {"00.1", "01.1", "01.2", "01.3"} <= set(IDS)
-    assert all(notebook.startswith(id[:2]) for id, notebook, *_ in CHECKS + QUIZZES)
+    assert all(notebook.startswith(id[:2]) for id, notebook, _ in CHECKS + QUIZZES)
     assert all(re.fullmatch(r"\d\d\.\d", id) for id in IDS)
 
 
@@ -239,20 +213,19 @@ STRANGE = (object(), "text", [], {}, 3.5, -1, torch.ones(2), int, SimpleNet(), l
 
 
 @each_id
-@pytest.mark.parametrize("answer", STRANGE, ids=lambda answer: type(answer).__name__)
-def test_a_strange_answer_gets_one_kind_sentence(id, answer):
-    result = check(id, answer)
-    assert result.state == "wrong"
-    assert result.text[0].isascii() and result.text.endswith((".", "?"))
-    assert "\n" not in result.text and "Traceback" not in result.text
+def test_a_strange_answer_gets_one_kind_sentence(id):
+    for answer in STRANGE:
+        result = check(id, answer)
+        assert result.state == "wrong", answer
+        assert result.text[0].isascii() and result.text.endswith((".", "?")), answer
+        assert "\n" not in result.text and "Traceback" not in result.text, answer
 
 
-@each_id
-@pytest.mark.parametrize("answer", [..., None])
-def test_no_answer_is_not_tried_yet(id, answer):
-    assert check(id, answer) == Result(
-        id, "untried", "replace the ... with your answer, then run the cell."
-    )
+def test_no_answer_is_not_tried_yet():
+    says = "replace the ... with your answer, then run the cell."
+    for id in IDS:
+        for answer in (..., None):
+            assert check(id, answer) == Result(id, "untried", says), (id, answer)
 
 
 def test_an_error_in_the_learners_code_is_told_with_its_line():
@@ -333,7 +306,7 @@ def test_a_result_is_shown_with_a_sign_and_a_word_and_its_text_stays_text():
 # Quizzes
 
 
-each_quiz = pytest.mark.parametrize("id, notebook, cell", [q[:3] for q in QUIZZES])
+each_quiz = pytest.mark.parametrize("id", [id for id, *_ in QUIZZES])
 
 
 def buttons(some: Quiz) -> list[ipywidgets.Button]:
@@ -342,6 +315,8 @@ def buttons(some: Quiz) -> list[ipywidgets.Button]:
 
 def test_quizzes_are_found_and_each_that_is_written_is_set():
     assert {"00.q1", "01.q1"} <= {id for id, *_ in QUIZZES}
+    # The call alone: nothing in the cell gives the answer away.
+    assert all(cell.source == f'exercises.quiz("{id}")' for id, _, cell in QUIZZES)
     for notebook in {name for _, name, *_ in QUIZZES}:
         assert set(written_for(notebook).QUIZZES) == {
             id for id, name, *_ in QUIZZES if name == notebook
@@ -349,8 +324,8 @@ def test_quizzes_are_found_and_each_that_is_written_is_set():
 
 
 @each_quiz
-def test_a_notebooks_quiz_has_one_right_choice_and_explains_every_one(id, notebook, cell):
-    some = value_of(notebook, cell)
+def test_a_notebooks_quiz_has_one_right_choice_and_explains_every_one(id):
+    some = quiz(id)
     assert isinstance(some, Quiz) and some.question.endswith("?")
     heads = []
     for k, (text, _, explanation) in enumerate(some.choices):
@@ -365,8 +340,8 @@ def test_a_notebooks_quiz_has_one_right_choice_and_explains_every_one(id, notebo
 
 
 @each_quiz
-def test_pressing_a_button_says_what_pick_says(id, notebook, cell):
-    some = value_of(notebook, cell)
+def test_pressing_a_button_says_what_pick_says(id):
+    some = quiz(id)
     assert len(buttons(some)) == len(some.choices)
     for k, button in enumerate(buttons(some)):
         assert button.description == f"{'abcdef'[k]}) {some.choices[k][0]}"
@@ -378,8 +353,8 @@ def test_pressing_a_button_says_what_pick_says(id, notebook, cell):
 
 
 @each_quiz
-def test_before_a_choice_nothing_shown_gives_the_answer_away(id, notebook, cell):
-    some = value_of(notebook, cell)
+def test_before_a_choice_nothing_shown_gives_the_answer_away(id):
+    some = quiz(id)
     shown = repr(some)
     assert shown == some._repr_mimebundle_()["text/plain"]
     assert shown.startswith(f"Quiz: {some.question}\n  a) ")
@@ -389,8 +364,6 @@ def test_before_a_choice_nothing_shown_gives_the_answer_away(id, notebook, cell)
     # Nor does a button of the right choice look different.
     looks = [(b.button_style, b.icon, b.tooltip, b.disabled) for b in buttons(some)]
     assert len(set(looks)) == 1
-    source = next(source for id_, *_, source in QUIZZES if id_ == id)
-    assert not any(explanation in source for *_, explanation in some.choices)
 
 
 def test_a_quiz_is_built_without_a_warning():

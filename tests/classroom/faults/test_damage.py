@@ -98,13 +98,14 @@ def test_a_save_that_first_empties_the_file_is_lost(tmp_path):
     def save(path, version):
         import time
 
+        # Long, beside what a busy machine lets a process wait before it can kill.
         with open(path, "w") as file:
-            time.sleep(0.02)
+            time.sleep(0.2)
             file.write(str(version))
 
-    counts = faults.kill_while_saving(save, read, tmp_path / "a", trials=20)
+    counts = faults.kill_while_saving(save, read, tmp_path / "a", trials=12)
     assert list(counts) == ["old", "new", "lost"]
-    assert counts["lost"] > 5 and sum(counts.values()) == 20
+    assert counts["lost"] > 3 and sum(counts.values()) == 12
 
 
 @forks

@@ -380,37 +380,49 @@ def make(*arguments):
 
 def test_make_alone_shows_the_commands():
     shown = re.findall(r"^make (\w+)", make(), flags=re.MULTILINE)
-    assert shown == ["lab", "test", "notebooks", "handouts", "bench", "runtimes"]
+    assert shown == [
+        *("lab", "check", "test", "mutations"),
+        *("notebooks", "handouts", "bench", "runtimes"),
+    ]
     contributing = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
     assert f"\nMakefile     {', '.join(shown)}\n" in contributing
 
 
-def test_make_test_runs_the_notebooks_a_second_time_with_plainer_arithmetic():
-    commands = make("--dry-run", "test")
-    assert commands.index("helpers/classroom/setup/install.py runtimes") < commands.index(
-        "ruff check"
-    )
-    assert "ruff format --check helpers tests notebooks" in commands
-    runs = re.findall(r"^(.*)\.venv/bin/python -m pytest (.*) \|\|", commands, re.M)
-    plain = [
-        "-n 2 --dist loadscope --no-loadscope-reorder tests "
-        "--ignore=tests/classroom/runtimes/test_engines.py",
-        "tests/classroom/runtimes/test_engines.py",
-        "-n 2 --dist loadscope --nbval notebooks",
+PYTEST = ".venv/bin/python -m pytest -rs "
+APART = "tests/classroom/runtimes/test_engines.py"
+CHECK = [
+    "python3 helpers/classroom/setup/install.py",
+    ".venv/bin/python -m ruff check helpers tests notebooks",
+    ".venv/bin/python -m ruff format --check helpers tests notebooks",
+    ".venv/bin/lint-imports --no-cache",
+    ".venv/bin/python -m mypy",
+    ".venv/bin/python -m tests.javascript",
+    f"{PYTEST}--doctest-modules helpers --ignore=helpers/classroom",
+    f'{PYTEST}-n 2 -m "not slow" tests --ignore={APART}',
+]
+
+
+def commands(target):
+    lines = make("--dry-run", target).splitlines()
+    lines = [line.partition(" || ")[0] for line in lines]
+    return [line for line in lines if not line.startswith(("echo ", "command -v"))]
+
+
+def test_make_check_and_make_test_leave_nothing_out():
+    assert commands("check") == CHECK
+    assert commands("test") == [
+        CHECK[0],
+        f"{CHECK[0]} runtimes",
+        *CHECK[1:],
+        f"{PYTEST}{APART}",
+        f"{PYTEST}-n 3 -m slow --nbval tests notebooks --ignore={APART}",
     ]
-    assert [what for _, what in runs] == [*plain, plain[-1]]
-    settings = [setting for setting, _ in runs]
-    assert settings[:3] == ["", "", ""]
-    assert all("OMP_NUM_THREADS=1" in setting for setting in settings[3:])
+    assert commands("mutations")[1:] == [f"{PYTEST}tests/notebooks/mutations.py "]
 
 
-def test_make_test_checks_the_javascript_too():
-    assert "-m tests.javascript" in make("--dry-run", "test")
-
-
-def test_ci_runs_make_test_with_ci_set():
+def test_ci_runs_everything_with_ci_set():
     script = ROOT / ".ci" / "run"
     lines = script.read_text(encoding="utf-8").splitlines()
-    assert lines[-2:] == ["export CI=true", "make test"]
+    assert lines[-3:] == ["export CI=true", "make test", "make mutations"]
     if os.name == "posix":
         assert os.access(script, os.X_OK)

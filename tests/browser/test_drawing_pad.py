@@ -1,0 +1,151 @@
+"""The drawing pad as a learner meets it: drawn on, by mouse and by keyboard."""
+
+import json
+
+import pytest
+import torch
+from playwright.sync_api import expect
+
+from helpers.classroom import runtimes
+from tests import browser as lab
+
+SET_UP = """
+import tempfile
+from pathlib import Path
+from helpers.classroom.data.digits import load_digits
+from helpers.classroom.explorers import drawing_pad as module
+from helpers.classroom.data.networks import load_reference_model
+from helpers.onnx_export import export_onnx
+
+model = load_reference_model()
+images = load_digits().test_images
+workspace = tempfile.TemporaryDirectory()
+file = export_onnx(model, images[:2], Path(workspace.name) / "digits.onnx")
+"""
+# By the time that the browser asks for the file, a notebook may have removed it.
+PAD = "pad = module.drawing_pad(model, file, images[0])\nworkspace.cleanup()\npad"
+NOTEBOOKS = {
+    "pad": [SET_UP, PAD],
+    "alone": [SET_UP, f"module.web_missing = lambda: 'npm is on holiday'\n{PAD}"],
+}
+BOTH = "ONNX Runtime Web in this browser"
+
+
+@pytest.fixture(scope="module")
+def executed(jupyter):
+    """A function from a notebook's name to a page on which all its cells have run."""
+
+    def run(name):
+        page = jupyter.own(f"{name}.ipynb", NOTEBOOKS[name])
+        lab.show(page, ".sls-pad")
+        return page
+
+    yield run
+    for name in NOTEBOOKS:
+        jupyter.close(f"{name}.ipynb")
+
+
+@pytest.fixture
+def page(executed):
+    if missing := runtimes.web_missing():
+        pytest.skip(missing)
+    page = executed("pad")
+    expect(page.locator(".sls-pad .words")).to_contain_text(BOTH, timeout=60_000)
+    return page
+
+
+def stroke(page, points):
+    """Draw through points, in shares of the canvas, with the mouse."""
+    box = page.locator(".sls-pad canvas").bounding_box()
+    places = [
+        (box["x"] + x * box["width"], box["y"] + y * box["height"]) for x, y in points
+    ]
+    page.mouse.move(*places[0])
+    page.mouse.down()
+    for place in places[1:]:
+        page.mouse.move(*place, steps=8)
+    page.mouse.up()
+
+
+def answered(page, image):
+    """Wait for both answers to another image than this; return image and difference."""
+    page.wait_for_function(
+        "before => { const pad = document.querySelector('.sls-pad');"
+        " return pad.hasAttribute('data-done')"
+        " && pad.querySelector('.grid').innerHTML !== before; }",
+        arg=image,
+    )
+    expect(page.locator(".sls-pad .words")).to_contain_text(BOTH)
+    image, gap = lab.execute(page, "print(pad.image); print(pad.difference)").splitlines()
+    return torch.tensor([float(ink) for ink in image.strip("[]").split(",")]), float(gap)
+
+
+def test_a_stroke_is_answered_by_browser_and_python_alike(page, model, jupyter):
+    before = page.locator(".sls-pad .grid").inner_html()
+    stroke(page, [(0.5, 0.1), (0.5, 0.9)])
+    image, gap = answered(page, before)
+    # An upright bar in the middle, as high as the picture.
+    shape = image.reshape(8, 8)
+    assert (shape[:, 3:5] > 0.4).all() and (shape[:, :2] == 0).all()
+    with torch.no_grad():
+        logits = model(image.reshape(1, 1, 8, 8))[0]
+    rows = page.locator(".sls-pad tbody tr").all()
+    for column in (0, 1):
+        shown = [row.locator("td").nth(column).inner_text().lstrip("▸ ") for row in rows]
+        found = torch.tensor([float(text) for text in shown])
+        assert torch.allclose(found, logits, rtol=0, atol=2e-4)
+    assert 0 <= gap < 1e-4
+    assert jupyter.hosts <= {"127.0.0.1", "localhost", None, ""}
+
+
+def test_keys_alone_set_and_clear_ink(page):
+    page.locator(".sls-pad").get_by_role("button", name="Clear").click()
+    page.locator(".sls-pad [role=gridcell]").first.focus()
+    for key in ("ArrowRight", "ArrowDown", "ArrowUp", "ArrowDown"):
+        page.keyboard.press(key)
+    cell = page.locator(".sls-pad").get_by_label("row 2, column 2: ink 0 %")
+    expect(cell).to_be_focused()
+    page.keyboard.press("Space")
+    here = page.locator(".sls-pad").get_by_label("row 2, column 2: ink 100 %")
+    expect(here).to_be_focused()
+    expect(page.locator(".sls-pad .words")).to_contain_text(BOTH)
+    page.keyboard.press("Space")
+    expect(cell).to_be_focused()
+
+
+@pytest.mark.parametrize("theme", ["JupyterLab Light", "JupyterLab Dark"])
+def test_axe_finds_no_violation(page, theme):
+    lab.change_theme(page, theme)
+    assert lab.axe_violations(page, ".sls-pad") == []
+
+
+def test_without_the_runtime_python_answers_alone_and_the_pad_says_why(executed):
+    page = executed("alone")
+    words = page.locator(".sls-pad .words")
+    expect(words).to_contain_text("The browser does not answer: npm is on holiday.")
+    stroke(page, [(0.5, 0.1), (0.5, 0.9)])
+    expect(words).to_contain_text("PyTorch in Python: 1")
+    expect(words).not_to_contain_text(BOTH)
+
+
+def test_neither_the_right_button_nor_a_second_finger_draws(page):
+    page.locator(".sls-pad").get_by_role("button", name="Clear").click()
+    canvas, image = page.locator(".sls-pad canvas"), "print(pad.image)"
+    canvas.click(button="right")
+    page.keyboard.press("Escape")  # closes JupyterLab's menu
+    assert lab.execute(page, image) == f"{[0.0] * 64}\n"
+    box, session = canvas.bounding_box(), page.context.new_cdp_session(page)
+
+    def touch(kind, *points):
+        places = [
+            {"id": k, "x": box["x"] + x * box["width"], "y": box["y"] + y * box["height"]}
+            for k, (x, y) in enumerate(points)
+        ]
+        session.send("Input.dispatchTouchEvent", {"type": kind, "touchPoints": places})
+
+    touch("touchStart", (0.5, 0.1))
+    touch("touchStart", (0.5, 0.1), (0.1, 0.5))
+    touch("touchMove", (0.5, 0.9), (0.9, 0.5))
+    touch("touchEnd")
+    shape = torch.tensor(json.loads(lab.execute(page, image))).reshape(8, 8)
+    assert (shape[:, 3:5] > 0.4).all() and (shape[:, :2] == 0).all()
