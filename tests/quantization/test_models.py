@@ -148,8 +148,8 @@ def test_any_scheme_keeps_zero_and_shape_and_repeats_itself(scheme, seed):
             {"observer": "max"},
             "observer is 'max'; expected one of 'minmax', 'percentile', 'mse'",
         ),
-        ({"group_size": 1}, "group_size is 1; expected a whole number, 2 or more"),
-        ({"group_size": 2.0}, "group_size is 2.0; expected a whole number, 2 or more"),
+        ({"group_size": 1}, "group_size is 1; expected a whole number of 2 or more"),
+        ({"group_size": 2.0}, "group_size is 2.0; expected a whole number of 2 or more"),
         ({"percentile": 49}, "percentile is 49; expected a number from 50 to 100"),
         ({"percentile": "high"}, "percentile is 'high'; expected a number from 50 to 100"),
     ],
@@ -229,7 +229,7 @@ def test_the_shipped_model_shows_what_the_course_says(model, digits):
     [
         (
             {"weights": Scheme(), "keep_float": ["tail"]},
-            "keep_float names 'tail', which is no layer; there are hidden, output",
+            "keep_float names 'tail', which is not a layer; there are hidden, output",
         ),
         (
             {"activations": Scheme()},

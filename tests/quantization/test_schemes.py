@@ -21,10 +21,10 @@ from helpers.quantization import (
     dequantize,
     fake_quantize,
     fold_batch_norm,
+    observers,
     quantize,
     round_trip,
 )
-from helpers.quantization import schemes as schemes_module
 
 LARGEST = float(np.float32(1e38))
 # A busy machine is no fault, so no example has a deadline.
@@ -243,7 +243,7 @@ def test_equal_to_torch_on_the_reference_models_weights():
 def test_bits_must_be_a_whole_number_from_2_to_16(bits):
     with pytest.raises(ValueError) as caught:
         Scheme(bits=bits)
-    assert str(caught.value) == f"bits is {bits!r}; expected a whole number, 2 to 16"
+    assert str(caught.value) == f"bits is {bits!r}; expected a whole number from 2 to 16"
 
 
 def test_the_other_fields_of_a_scheme_are_checked_too():
@@ -425,7 +425,7 @@ def test_least_squares_of_a_tensor_that_is_tried_in_parts_is_the_same(monkeypatc
     tensor = torch.randn(9, 50, generator=torch.Generator().manual_seed(1)) ** 3
     scheme = Scheme(4, granularity="channel", observer="mse")
     at_once = choose_qparams(tensor, scheme)
-    monkeypatch.setattr(schemes_module, "_TRIED_AT_ONCE", 3 * tensor.numel())
+    monkeypatch.setattr(observers, "_TRIED_AT_ONCE", 3 * tensor.numel())
     in_parts = choose_qparams(tensor, scheme)
     assert torch.equal(at_once.scale, in_parts.scale)
 

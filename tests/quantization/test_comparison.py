@@ -1,0 +1,36 @@
+"""The Wilson interval of a share, against a published table."""
+
+import pytest
+
+from helpers.quantization import wilson_interval
+
+
+@pytest.mark.parametrize(
+    "right, count, low, high",
+    [
+        # R. G. Newcombe, "Two-sided confidence intervals for the single proportion",
+        # Statistics in Medicine 17, 1998, table I, method 3.
+        (81, 263, 0.2553, 0.3662),
+        (15, 148, 0.0624, 0.1605),
+        (0, 20, 0.0, 0.1611),
+        (1, 29, 0.0061, 0.1718),
+    ],
+)
+def test_the_interval_is_that_of_a_published_table(right, count, low, high):
+    assert wilson_interval(right, count) == pytest.approx((low, high), abs=5e-5)
+
+
+def test_the_interval_stays_within_0_and_1_and_holds_the_share():
+    for right in range(720):
+        low, high = wilson_interval(right, 719)
+        assert 0 <= low <= right / 719 <= high <= 1
+    assert wilson_interval(0, 719)[0] == 0 and wilson_interval(719, 719)[1] == 1
+
+
+@pytest.mark.parametrize("right, count", [(1, 0), (-1, 5), (6, 5)])
+def test_no_interval_without_a_share(right, count):
+    with pytest.raises(ValueError) as caught:
+        wilson_interval(right, count)
+    assert str(caught.value) == (
+        f"{right} of {count} is not a share; expected 0 <= right <= count"
+    )
