@@ -291,7 +291,7 @@ def test_calibration_that_does_not_fit_is_refused(calibration, mlp, tmp_path):
     [
         (
             None,
-            "calibration is of type NoneType; expected a tensor, or a tuple with one for each",
+            "calibration is of type NoneType; expected a tensor, or a tuple with one ",
         ),
         (
             np.ones((9, WIDTH), np.float32),
