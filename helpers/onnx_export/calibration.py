@@ -30,8 +30,16 @@ class Calibration(CalibrationDataReader):
         self,
         source: str | os.PathLike,
         calibration: torch.Tensor | Sequence[torch.Tensor],
+        *,
+        equal_batches: bool = False,
     ):
         """Check that the tensors fit the model.
+
+        Args:
+            source: the float32 file.
+            calibration: typical inputs (N, ...), or one tensor for each input.
+            equal_batches: make no batch smaller than the others, as the calibration
+                methods with histograms need it.
 
         Raises:
             ValueError: they do not, there are too few of them, or they hold NaN or
@@ -57,10 +65,13 @@ class Calibration(CalibrationDataReader):
             raise ValueError("calibration holds NaN or infinity; repair it or leave it out")
         self._names = [place.name for place in inputs]
         batch = inputs[0].shape[0]
+        count = len(tensors[0])
         size = 64 if isinstance(batch, str) else batch
+        if equal_batches and isinstance(batch, str):
+            size = next(size for size in range(64, 0, -1) if count % size == 0)
         run(ort_session, [tensor[:size] for tensor in tensors])  # refuses another dtype
         # A file with a fixed batch takes no smaller one at the end.
-        kept = len(tensors[0]) if isinstance(batch, str) else len(tensors[0]) // size * size
+        kept = count if isinstance(batch, str) else count // size * size
         parts = (tensor[:kept].detach().cpu().split(size) for tensor in tensors)
         self._batches: Iterator = zip(*parts, strict=True)
 

@@ -133,7 +133,7 @@ def quantize_static_onnx(
         quantization.quantize_static(
             model,
             new,
-            Calibration(source, calibration),
+            Calibration(source, calibration, equal_batches=method != "minmax"),
             per_channel=per_channel,
             reduce_range=_reduce_range(reduce_range),
             activation_type=quantization.QuantType.QUInt8,

@@ -335,7 +335,7 @@ def test_real_warnings_and_log_lines_pass(caplog):
     [
         ([[1.0, 2.0]], "example_inputs is of type list holding a list; expected a tensor"),
         (np.zeros((2, 10)), "example_inputs is of type ndarray; expected a tensor"),
-        ((), "example_inputs is a tuple; expected a tensor"),
+        ((), "example_inputs is of type tuple; expected a tensor"),
     ],
 )
 def test_examples_that_are_no_tensors_are_named(inputs, text, tmp_path):

@@ -27,6 +27,7 @@ from helpers.onnx_export import (
     session,
     to_float16_onnx,
 )
+from helpers.onnx_export.calibration import Calibration
 from helpers.onnx_export.nodes import node_names
 
 WIDTH = 256
@@ -284,6 +285,18 @@ def test_calibration_that_does_not_fit_is_refused(calibration, mlp, tmp_path):
     message = rf"calibration has the shape .*; expected input \['batch', {WIDTH}\]"
     with pytest.raises(ValueError, match=message):
         quantize_static_onnx(mlp, tmp_path / "small.onnx", calibration)
+
+
+@pytest.mark.parametrize("method", ["entropy", "percentile"])
+@pytest.mark.parametrize("count", [7, 65, 96])
+def test_histograms_are_made_of_any_number_of_inputs(count, method, mlp, tmp_path):
+    path = tmp_path / "small.onnx"
+    quantize_static_onnx(mlp, path, rows(count), method=method)
+    assert error(path, mlp, rows(33)) < 0.2
+    feed = Calibration(mlp, rows(count), equal_batches=True)
+    batches = [batch["input"] for batch in iter(feed.get_next, None)]
+    assert len({len(batch) for batch in batches}) == 1
+    assert np.array_equal(np.concatenate(batches), rows(count).numpy())
 
 
 @pytest.mark.parametrize(
