@@ -1,8 +1,13 @@
-"""The Wilson interval of a share, against a published table."""
+"""The Wilson interval, against a published table, and the Pareto front."""
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
-from helpers.quantization import wilson_interval
+from helpers.quantization import (
+    pareto_front,
+    wilson_interval,
+)
 
 
 @pytest.mark.parametrize(
@@ -34,3 +39,15 @@ def test_no_interval_without_a_share(right, count):
     assert str(caught.value) == (
         f"{right} of {count} is not a share; expected 0 <= right <= count"
     )
+
+
+@given(st.lists(st.tuples(st.integers(0, 9), st.integers(0, 9)), min_size=1, max_size=30))
+@settings(deadline=None)
+def test_the_front_is_what_nobody_beats(points):
+    def beaten(point):
+        return any(
+            other[0] <= point[0] and other[1] >= point[1] and other != point
+            for other in points
+        )
+
+    assert pareto_front(points) == sorted({point for point in points if not beaten(point)})
