@@ -24,6 +24,11 @@ class Outcome:
         value: What was returned, as JSON keeps it (a tuple becomes a list).
         error: Name of the exception's type, such as "ModuleNotFoundError"; "" if none.
         message: The exception's text.
+
+    >>> print(Outcome(value=[1, 2]))
+    [1, 2]
+    >>> print(Outcome(error="ModuleNotFoundError", message="No module named 'torch'"))
+    ModuleNotFoundError: No module named 'torch'
     """
 
     value: Any = None
@@ -63,9 +68,17 @@ def in_fresh_process(
         timeout: Seconds after which the process is stopped.
 
     Raises:
-        TypeError: if `functions` is no dict, a value of it no function or one that cannot
-            be sent, or `blocked` a text instead of a list.
+        TypeError: if `functions` is not a dict, a value of it is not a function or cannot
+            be sent, or `blocked` is a text instead of a list.
         RuntimeError: if the process dies or takes too long.
+
+    >>> def parse():
+    ...     import csv
+    ...     return next(csv.reader(["a,b"]))
+    >>> print(in_fresh_process({"parse": parse})["parse"])
+    ['a', 'b']
+    >>> print(in_fresh_process({"parse": parse}, blocked=["csv"])["parse"])
+    ModuleNotFoundError: import of csv halted; None in sys.modules
     """
     import cloudpickle
 

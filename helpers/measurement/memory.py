@@ -25,8 +25,6 @@ from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple
 
 _LINUX = platform.system() == "Linux"
-# A change below this tells nothing: Python and its program code move as much in any call.
-_STILL = 1 << 20
 
 
 @dataclass(frozen=True)
@@ -34,12 +32,22 @@ class PeakMemory:
     """The most memory a call held at any moment, in bytes above what was there before.
 
     Attributes:
-        allocated: Memory of its own. Where `mapped` is None, mapped pages are in it.
-        mapped: Resident pages of files, at their own peak, which may be another moment;
-            None where the system does not tell the two kinds apart.
+        total: Both kinds together, at the moment when their sum was highest. Linux keeps
+            this mark itself (VmHWM), so that nothing is missed; elsewhere it is the
+            highest of many readings.
+        allocated: Memory of its own, the highest of the readings. Where `mapped` is None,
+            mapped pages are in it.
+        mapped: Resident pages of files, likewise, which may be at another moment; None
+            where the system does not tell the two kinds apart.
         result: What the function returned.
+
+    >>> measured = PeakMemory(total=12_000_000, allocated=9_000_000, mapped=3_000_000,
+    ...                       result="done")
+    >>> measured.counted.partition(",")[0]
+    'Counted are allocated memory (RssAnon) and'
     """
 
+    total: int
     allocated: int
     mapped: int | None
     result: Any
@@ -68,10 +76,9 @@ def peak_memory(function: Callable[..., Any], *args: Any) -> PeakMemory:
     (some MB of `mapped`). The process starts with the default number of threads.
 
     This process reads the other's counters every millisecond or faster, and once more
-    after the function has returned, while its result is alive. On Linux the kernel's
-    own high-water mark (VmHWM) then adds what was missed between two readings; it does
-    not tell the kinds apart, so it goes to the one that was growing at that moment,
-    or, where the readings do not tell, to the one that had grown more.
+    after the function has returned, while its result is alive. What comes and goes between
+    two readings is in `total`, on Linux, and in neither `allocated` nor `mapped`: the
+    kernel's mark does not tell the kinds apart.
 
     Args:
         function: What to measure. What it prints is thrown away.
@@ -81,6 +88,10 @@ def peak_memory(function: Callable[..., Any], *args: Any) -> PeakMemory:
         TypeError: if the function or its arguments cannot be sent to a process.
         RuntimeError: if the function raises, its result cannot be sent back, or the
             process dies.
+
+    >>> measured = peak_memory(lambda: b"x" * 50_000_000)
+    >>> len(measured.result), measured.total // 10_000_000
+    (50000000, 5)
     """
     import cloudpickle
 
@@ -101,25 +112,24 @@ def peak_memory(function: Callable[..., Any], *args: Any) -> PeakMemory:
         try:
             _tell(child, payload)
             _next_answer(child, inbox)
-            samples = [_sample(child.pid)]
+            readings = [_read(child.pid)]
             _tell(child, "call it")
             start = time.perf_counter()
             while inbox.empty():
-                samples.append(_sample(child.pid))
+                readings.append(_read(child.pid))
                 # A call of a few milliseconds needs readings that are closer together.
                 time.sleep(min(0.001, (time.perf_counter() - start) / 20))
             _next_answer(child, inbox)
-            samples.append(_sample(child.pid))
+            readings.append(_read(child.pid))
             _tell(child, "send the result")
             result = cloudpickle.loads(_next_answer(child, inbox))
         finally:
             child.kill()
             listener.join()
-    allocated, mapped = _peaks(samples)
-    return PeakMemory(allocated, mapped if _LINUX else None, result)
+    return _highest(readings, result)
 
 
-class _Sample(NamedTuple):
+class _Reading(NamedTuple):
     """Bytes of a process at one moment; `mark` is the highest sum until then."""
 
     allocated: int
@@ -127,14 +137,14 @@ class _Sample(NamedTuple):
     mark: int
 
 
-def _sample(pid: int) -> _Sample:
+def _read(pid: int) -> _Reading:
     if not _LINUX:
         import psutil
 
         with suppress(psutil.Error):
             resident = psutil.Process(pid).memory_info().rss
-            return _Sample(resident, 0, resident)
-        return _Sample(0, 0, 0)
+            return _Reading(resident, 0, resident)
+        return _Reading(0, 0, 0)
     counts = dict.fromkeys(("RssAnon", "RssFile", "RssShmem", "VmHWM"), 0)
     with suppress(OSError):  # the process may be gone
         for line in Path(f"/proc/{pid}/status").read_text().splitlines():
@@ -143,42 +153,23 @@ def _sample(pid: int) -> _Sample:
                 counts[key] = 1024 * int(value.split()[0])
     allocated, file, shared, mark = counts.values()
     # A mapped file in a memory file system (/dev/shm, often /tmp) counts as RssShmem.
-    return _Sample(allocated, file + shared, mark)
+    return _Reading(allocated, file + shared, mark)
 
 
-def _peaks(samples: list[_Sample]) -> tuple[int, int]:
-    """Return the growth of (allocated, mapped) from the first sample to their peaks.
-
-    The mark reached its height between two readings, so the highest sum lies between
-    them. What it exceeds both by belongs to the kind that was growing then.
-    """
-    first, last = samples[0], samples[-1]
-    growths = [
-        (sample.allocated - first.allocated, sample.mapped - first.mapped)
-        for sample in samples
-    ]
-    risen = next(k for k, sample in enumerate(samples) if sample.mark == last.mark)
-    earlier, before, after = (growths[max(risen - back, 0)] for back in (2, 1, 0))
-    allocated, mapped = max(before, after, key=sum)
-    missed = max(0, last.mark - first.mark - allocated - mapped)
-    signs = (
-        _change(before, after),  # grew from one reading to the other
-        _change(earlier, before),  # had been growing until then
-        _change(after, before),  # was given back
+def _highest(readings: list[_Reading], result: Any) -> PeakMemory:
+    first, last = readings[0], readings[-1]
+    highest = max(reading.allocated + reading.mapped for reading in readings)
+    if last.mark > first.mark:  # otherwise it is of a time before the call
+        highest = max(highest, last.mark)
+    return PeakMemory(
+        total=highest - first.allocated - first.mapped,
+        allocated=max(reading.allocated for reading in readings) - first.allocated,
+        mapped=max(r.mapped for r in readings) - first.mapped if _LINUX else None,
+        result=result,
     )
-    told = next((sign for sign in signs if max(sign) >= _STILL), (allocated, mapped))
-    if told[1] > told[0]:
-        growths.append((allocated, mapped + missed))
-    else:
-        growths.append((allocated + missed, mapped))
-    return max(a for a, _ in growths), max(m for _, m in growths)
 
 
-def _change(start: tuple[int, int], end: tuple[int, int]) -> tuple[int, int]:
-    return end[0] - start[0], end[1] - start[1]
-
-
-def _start_process() -> subprocess.Popen:
+def _start_process() -> subprocess.Popen[bytes]:
     path = [*sys.path, str(Path(__file__).parents[2])]
     serve = "from helpers.measurement.memory import _serve; _serve()"
     return subprocess.Popen(
@@ -189,7 +180,8 @@ def _start_process() -> subprocess.Popen:
     )
 
 
-def _tell(child: subprocess.Popen, message: object) -> None:
+def _tell(child: subprocess.Popen[bytes], message: object) -> None:
+    assert child.stdin is not None  # a pipe, see _start_process
     with suppress(OSError):  # it has died: the next answer says so
         pickle.dump(message, child.stdin)
         child.stdin.flush()
@@ -202,7 +194,7 @@ def _listen(stream: BinaryIO, inbox: queue.SimpleQueue) -> None:
     inbox.put(("ended", None))
 
 
-def _next_answer(child: subprocess.Popen, inbox: queue.SimpleQueue) -> Any:
+def _next_answer(child: subprocess.Popen[bytes], inbox: queue.SimpleQueue) -> Any:
     kind, value = inbox.get()
     if kind == "ended":
         code = child.wait()

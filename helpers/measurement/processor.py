@@ -33,6 +33,9 @@ def cpu_features() -> dict[str, bool | None]:
     Returns:
         Name of the feature -> True, False, or None where the system does not say
         (Windows, for one).
+
+    >>> "AVX2" in cpu_features(), "NEON" in cpu_features()
+    (True, True)
     """
     flags: set[str] = set()
     with suppress(OSError, subprocess.SubprocessError):
@@ -62,6 +65,9 @@ def has_int8_dot_product(features: dict[str, bool | None] | None = None) -> bool
 
     Args:
         features: see `cpu_features`; this processor's where None.
+
+    >>> has_int8_dot_product({"AVX2": True, "AVX-VNNI": False})
+    False
     """
     features = cpu_features() if features is None else features
     names = ("AVX-512 VNNI", "AVX-VNNI", "AMX int8", "NEON dot product", "NEON int8 matrix")
@@ -80,6 +86,9 @@ class Ceiling:
             there is a dot product instruction.
         without_vnni: the same where there is none.
         arithmetic: the one of the two that is this processor's.
+
+    >>> Ceiling(1000, 400, 100, with_vnni=4, without_vnni=1, arithmetic=1).speedup
+    4.0
     """
 
     multiply_adds: int
@@ -122,7 +131,7 @@ def ceiling(
       Optimization Reference Manual, chapter on AMX.
     - Bytes: 4 in float32, 1 in int8.
 
-    It is no ceiling where a cache holds the int8 weights and not those of float32, which
+    It is not a ceiling where a cache holds the int8 weights and not those of float32, which
     then wait for memory: wide layers at batch 1 can be faster than this.
 
     Args:
@@ -131,7 +140,11 @@ def ceiling(
         features: of the processor, see `cpu_features`; this one's where None.
 
     Raises:
-        ValueError: there is no layer, or a size below 1.
+        ValueError: there is no layer, or a size is below 1.
+
+    >>> int8 = ceiling([(512, 512)], batch=64, features={"AVX2": True, "AVX-VNNI": True})
+    >>> int8.multiply_adds, int8.speedup
+    (16777216, 4.0)
     """
     if not layers or min(batch, *(size for layer in layers for size in layer)) < 1:
         raise ValueError(

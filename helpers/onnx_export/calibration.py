@@ -3,21 +3,43 @@
 import os
 from collections.abc import Iterator, Sequence
 
+import onnxruntime
 import torch
 from onnxruntime.quantization import CalibrationDataReader
 
+from helpers.arguments import type_of
 from helpers.onnx_export.running import run, session
 
 
 class Calibration(CalibrationDataReader):
-    """Feeds tensors to ONNX Runtime's calibration, a batch at a time."""
+    """Feeds tensors to ONNX Runtime's calibration, a batch at a time.
+
+    >>> import onnx, tempfile
+    >>> graph = onnx.parser.parse_model('''
+    ...     <ir_version: 10, opset_import: ["" : 20]>
+    ...     net (float[batch, 4] input) => (float[batch, 4] output)
+    ...     {output = Relu(input)}''')
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     onnx.save(graph, path := f"{folder}/relu.onnx")
+    ...     calibration = Calibration(path, torch.rand(100, 4))
+    >>> calibration.get_next()["input"].shape, calibration.get_next()["input"].shape
+    ((64, 4), (36, 4))
+    """
 
     def __init__(
         self,
         source: str | os.PathLike,
         calibration: torch.Tensor | Sequence[torch.Tensor],
+        *,
+        equal_batches: bool = False,
     ):
         """Check that the tensors fit the model.
+
+        Args:
+            source: the float32 file.
+            calibration: typical inputs (N, ...), or one tensor for each input.
+            equal_batches: make no batch smaller than the others, as the calibration
+                methods with histograms need it.
 
         Raises:
             ValueError: they do not, there are too few of them, or they hold NaN or
@@ -28,11 +50,11 @@ class Calibration(CalibrationDataReader):
             isinstance(tensor, torch.Tensor) for tensor in tensors
         ):
             raise ValueError(
-                f"calibration is a {type(calibration).__name__}; expected a tensor, or a "
+                f"calibration is {type_of(calibration)}; expected a tensor, or a "
                 "tuple with one for each input"
             )
-        opened = session(source)
-        inputs = opened.get_inputs()
+        ort_session = session(source)
+        inputs = ort_session.get_inputs()
         wanted = ", ".join(f"{place.name} {place.shape}" for place in inputs)
         got = ", ".join(str(list(tensor.shape)) for tensor in tensors)
         same_length = len({len(tensor) for tensor in tensors if tensor.dim()}) == 1
@@ -43,10 +65,13 @@ class Calibration(CalibrationDataReader):
             raise ValueError("calibration holds NaN or infinity; repair it or leave it out")
         self._names = [place.name for place in inputs]
         batch = inputs[0].shape[0]
+        count = len(tensors[0])
         size = 64 if isinstance(batch, str) else batch
-        run(opened, [tensor[:size] for tensor in tensors])  # refuses another dtype
+        if equal_batches and isinstance(batch, str):
+            size = next(size for size in range(64, 0, -1) if count % size == 0)
+        run(ort_session, [tensor[:size] for tensor in tensors])  # refuses another dtype
         # A file with a fixed batch takes no smaller one at the end.
-        kept = len(tensors[0]) if isinstance(batch, str) else len(tensors[0]) // size * size
+        kept = count if isinstance(batch, str) else count // size * size
         parts = (tensor[:kept].detach().cpu().split(size) for tensor in tensors)
         self._batches: Iterator = zip(*parts, strict=True)
 
@@ -58,7 +83,7 @@ class Calibration(CalibrationDataReader):
         return {n: t.numpy() for n, t in zip(self._names, batch, strict=True)}
 
 
-def _fits(place, tensor: torch.Tensor) -> bool:
+def _fits(place: onnxruntime.NodeArg, tensor: torch.Tensor) -> bool:
     # An axis of any length has a name in the file instead of a number.
     lengths = [1 if isinstance(n, str) else n for n in place.shape]
     return (

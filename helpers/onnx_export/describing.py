@@ -19,14 +19,22 @@ class Description:
     """What `describe` found.
 
     Attributes:
-        inputs: name -> (type such as "float32", shape); of what is no tensor, its kind,
-            such as "sequence", and no shape.
+        inputs: name -> (type such as "float32", shape); where it is not a tensor, its
+            kind, such as "sequence", and an empty shape.
         outputs: likewise.
         opset: version of ONNX's own operators; 0 if the file uses none of them.
         operators: operator -> how often, the most frequent first.
         parameters: numbers in the weights.
         bytes: of the file, and of the files of weights beside it.
         metadata: what was stored with it.
+
+    >>> places = {"x": ("float32", ("batch", 4))}, {"y": ("float32", ("batch", 2))}
+    >>> print(Description(*places, 20, {"Gemm": 1}, 10, 250, {}))
+    input x: float32 [batch, 4]
+    output y: float32 [batch, 2]
+    opset 20
+    operators: Gemm 1
+    parameters: 10
     """
 
     inputs: dict[str, tuple[str, Shape]]
@@ -40,7 +48,7 @@ class Description:
     def __str__(self) -> str:
         """Return a line for each thing found."""
         lines = [
-            f"{kind} {name}: {type_} {_written(shape)}"
+            f"{kind} {name}: {type_} {_shape_text(shape)}"
             for kind, places in (("input", self.inputs), ("output", self.outputs))
             for name, (type_, shape) in places.items()
         ]
@@ -58,6 +66,17 @@ def describe(path: str | os.PathLike) -> Description:
 
     Raises:
         FileNotFoundError, ValueError: as `read_onnx`.
+
+    >>> import tempfile
+    >>> graph = onnx.parser.parse_model('''
+    ...     <ir_version: 10, opset_import: ["" : 20]>
+    ...     net (float[batch, 4] input) => (float[batch, 4] output)
+    ...     {output = Relu(input)}''')
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     onnx.save(graph, path := f"{folder}/relu.onnx")
+    ...     found = describe(path)
+    >>> found.inputs, found.operators, found.opset
+    ({'input': ('float32', ('batch', 4))}, {'Relu': 1}, 20)
     """
     path = Path(path)
     model = read_onnx(path)
@@ -96,5 +115,5 @@ def _numbers(tensor: onnx.TensorProto) -> int:
     return count
 
 
-def _written(shape: Shape) -> str:
+def _shape_text(shape: Shape) -> str:
     return f"[{', '.join(map(str, shape))}]"

@@ -5,18 +5,20 @@ import json
 import os
 import re
 from collections.abc import Mapping, Sequence
-from importlib.metadata import version
+from contextlib import suppress
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+from typing import Any
 
 import onnx
 import onnx_ir
 import torch
 from torch import nn
 
-from helpers import quiet as stray_lines
 from helpers.arguments import require_module, whole_number
-from helpers.onnx_export.files import replacing
-from helpers.onnx_export.running import given_tensors, returned_tensors, session
+from helpers.onnx_export.files import atomic_path
+from helpers.onnx_export.running import input_tensors, output_tensors, session
+from helpers.quiet import leave_out
 from helpers.training import evaluating
 
 # What the exporter says on a machine where nothing is wrong.
@@ -63,8 +65,9 @@ def export_onnx(
         opset: the version of ONNX's operators; the exporter's choice where None.
         external_data: keep the weights in a file of their own, `<path>.<digest>.data`
             beside the model's; needed from 2 GB on.
-        metadata: stored in the file beside "course_version", "torch_version" and
-            "opset"; texts as they are, anything else, such as a list of classes, as JSON.
+        metadata: stored in the file beside "torch_version", "opset" and, in the course,
+            "course_version"; texts as they are, anything else, such as a list of classes,
+            as JSON.
 
     Raises:
         FileNotFoundError: the folder of the path does not exist.
@@ -73,19 +76,26 @@ def export_onnx(
         ValueError: the model does not accept the example, the number of names is not that
             of inputs or outputs, a name is taken, or the exporter cannot give the opset
             asked for.
+
+    >>> import tempfile
+    >>> model = nn.Sequential(nn.Linear(4, 8), nn.ReLU(), nn.Linear(8, 2))
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     path = export_onnx(model, torch.rand(1, 4), Path(folder) / "model.onnx")
+    ...     print(session(path).run(None, {"input": torch.rand(7, 4).numpy()})[0].shape)
+    (7, 2)
     """
     path = Path(path)
     require_module(model)
-    inputs = _checked(example_inputs, dynamic_batch)
+    inputs = _example_batch(example_inputs, dynamic_batch)
     _require_names("input", input_names, len(inputs))
     texts = _texts(metadata or {})
     if opset is not None:
         opset = whole_number("opset", opset, least=1)
-    with replacing(path) as new, evaluating(model):
-        _require_names("output", output_names, _outputs(model, inputs))
+    with atomic_path(path) as new, evaluating(model):
+        _require_names("output", output_names, _count_outputs(model, inputs))
         _require_no_name_twice(model, [*input_names, *output_names])
-        with stray_lines.without(STRAY_LINES, STRAY_WARNINGS):
-            program = torch.onnx.export(
+        with leave_out(STRAY_LINES, STRAY_WARNINGS):
+            program: Any = torch.onnx.export(
                 model,
                 inputs,
                 dynamo=True,
@@ -113,8 +123,8 @@ def export_onnx(
     return path
 
 
-def _checked(example_inputs, dynamic_batch: bool) -> tuple[torch.Tensor, ...]:
-    given = given_tensors("example_inputs", example_inputs)
+def _example_batch(example_inputs: object, dynamic_batch: bool) -> tuple[torch.Tensor, ...]:
+    given = input_tensors("example_inputs", example_inputs)
     inputs = tuple(tensor.detach() for tensor in given)
     if not dynamic_batch:
         return inputs
@@ -129,17 +139,13 @@ def _checked(example_inputs, dynamic_batch: bool) -> tuple[torch.Tensor, ...]:
     return inputs
 
 
-def _require_names(kind: str, names: object, count: int) -> None:
-    listed = isinstance(names, list | tuple)
-    if not listed or len(names) != count or not all(_is_name(name) for name in names):
+def _require_names(kind: str, names: Sequence[str], count: int) -> None:
+    listed = isinstance(names, list | tuple) and len(names) == count
+    if not listed or not all(isinstance(name, str) and name for name in names):
         raise ValueError(
             f"{kind}_names is {names!r}; the model has {count} {kind}(s), expected as many "
             "different names in a tuple"
         )
-
-
-def _is_name(name: object) -> bool:
-    return isinstance(name, str) and name != ""
 
 
 def _require_no_name_twice(model: nn.Module, names: list[str]) -> None:
@@ -154,7 +160,7 @@ def _require_no_name_twice(model: nn.Module, names: list[str]) -> None:
             )
 
 
-def _outputs(model: nn.Module, inputs: tuple[torch.Tensor, ...]) -> int:
+def _count_outputs(model: nn.Module, inputs: tuple[torch.Tensor, ...]) -> int:
     """Run the model once and count the tensors that it returns."""
     try:
         with torch.no_grad():
@@ -165,16 +171,14 @@ def _outputs(model: nn.Module, inputs: tuple[torch.Tensor, ...]) -> int:
             f"the model does not accept example_inputs of {shapes}. "
             f"{type(error).__name__}: {error}"
         ) from error
-    return len(returned_tensors(outputs))
+    return len(output_tensors(outputs))
 
 
 def _texts(metadata: Mapping[str, object]) -> dict[str, str]:
     """Return the metadata as texts, with our own; "opset" is empty until it is known."""
-    texts = {
-        "course_version": version("save-load-ship"),
-        "torch_version": str(torch.__version__),
-        "opset": "",
-    }
+    texts = {"torch_version": str(torch.__version__), "opset": ""}
+    with suppress(PackageNotFoundError):  # where this helper was copied out of the course
+        texts["course_version"] = version("save-load-ship")
     if taken := sorted(texts.keys() & metadata.keys()):
         raise ValueError(f"metadata holds {', '.join(taken)}, which export_onnx fills in")
     for key, value in metadata.items():
@@ -194,8 +198,9 @@ def _remove_traces(model: onnx_ir.Model) -> None:
     for graph in model.graphs():
         graph.metadata_props.clear()
         for node in graph:
-            for part in (node, *node.outputs):
-                part.metadata_props.clear()
+            node.metadata_props.clear()
+            for output in node.outputs:
+                output.metadata_props.clear()
         for value in (*graph.inputs, *graph.initializers.values()):
             value.metadata_props.clear()
 
@@ -205,7 +210,8 @@ def _digest(model: onnx_ir.Model) -> str:
     # model takes the name, and the same weights always lie in a file of the same name.
     sha = hashlib.sha256()
     for name, value in sorted(model.graph.initializers.items()):
-        sha.update(name.encode() + value.const_value.tobytes())
+        weight: Any = value.const_value
+        sha.update(name.encode() + weight.tobytes())
     return sha.hexdigest()[:8]
 
 

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import onnx
-from google.protobuf.message import DecodeError
+from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
 
 from helpers.atomic import flush_folder, flush_to_disk
 
@@ -18,6 +18,15 @@ def read_onnx(path: str | os.PathLike) -> onnx.ModelProto:
     Raises:
         FileNotFoundError: there is no such file, or the file of its weights is missing.
         ValueError: the file is not an ONNX model, or names weights outside its folder.
+
+    >>> graph = onnx.parser.parse_model('''
+    ...     <ir_version: 10, opset_import: ["" : 20]>
+    ...     net (float[batch, 4] input) => (float[batch, 4] output)
+    ...     {output = Relu(input)}''')
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     onnx.save(graph, path := f"{folder}/relu.onnx")
+    ...     print([node.op_type for node in read_onnx(path).graph.node])
+    ['Relu']
     """
     path = Path(path)
     if not path.is_file():
@@ -46,7 +55,13 @@ def read_onnx(path: str | os.PathLike) -> onnx.ModelProto:
 
 
 def external_files(model: onnx.ModelProto) -> set[str]:
-    """Return the names of the files that hold weights of a model read without them."""
+    """Return the names of the files that hold weights of a model read without them.
+
+    >>> weight = onnx.TensorProto(name="weight", data_location=onnx.TensorProto.EXTERNAL)
+    >>> _ = weight.external_data.add(key="location", value="weights.data")
+    >>> external_files(onnx.ModelProto(graph=onnx.GraphProto(initializer=[weight])))
+    {'weights.data'}
+    """
     return {
         entry.value
         for tensor in model.graph.initializer
@@ -56,7 +71,7 @@ def external_files(model: onnx.ModelProto) -> set[str]:
 
 
 @contextmanager
-def replacing(path: str | os.PathLike) -> Iterator[Path]:
+def atomic_path(path: str | os.PathLike) -> Iterator[Path]:
     """Give a place to write to; where the block ends well, it becomes `path`.
 
     Until then nothing changes at `path`, and if the block fails nothing is left behind.
@@ -70,6 +85,14 @@ def replacing(path: str | os.PathLike) -> Iterator[Path]:
     Raises:
         FileNotFoundError: the folder does not exist.
         IsADirectoryError: there is a folder at the path.
+
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     with atomic_path(Path(folder) / "m.onnx") as new:
+    ...         _ = new.write_bytes(b"weights")
+    ...         print(os.listdir(folder) == ["m.onnx"])
+    ...     print(os.listdir(folder))
+    False
+    ['m.onnx']
     """
     path = Path(path)
     if not path.parent.is_dir():
@@ -80,9 +103,9 @@ def replacing(path: str | os.PathLike) -> Iterator[Path]:
         new = Path(folder) / path.name
         yield new
         for file in sorted(Path(folder).iterdir(), key=lambda file: file == new):
-            with file.open("rb+") as opened:
+            with file.open("rb+") as written:
                 # Otherwise a power cut could leave the new name on an empty file.
-                flush_to_disk(opened.fileno())
+                flush_to_disk(written.fileno())
             file.replace(path.parent / file.name)
             # At each move: without it they could reach the disk in another order.
             flush_folder(path.parent)

@@ -4,12 +4,13 @@ import os
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+import onnxruntime
 import pandas as pd
 import torch
 from torch import nn
 
 from helpers.arguments import require_module
-from helpers.onnx_export.running import given_tensors, returned_tensors, run, session
+from helpers.onnx_export.running import input_tensors, output_tensors, run, session
 
 
 @dataclass(frozen=True)
@@ -32,6 +33,11 @@ class Parity:
         gaps: absolute difference of every output number, (N, numbers of one input), the
             largest over the batch sizes.
         magnitudes: |model's number|, likewise.
+
+    >>> errors = torch.tensor([[1e-6, 2e-6]]), torch.tensor([[1.0, 0.001]])
+    >>> parity = Parity(2e-6, 2e-3, 1.0, 0, (1,), True, pd.DataFrame(), *errors)
+    >>> parity.failing(rtol=1e-4, atol=1e-6)
+    tensor([[False,  True]])
     """
 
     max_abs_error: float
@@ -77,22 +83,34 @@ def check_parity(
         batch_sizes: each at least 1; a file with a fixed batch takes only its own.
 
     Raises:
-        TypeError: model is no torch.nn.Module, or the inputs are no tensors.
+        TypeError: model is not a torch.nn.Module, or the inputs are not tensors.
         FileNotFoundError, ValueError: the file is missing or not ONNX; it does not take
             such inputs or such a batch; there is nothing to compare; the shapes of the
             outputs differ, or one has no axis for the batch.
+
+    >>> import tempfile
+    >>> from helpers.onnx_export import export_onnx
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     model = nn.Linear(4, 2).eval()
+    ...     export_onnx(model, torch.rand(1, 4), path := f"{folder}/model.onnx").name
+    ...     check_parity(model, path, torch.rand(20, 4)).passed
+    'model.onnx'
+    True
     """
     require_module(model)
-    given = given_tensors("inputs", inputs)
+    given = input_tensors("inputs", inputs)
     _require_something(given, batch_sizes)
-    opened = session(path)
+    ort_session = session(path)
     count = len(given[0])
     state = {name: tensor.clone() for name, tensor in model.state_dict().items()}
     rows, gaps, magnitudes = [], torch.zeros(()), torch.zeros(())
     try:
         with torch.random.fork_rng(devices=[]), torch.no_grad():
             for size in batch_sizes:
-                batches = [_compare(model, opened, given, b) for b in _batches(count, size)]
+                batches = [
+                    _compare(model, ort_session, given, numbers)
+                    for numbers in _batches(count, size)
+                ]
                 gap, magnitude, agree = (
                     torch.cat(parts) for parts in zip(*batches, strict=True)
                 )
@@ -116,7 +134,7 @@ def check_parity(
     )
 
 
-def _require_something(given: tuple[torch.Tensor, ...], batch_sizes) -> None:
+def _require_something(given: tuple[torch.Tensor, ...], batch_sizes: Sequence[int]) -> None:
     shapes = [tuple(tensor.shape) for tensor in given]
     if len({shape[:1] for shape in shapes}) > 1 or shapes[0][:1] in ((), (0,)):
         raise ValueError(f"inputs have shapes {shapes}; expected the same N of at least 1")
@@ -133,11 +151,16 @@ def _batches(count: int, size: int) -> list[torch.Tensor]:
     return list((torch.arange(batches * size) % count).split(size))
 
 
-def _compare(model, opened, given, numbers: torch.Tensor) -> tuple:
+def _compare(
+    model: nn.Module,
+    ort_session: onnxruntime.InferenceSession,
+    given: tuple[torch.Tensor, ...],
+    numbers: torch.Tensor,
+) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
     some = tuple(tensor[numbers] for tensor in given)
     # The file first: it says better what it does not take.
-    found = returned_tensors(run(opened, some))
-    expected = returned_tensors(model(*some))
+    found = output_tensors(run(ort_session, some))
+    expected = output_tensors(model(*some))
     if [one.shape for one in expected] != [one.shape for one in found]:
         raise ValueError(
             f"the model returns shapes {[tuple(one.shape) for one in expected]}, the file "
@@ -165,7 +188,14 @@ def _classes(output: torch.Tensor) -> torch.Tensor:
     return rows.argmax(dim=-1)
 
 
-def _row(size: int, gap, magnitude, agree, rtol: float, atol: float) -> dict:
+def _row(
+    size: int,
+    gap: torch.Tensor,
+    magnitude: torch.Tensor,
+    agree: torch.Tensor,
+    rtol: float,
+    atol: float,
+) -> dict[str, object]:
     relative = (gap / magnitude)[magnitude > 0]
     return {
         "batch": size,
@@ -176,8 +206,10 @@ def _row(size: int, gap, magnitude, agree, rtol: float, atol: float) -> dict:
     }
 
 
-def _fails(gap: torch.Tensor, magnitude: torch.Tensor, rtol: float, atol: float):
+def _fails(
+    gap: torch.Tensor, magnitude: torch.Tensor, rtol: float, atol: float
+) -> torch.Tensor:
     # An infinite number of the model's must not make an infinite gap tolerable.
     within = gap.isfinite() & (gap <= atol + rtol * magnitude)
-    # Infinite or NaN on both sides: the tolerance is no number, the answer is the same.
+    # Infinite or NaN on both sides: the tolerance is not a number, the answer is the same.
     return ~(within | (gap == 0))

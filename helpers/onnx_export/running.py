@@ -1,13 +1,13 @@
 """Run an ONNX file in ONNX Runtime, on the CPU."""
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import onnxruntime
 import torch
 from onnxruntime.capi import onnxruntime_pybind11_state as errors
 
-from helpers.arguments import whole_number
+from helpers.arguments import require_one_of, type_of, whole_number
 from helpers.onnx_export.files import read_onnx
 
 OPTIMIZATION = {
@@ -30,10 +30,12 @@ def session(
     Raises:
         FileNotFoundError: there is no such file, or the file of its weights is missing.
         ValueError: ONNX Runtime cannot load the file, or an argument is wrong.
+
+    >>> session("missing.onnx")
+    Traceback (most recent call last):
+    FileNotFoundError: missing.onnx: there is no such file; export the model first.
     """
-    if optimization not in OPTIMIZATION:
-        listed = ", ".join(map(repr, OPTIMIZATION))
-        raise ValueError(f"optimization is {optimization!r}; expected one of {listed}")
+    require_one_of("optimization", optimization, OPTIMIZATION)
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = whole_number("threads", threads, least=1)
     options.inter_op_num_threads = 1
@@ -61,10 +63,20 @@ def run(
         A tensor where the file has one output, otherwise a tuple of them.
 
     Raises:
-        TypeError: the inputs are no tensors.
+        TypeError: the inputs are not tensors.
         ValueError: the number, the type or the shape of the inputs is not the file's.
+
+    >>> import tempfile
+    >>> from pathlib import Path
+    >>> from helpers.onnx_export import export_onnx
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     model = torch.nn.Linear(4, 2)
+    ...     path = export_onnx(model, torch.rand(1, 4), Path(folder) / "m.onnx")
+    ...     inputs = torch.rand(7, 4)
+    ...     print(torch.allclose(run(session(path), inputs), model(inputs), atol=1e-5))
+    True
     """
-    given = given_tensors("inputs", inputs)
+    given = input_tensors("inputs", inputs)
     wanted = session.get_inputs()
     expected = ", ".join(f"{i.name}: {i.type} {i.shape}" for i in wanted)
     got = ", ".join(f"{tensor.dtype} {list(tensor.shape)}" for tensor in given)
@@ -83,30 +95,47 @@ def run(
     return tensors[0] if len(tensors) == 1 else tensors
 
 
-def given_tensors(argument: str, value: object) -> tuple[torch.Tensor, ...]:
+def input_tensors(argument: str, value: object) -> tuple[torch.Tensor, ...]:
     """Return what was given for the inputs of a model as a tuple.
 
     Raises:
         TypeError: it is neither a tensor nor a list or tuple of one or more.
+
+    >>> input_tensors("inputs", torch.tensor([1.0]))
+    (tensor([1.]),)
+    >>> input_tensors("inputs", [1.0])
+    Traceback (most recent call last):
+    TypeError: inputs is of type list holding a float; expected a tensor, or a tuple of \
+tensors, one for each input of the model
     """
     if isinstance(value, torch.Tensor):
         return (value,)
-    found = type(value).__name__
+    found = type_of(value)
     if isinstance(value, list | tuple):
         others = [part for part in value if not isinstance(part, torch.Tensor)]
         if value and not others:
             return tuple(value)
         found += f" holding a {type(others[0]).__name__}" if others else ""
     raise TypeError(
-        f"{argument} is a {found}; expected a tensor, or a tuple of tensors, one for each "
+        f"{argument} is {found}; expected a tensor, or a tuple of tensors, one for each "
         "input of the model"
     )
 
 
-def returned_tensors(outputs: object) -> list[torch.Tensor]:
-    """Return the tensors that a model returned, out of whatever they are nested in."""
+def output_tensors(outputs: object) -> list[torch.Tensor]:
+    """Return the tensors that a model returned, out of whatever they are nested in.
+
+    Raises:
+        TypeError: something in it is not a tensor.
+
+    >>> output_tensors({"logits": torch.zeros(2), "hidden": (torch.ones(1), None)})
+    [tensor([0., 0.]), tensor([1.])]
+    """
     if isinstance(outputs, torch.Tensor):
         return [outputs]
-    if isinstance(outputs, Mapping):
-        outputs = outputs.values()
-    return [tensor for output in outputs or () for tensor in returned_tensors(output)]
+    if outputs is None:
+        return []
+    parts = outputs.values() if isinstance(outputs, Mapping) else outputs
+    if isinstance(parts, str) or not isinstance(parts, Iterable):
+        raise TypeError(f"the model returned a value {type_of(parts)}; expected tensors")
+    return [tensor for part in parts for tensor in output_tensors(part)]

@@ -1,34 +1,40 @@
-"""Make an ONNX file smaller with ONNX Runtime's own tools: int8, float16, 4-bit weights.
+"""Make an ONNX file smaller with ONNX Runtime's own quantizers: int8, 4-bit weights.
 
 Source of the settings: ONNX Runtime's documentation, "Quantize ONNX models", sections
 "Method selection" and "When to use reduce-range and per-channel quantization?".
 """
 
-import io
-import logging
 import os
 import platform
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, nullcontext, redirect_stdout
+from contextlib import contextmanager
 from pathlib import Path
 
 import onnx
 import torch
 from onnxruntime import quantization
-from onnxruntime.quantization.onnx_model import ONNXModel
-from onnxruntime.quantization.quant_utils import add_pre_process_metadata
 
+from helpers.arguments import require_one_of
 from helpers.measurement.processor import has_int8_dot_product
 from helpers.onnx_export.calibration import Calibration
-from helpers.onnx_export.files import read_onnx, replacing
+from helpers.onnx_export.files import atomic_path
+from helpers.onnx_export.nodes import load_float_model, node_names, split_gemm
 from helpers.onnx_export.running import session
+from helpers.quiet import keep_root_logger, leave_out
 
 CALIBRATION_METHODS = {
     "minmax": quantization.CalibrationMethod.MinMax,
     "entropy": quantization.CalibrationMethod.Entropy,
     "percentile": quantization.CalibrationMethod.Percentile,
 }
-QUANTIZED = {"QuantizeLinear", "DequantizeLinear", "DynamicQuantizeLinear", "MatMulNBits"}
+# The methods that make histograms print how far they are.
+PROGRESS = (
+    "Collecting tensor data and making histogram",
+    "Finding optimal threshold for each tensor",
+    "Number of (tensors|histogram bins|quantized bins) :",
+    "Percentile :",
+)
+BLOCK_SIZES = (16, 32, 64, 128, 256)
 
 
 def quantize_dynamic_onnx(
@@ -52,16 +58,25 @@ def quantize_dynamic_onnx(
         FileNotFoundError: there is no source, or no folder for the target.
         ValueError: the source is not an ONNX file or is quantized already, a name in
             exclude is not in it, or its weights hold NaN or infinity.
+
+    >>> import tempfile
+    >>> from helpers.onnx_export import export_onnx
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     model = torch.nn.Linear(64, 64)
+    ...     large = export_onnx(model, torch.rand(2, 64), Path(folder) / "m.onnx")
+    ...     small = quantize_dynamic_onnx(large, Path(folder) / "m8.onnx")
+    ...     print(small.stat().st_size < 0.5 * large.stat().st_size)
+    True
     """
-    model = _matmuls(_prepared(source))
-    with replacing(target) as new, _explaining(source):
+    model = split_gemm(load_float_model(source))
+    with atomic_path(target) as new, _explain_scale_error(source):
         quantization.quantize_dynamic(
             model,
             new,
             per_channel=per_channel,
             reduce_range=_reduce_range(reduce_range),
             weight_type=quantization.QuantType.QInt8,
-            nodes_to_exclude=nodes_of(model, exclude),
+            nodes_to_exclude=node_names(model, exclude),
         )
         session(new)
     return Path(target)
@@ -97,47 +112,35 @@ def quantize_static_onnx(
         ValueError: the source is not an ONNX file or is quantized already, a name in
             exclude is not in it, the method is unknown, the calibration does not fit the
             model's inputs, or it or the weights hold NaN or infinity.
+
+    >>> import tempfile
+    >>> from helpers.onnx_export import export_onnx
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     model = torch.nn.Linear(64, 64)
+    ...     large = export_onnx(model, torch.rand(2, 64), Path(folder) / "m.onnx")
+    ...     typical = torch.rand(100, 64)
+    ...     small = quantize_static_onnx(large, Path(folder) / "m8.onnx", typical)
+    ...     print(small.stat().st_size < 0.5 * large.stat().st_size)
+    True
     """
-    if method not in CALIBRATION_METHODS:
-        listed = ", ".join(map(repr, CALIBRATION_METHODS))
-        raise ValueError(f"method is {method!r}; expected one of {listed}")
-    model = _prepared(source)
-    # The methods that make histograms print how far they are.
-    quiet = nullcontext() if method == "minmax" else redirect_stdout(io.StringIO())
-    with replacing(target) as new, quiet, _explaining(source):
+    require_one_of("method", method, CALIBRATION_METHODS)
+    model = load_float_model(source)
+    with (
+        atomic_path(target) as new,
+        _explain_scale_error(source),
+        leave_out(printed=PROGRESS),
+    ):
         quantization.quantize_static(
             model,
             new,
-            Calibration(source, calibration),
+            Calibration(source, calibration, equal_batches=method != "minmax"),
             per_channel=per_channel,
             reduce_range=_reduce_range(reduce_range),
             activation_type=quantization.QuantType.QUInt8,
             weight_type=quantization.QuantType.QInt8,
-            nodes_to_exclude=nodes_of(model, exclude),
+            nodes_to_exclude=node_names(model, exclude),
             calibrate_method=CALIBRATION_METHODS[method],
         )
-        session(new)
-    return Path(target)
-
-
-def to_float16_onnx(source: str | os.PathLike, target: str | os.PathLike) -> Path:
-    """Write a float16 copy of a model; its inputs and outputs stay float32.
-
-    Weights beyond float16's largest number, 65,504, become that number.
-
-    Raises:
-        FileNotFoundError: there is no source, or no folder for the target.
-        ValueError: the source is not an ONNX file.
-    """
-    from onnxruntime.transformers import float16
-
-    small = ONNXModel(
-        float16.convert_float_to_float16(read_onnx(source), keep_io_types=True)
-    )
-    # The converter puts the casts of the inputs at the end, where ONNX forbids them.
-    small.topological_sort()
-    with replacing(target) as new:
-        onnx.save(small.model, new)
         session(new)
     return Path(target)
 
@@ -165,79 +168,39 @@ def quantize_4bit_onnx(
         FileNotFoundError: there is no source, or no folder for the target.
         ValueError: the source is not an ONNX file or is quantized already, a name in
             exclude is not in it, the block size is another, or no layer is linear.
+
+    >>> import tempfile
+    >>> from helpers.onnx_export import export_onnx
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     model = torch.nn.Linear(64, 64)
+    ...     large = export_onnx(model, torch.rand(2, 64), Path(folder) / "m.onnx")
+    ...     small = quantize_4bit_onnx(large, Path(folder) / "m4.onnx")
+    ...     print(small.stat().st_size < 0.4 * large.stat().st_size)
+    True
     """
-    if block_size not in (sizes := (16, 32, 64, 128, 256)):
-        listed = ", ".join(map(str, sizes))
-        raise ValueError(f"block_size is {block_size}; expected one of {listed}")
-    model = _matmuls(_prepared(source))
+    require_one_of("block_size", block_size, BLOCK_SIZES)
+    model = split_gemm(load_float_model(source))
     if not any(node.op_type == "MatMul" for node in model.graph.node):
         raise ValueError(f"{source} has no linear layer, so no weights for 4 bits")
-    quantizer = _nbits_quantizer()(
+    with keep_root_logger():  # the module makes it write every INFO line, for good
+        from onnxruntime.quantization.matmul_nbits_quantizer import MatMulNBitsQuantizer
+    quantizer = MatMulNBitsQuantizer(
         model,
         bits=4,
         block_size=block_size,
         is_symmetric=True,
         accuracy_level=4,
-        nodes_to_exclude=nodes_of(model, exclude),
+        nodes_to_exclude=node_names(model, exclude),
     )
     quantizer.process()
-    with replacing(target) as new:
+    with atomic_path(target) as new:
         onnx.save(quantizer.model.model, new)
         session(new)
     return Path(target)
 
 
-def nodes_of(model: onnx.ModelProto, names: Sequence[str]) -> list[str]:
-    """Return the names of the nodes that are meant by names of layers or of nodes.
-
-    A layer "blocks.0" means every node that reads a parameter whose name begins with
-    "blocks.0.".
-
-    Raises:
-        ValueError: a name means no node.
-    """
-    if isinstance(names, str):
-        raise ValueError(f"exclude is {names!r}; expected a tuple of names")
-    parameters = {tensor.name for tensor in model.graph.initializer}
-    reads = {
-        node.name: [name for name in node.input if name in parameters]
-        for node in model.graph.node
-    }
-    found = []
-    for name in names:
-        nodes = [
-            node
-            for node, inputs in reads.items()
-            if node == name or any(some.startswith(f"{name}.") for some in inputs)
-        ]
-        if not nodes:
-            layers = sorted(
-                {some.rpartition(".")[0] for inputs in reads.values() for some in inputs}
-                - {""}
-            )
-            raise ValueError(
-                f"exclude names {name!r}, which is no layer or node of the model; its "
-                f"layers are {', '.join(layers)}"
-            )
-        found += nodes
-    return found
-
-
-def _prepared(source: str | os.PathLike) -> onnx.ModelProto:
-    model = read_onnx(source)
-    if found := sorted({node.op_type for node in model.graph.node} & QUANTIZED):
-        raise ValueError(
-            f"{source} is quantized already: it holds {', '.join(found)}; start from the "
-            "float32 file"
-        )
-    # The exporter has already done what ONNX Runtime asks for before quantization, fusing
-    # and inferring shapes; without this mark it would tell the learner to do it again.
-    add_pre_process_metadata(model)
-    return model
-
-
 @contextmanager
-def _explaining(source: str | os.PathLike) -> Iterator[None]:
+def _explain_scale_error(source: str | os.PathLike) -> Iterator[None]:
     try:
         yield
     except AssertionError as error:
@@ -249,27 +212,8 @@ def _explaining(source: str | os.PathLike) -> Iterator[None]:
         ) from error
 
 
-def _matmuls(model: onnx.ModelProto) -> onnx.ModelProto:
-    """Write Gemm as MatMul and Add: there is no integer or 4-bit Gemm."""
-    rewritten = ONNXModel(model)
-    rewritten.replace_gemm_with_matmul()
-    return rewritten.model
-
-
 def _reduce_range(reduce_range: bool | None) -> bool:
     if reduce_range is not None:
         return reduce_range
     x86 = platform.machine().lower() in ("x86_64", "amd64")
     return x86 and not has_int8_dot_product()
-
-
-def _nbits_quantizer() -> type:
-    # The module makes the root logger write every INFO line, for good, unless the root
-    # already has a handler.
-    handler = logging.NullHandler()
-    logging.root.addHandler(handler)
-    try:
-        from onnxruntime.quantization.matmul_nbits_quantizer import MatMulNBitsQuantizer
-    finally:
-        logging.root.removeHandler(handler)
-    return MatMulNBitsQuantizer

@@ -1,35 +1,26 @@
 """The affine quantizer, written out so that it can be read aloud.
 
-Begin with `schemes.py`: one tensor to integers and back. `models.py` does it to a whole
-model and counts the bytes. `evaluation.py` measures what a setting costs. `watching.py`
-looks at what goes through a model's layers.
+Begin with `schemes.py`, one tensor to integers and back, and `observers.py`, which
+chooses scale and zero point. `models.py` does it to the `layers.py` of a whole model,
+`packing.py` counts the bytes, `noise.py` and `evaluation.py` measure what a setting of
+`settings.py` costs, and `comparison.py` tells which is the better one. `hooks.py` looks at
+what goes through a model's layers.
 """
 
-from helpers.quantization.evaluation import (
-    Evaluation,
-    Evaluator,
-    Trail,
-    wilson_interval,
-)
-from helpers.quantization.models import (
-    calibrate,
-    fold_batch_norm,
-    layer_sensitivity,
-    packed_bytes,
-    pareto_front,
-    quantizable_layers,
-    quantize_model,
-    sqnr_db,
-    worst_channel,
-)
+from helpers.quantization.comparison import pareto_front, wilson_interval
+from helpers.quantization.evaluation import Evaluation, Evaluator
+from helpers.quantization.hooks import forward_hooks
+from helpers.quantization.layers import fold_batch_norm, quantizable_layers
+from helpers.quantization.models import calibrate, quantize_model
+from helpers.quantization.noise import layer_sensitivity, sqnr_db, worst_channel
+from helpers.quantization.observers import choose_qparams, fake_quantize
+from helpers.quantization.packing import packed_bytes
 from helpers.quantization.schemes import (
     GRANULARITIES,
     OBSERVERS,
     QParams,
     Scheme,
-    choose_qparams,
     dequantize,
-    fake_quantize,
     quantize,
     round_trip,
 )
@@ -43,12 +34,12 @@ __all__ = [
     "QParams",
     "Scheme",
     "Setting",
-    "Trail",
     "calibrate",
     "choose_qparams",
     "dequantize",
     "fake_quantize",
     "fold_batch_norm",
+    "forward_hooks",
     "layer_sensitivity",
     "packed_bytes",
     "pareto_front",

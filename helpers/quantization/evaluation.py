@@ -1,25 +1,19 @@
 """What one setting of the quantizer costs: accuracy with its interval, bytes, noise."""
 
-import math
 from dataclasses import dataclass
 
 import torch
 from torch import nn
 
-from helpers.quantization.models import (
-    calibrate,
-    fold_batch_norm,
-    packed_bytes,
-    pareto_front,
-    quantizable_layers,
-    quantize_model,
-    sqnr_db,
-)
+from helpers.quantization.comparison import wilson_interval
+from helpers.quantization.layers import fold_batch_norm, quantizable_layers
+from helpers.quantization.models import calibrate, quantize_model
+from helpers.quantization.noise import sqnr_db
+from helpers.quantization.packing import packed_bytes
 from helpers.quantization.schemes import QParams, Scheme
 from helpers.quantization.settings import Setting
 
 CHUNK = 180  # images at once: what they leave behind fits a processor's cache
-Z_95 = 1.959964  # 95 % of a normal distribution lie within so many standard deviations
 
 
 @dataclass(frozen=True)
@@ -36,6 +30,10 @@ class Evaluation:
         sqnr: layer -> SQNR of its weights in dB; infinite where they are exact.
         changed: (number of the image, class in float32, class now) for each image whose
             class is another one now.
+
+    >>> found = Evaluation(Setting(), 95, 100, (0.89, 0.98), 1000, 4000, {}, ())
+    >>> found.accuracy, found.ratio, found.point
+    (0.95, 4.0, (1000, 0.95))
     """
 
     setting: Setting
@@ -69,6 +67,13 @@ class Evaluator:
     Attributes:
         layers: names of the layers that can be quantized.
         exact: the evaluation of the model in float32.
+
+    >>> model, inputs = nn.Sequential(nn.Linear(4, 3)), torch.rand(100, 4)
+    >>> evaluate = Evaluator(model, inputs, model(inputs).argmax(dim=1))
+    >>> evaluate.exact.accuracy, evaluate.exact.bytes
+    (1.0, 60)
+    >>> evaluate(Setting(Scheme(bits=8))).bytes  # 12 weights, a scale, 3 biases
+    28
     """
 
     def __init__(
@@ -87,8 +92,8 @@ class Evaluator:
             calibration_images: where activations are to be quantized; not the test images.
 
         Raises:
-            ValueError: there are no images, or not one label for each, where None counts
-                as none; or no layer of the model can be quantized.
+            ValueError: there are no images, or not one label for each (None counts as no
+                images or labels); or no layer of the model can be quantized.
         """
         pair = [0 if some is None else len(some) for some in (images, labels)]
         if not pair[0] or pair[0] != pair[1]:
@@ -123,15 +128,15 @@ class Evaluator:
         """Return what the setting costs.
 
         Raises:
-            ValueError: keep_float names no layer, or there are not as many calibration
-                images as the setting asks for.
+            ValueError: a name in keep_float is not a layer's, or there are not as many
+                calibration images as the setting asks for.
         """
         if setting not in self._found:
             self._found[setting] = self._evaluate(setting)
         return self._found[setting]
 
     def _evaluate(self, setting: Setting) -> Evaluation:
-        ranges = self._calibrated(setting)
+        ranges = self._activation_ranges(setting)
         model = quantize_model(
             self._model, setting.weights, setting.activations, ranges, setting.keep_float
         )
@@ -150,79 +155,22 @@ class Evaluator:
                 name: sqnr_db(weight, rounded[name].weight.detach())
                 for name, weight in self._weights.items()
             },
-            changed=tuple((i, self._classes[i].item(), classes[i].item()) for i in changed),
+            changed=tuple((i, int(self._classes[i]), int(classes[i])) for i in changed),
         )
 
-    def _calibrated(self, setting: Setting) -> dict[str, QParams] | None:
+    def _activation_ranges(self, setting: Setting) -> dict[str, QParams] | None:
         scheme, count = setting.activations, setting.calibration
         if scheme is None:
             return None
-        there = 0 if self._calibration is None else len(self._calibration)
-        if there < count:
+        images = self._images[:0] if self._calibration is None else self._calibration
+        if len(images) < count:
             raise ValueError(
-                f"the setting asks for {count} calibration images and there are {there}; "
-                "pass more, or ask for fewer"
+                f"the setting asks for {count} calibration images and there are "
+                f"{len(images)}; pass more, or ask for fewer"
             )
         if (scheme, count) not in self._ranges:
-            images = self._calibration[:count]
-            self._ranges[scheme, count] = calibrate(self._model, scheme, images)
+            self._ranges[scheme, count] = calibrate(self._model, scheme, images[:count])
         return self._ranges[scheme, count]
-
-
-class Trail:
-    """What a learner has seen and pinned; nothing counts before the first guess.
-
-    Attributes:
-        seen: evaluations in the order in which they were met, each once.
-        pinned: the same.
-        guess: (percent that was guessed, the evaluation that it was guessed for), or None
-            while the learner has not guessed.
-    """
-
-    def __init__(self, exact: Evaluation):
-        """Begin with the float model, which is known before the first move."""
-        self.seen, self.pinned = [exact], []
-        self.guess: tuple[int, Evaluation] | None = None
-
-    def reveal(self, percent: int, evaluation: Evaluation) -> None:
-        """Take the first guess; later ones change nothing."""
-        if self.guess is None:
-            self.guess = percent, evaluation
-            self.see(evaluation)
-
-    def see(self, evaluation: Evaluation) -> None:
-        """Remember an evaluation, if results are shown already."""
-        if self.guess and evaluation not in self.seen:
-            self.seen.append(evaluation)
-
-    def pin(self, evaluation: Evaluation) -> None:
-        """Keep an evaluation for the table, if results are shown already."""
-        if self.guess and evaluation not in self.pinned:
-            self.pinned.append(evaluation)
-
-    @property
-    def front(self) -> list[tuple[int, float]]:
-        """The (bytes, accuracy) of those seen that no other one beats, smallest first."""
-        return pareto_front([some.point for some in self.seen])
-
-
-def wilson_interval(right: int, count: int) -> tuple[float, float]:
-    """Return the 95 % interval of a share, (low, high), 0 to 1.
-
-    Unlike share ± 1.96 standard errors it stays within 0 and 1, also where all or none
-    are right. Source: E. B. Wilson, "Probable Inference, the Law of Succession, and
-    Statistical Inference", Journal of the American Statistical Association 22, 1927.
-
-    Raises:
-        ValueError: count is below 1, or right does not lie between 0 and count.
-    """
-    if count < 1 or not 0 <= right <= count:
-        raise ValueError(f"{right} of {count} is no share; expected 0 <= right <= count")
-    share, z2 = right / count, Z_95**2
-    centre = share + z2 / (2 * count)
-    reach = Z_95 * math.sqrt(share * (1 - share) / count + z2 / (4 * count**2))
-    low, high = (centre - reach, centre + reach)
-    return max(low / (1 + z2 / count), 0.0), min(high / (1 + z2 / count), 1.0)
 
 
 @torch.no_grad()

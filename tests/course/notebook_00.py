@@ -70,7 +70,10 @@ ROUNDS = (
     ),
     (
         Mutation(
-            "quantization/schemes", "bits - 1) - 1\n", "bits - 1)\n", "slider slider-table"
+            "quantization/observers",
+            "bits - 1) - 1\n",
+            "bits - 1)\n",
+            "slider slider-table",
         ),
         Mutation("training", "== labels)", ">= labels)", "model untrained load solution-1"),
     ),
@@ -81,7 +84,7 @@ ROUNDS = (
     (
         Mutation("classroom/data/networks", ".mean(dim=(2", ".amax(dim=(2", "model load"),
         Mutation(
-            "quantization/schemes",
+            "quantization/observers",
             "high = torch.maximum(low.abs(), high.abs())",
             "high = high.abs()",
             "slider slider-table",

@@ -103,13 +103,13 @@ EDITS = (
 ROUNDS = (
     (
         Mutation(
-            "quantization/schemes",
+            "quantization/observers",
             "percentile / 100",
             "percentile / 105",
             "outlier-observers",
         ),
         Mutation(
-            "quantization/models", "bits / 8)", "bits / 4)", "granularity bytes claim-a"
+            "quantization/packing", "bits / 8)", "bits / 4)", "granularity bytes claim-a"
         ),
         Mutation("classroom/explorers/number_line", "REACH = 2.5", "REACH = 3.5", "line"),
         Mutation(
@@ -121,7 +121,7 @@ ROUNDS = (
     ),
     (
         Mutation(
-            "quantization/models",
+            "quantization/noise",
             "10 * math.log10",
             "20 * math.log10",
             "zero-decibel bits outlier-observers granularity layer",

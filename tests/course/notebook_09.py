@@ -189,18 +189,20 @@ EDITS = (
 ROUNDS = (
     (
         Mutation(
-            "quantization/models",
+            "quantization/packing",
             "math.ceil(layer.weight.numel() * scheme.bits / 8)",
             "layer.weight.numel()",
             "explorer explorer-table front sensitivity keep-two solution-1",
         ),
-        Mutation("quantization/models", "which is no layer", "which is lost", "misspelled"),
-        Mutation("quantization/evaluation", "(4 * count**2)", "(2 * count)", "noise"),
+        Mutation(
+            "quantization/layers", "which is not a layer", "which is lost", "misspelled"
+        ),
+        Mutation("quantization/comparison", "(4 * count**2)", "(2 * count)", "noise"),
         Mutation(
             "measurement/processor", "4.0, 1.0 if arm", "2.0, 1.0 if arm", "real-table"
         ),
         Mutation(
-            "onnx_export/runtime_quantization",
+            "onnx_export/float16",
             "keep_io_types=True",
             "keep_io_types=False",
             "onnx-operators",
@@ -208,7 +210,7 @@ ROUNDS = (
     ),
     (
         Mutation(
-            "quantization/schemes",
+            "quantization/observers",
             "qmax = 2 ** (scheme.bits - 1) - 1",
             "qmax = 2 ** (scheme.bits - 1)",
             "explorer explorer-table noise paired front sensitivity sensitivity-table "

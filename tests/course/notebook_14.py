@@ -31,7 +31,7 @@ ROUNDS = (
             "has another shape",
             "clinic-asked",
         ),
-        Mutation("quantization/models", "bits / 8)", "bits / 4)", "packed"),
+        Mutation("quantization/packing", "bits / 8)", "bits / 4)", "packed"),
         Mutation("classroom/data/pruning", "(w == 0).sum()", "(w != 0).sum()", "prune"),
         Mutation("checkpoints/folders", "-self.keep_last :", "-1 :", "checkpoint-folder"),
         Mutation(

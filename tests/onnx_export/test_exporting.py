@@ -4,6 +4,7 @@ import json
 import logging
 import os
 import warnings
+from importlib.metadata import PackageNotFoundError
 from pathlib import Path
 from stat import S_ISDIR
 
@@ -14,11 +15,11 @@ import torch
 from torch import nn
 
 from helpers import atomic
-from helpers import quiet as stray_lines
 from helpers.classroom.data.digits import load_digits
 from helpers.classroom.data.networks import SimpleNet, load_reference_model
 from helpers.onnx_export import export_onnx, exporting, read_onnx, run, session
-from helpers.onnx_export.files import replacing
+from helpers.onnx_export.files import atomic_path
+from helpers.quiet import leave_out
 
 
 @pytest.fixture(scope="module")
@@ -164,6 +165,16 @@ def test_metadata_holds_versions_opset_and_what_was_given(reference):
     assert session(reference).get_modelmeta().custom_metadata_map == found
 
 
+def test_a_copy_without_the_course_stores_no_version_of_it(tmp_path, monkeypatch):
+    def version(name):
+        raise PackageNotFoundError(name)
+
+    monkeypatch.setattr(exporting, "version", version)
+    path = export_onnx(torch.nn.Linear(4, 2), torch.rand(2, 4), tmp_path / "m.onnx")
+    stored = {entry.key for entry in read_onnx(path).metadata_props}
+    assert stored == {"torch_version", "opset"}
+
+
 def test_the_file_tells_nobody_where_it_was_made(reference):
     data = reference.read_bytes()
     for trace in (b".py", b"stack_trace", os.fsencode(Path(torch.__file__).parent)):
@@ -278,7 +289,7 @@ def test_file_and_folder_are_flushed_at_each_move(tmp_path, monkeypatch):
 
     monkeypatch.setattr(atomic.os, "fsync", recorded_fsync)
     monkeypatch.setattr(Path, "replace", recorded_replace)
-    with replacing(tmp_path / "m.onnx") as new:
+    with atomic_path(tmp_path / "m.onnx") as new:
         new.write_bytes(b"model")
         new.with_name("m.onnx.data").write_bytes(b"weights")
     assert happened == ["file", "move", "folder"] * 2
@@ -308,7 +319,7 @@ def test_nothing_is_printed_logged_or_warned(
 
 def test_real_warnings_and_log_lines_pass(caplog):
     registry = logging.getLogger("torch.onnx._internal.exporter._registration")
-    quiet = stray_lines.without(exporting.STRAY_LINES, exporting.STRAY_WARNINGS)
+    quiet = leave_out(exporting.STRAY_LINES, exporting.STRAY_WARNINGS)
     with quiet, pytest.warns(FutureWarning, match="yours"):
         warnings.warn("this call of yours is deprecated", FutureWarning, stacklevel=1)
         registry.warning("torchvision is not installed. Skipping torchvision::nms")
@@ -322,9 +333,9 @@ def test_real_warnings_and_log_lines_pass(caplog):
 @pytest.mark.parametrize(
     ("inputs", "text"),
     [
-        ([[1.0, 2.0]], "example_inputs is a list holding a list; expected a tensor"),
-        (np.zeros((2, 10)), "example_inputs is a ndarray; expected a tensor"),
-        ((), "example_inputs is a tuple; expected a tensor"),
+        ([[1.0, 2.0]], "example_inputs is of type list holding a list; expected a tensor"),
+        (np.zeros((2, 10)), "example_inputs is of type ndarray; expected a tensor"),
+        ((), "example_inputs is of type tuple; expected a tensor"),
     ],
 )
 def test_examples_that_are_no_tensors_are_named(inputs, text, tmp_path):
@@ -446,7 +457,10 @@ def test_what_numpy_and_lists_hold_is_no_input_and_bfloat16_is_no_type_of_the_fi
     reference,
 ):
     opened, images = session(reference), torch.zeros(3, 1, 8, 8)
-    for given, kind in ((images.numpy(), "a ndarray"), ([[1.0]], "a list holding a list")):
+    for given, kind in (
+        (images.numpy(), "of type ndarray"),
+        ([[1.0]], "of type list holding a list"),
+    ):
         with pytest.raises(TypeError, match=f"inputs is {kind}; expected a tensor"):
             run(opened, given)
     with pytest.raises(ValueError, match=r"expects input: .*; got torch.bfloat16 \[3, 1"):

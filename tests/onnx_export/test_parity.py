@@ -284,7 +284,7 @@ def test_inputs_that_the_file_does_not_take(reference, images):
     for wrong in (images[:3, :, :7], images[:3].double(), (images[:3], images[:3])):
         with pytest.raises(ValueError, match=r"the file expects input: .*; got torch"):
             check_parity(model, reference, wrong)
-    with pytest.raises(TypeError, match="inputs is a ndarray; expected a tensor"):
+    with pytest.raises(TypeError, match="inputs is of type ndarray; expected a tensor"):
         check_parity(model, reference, images.numpy())
     with pytest.raises(TypeError, match=r"OrderedDict; expected a torch\.nn\.Module"):
         check_parity(model.state_dict(), reference, images)

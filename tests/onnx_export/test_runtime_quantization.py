@@ -17,6 +17,7 @@ from helpers.classroom.data.digits import load_digits
 from helpers.classroom.data.networks import load_reference_model
 from helpers.onnx_export import (
     export_onnx,
+    float16,
     quantize_4bit_onnx,
     quantize_dynamic_onnx,
     quantize_static_onnx,
@@ -26,6 +27,8 @@ from helpers.onnx_export import (
     session,
     to_float16_onnx,
 )
+from helpers.onnx_export.calibration import Calibration
+from helpers.onnx_export.nodes import node_names
 
 WIDTH = 256
 
@@ -203,10 +206,10 @@ def test_an_excluded_layer_keeps_its_weights_and_the_other_does_not(kind, mlp, t
 
 def test_a_name_means_a_layer_a_block_of_layers_or_a_node(digits):
     model = read_onnx(digits)
-    assert len(runtime_quantization.nodes_of(model, ["blocks.1"])) == 2
-    [head] = runtime_quantization.nodes_of(model, ["head"])
-    assert runtime_quantization.nodes_of(model, [head]) == [head]
-    assert runtime_quantization.nodes_of(model, []) == []
+    assert len(node_names(model, ["blocks.1"])) == 2
+    [head] = node_names(model, ["head"])
+    assert node_names(model, [head]) == [head]
+    assert node_names(model, []) == []
 
 
 @pytest.mark.parametrize("kind", ["dynamic", "static", "4bit"])
@@ -226,6 +229,8 @@ def test_a_name_that_is_not_in_the_model_is_refused_with_those_that_are(
 def test_nothing_is_logged_or_printed(mlp, tmp_path, caplog, capfd):
     for kind in ("dynamic", "static", "float16", "4bit"):
         quantize(kind, mlp, tmp_path / "small.onnx")
+    for method in ("entropy", "percentile"):
+        quantize("static", mlp, tmp_path / "small.onnx", method=method)
     assert [r.getMessage() for r in caplog.records if r.levelno >= logging.INFO] == []
     assert capfd.readouterr() == ("", "")
 
@@ -252,6 +257,7 @@ def test_a_failure_leaves_the_old_target_and_the_source(kind, mlp, tmp_path, mon
         raise RuntimeError("not loaded")
 
     monkeypatch.setattr(runtime_quantization, "session", refuse)
+    monkeypatch.setattr(float16, "session", refuse)
     with pytest.raises(RuntimeError, match="not loaded"):
         quantize(kind, mlp, target)
     assert target.read_bytes() == b"old"
@@ -281,14 +287,29 @@ def test_calibration_that_does_not_fit_is_refused(calibration, mlp, tmp_path):
         quantize_static_onnx(mlp, tmp_path / "small.onnx", calibration)
 
 
+@pytest.mark.parametrize("method", ["entropy", "percentile"])
+@pytest.mark.parametrize("count", [7, 65, 96])
+def test_histograms_are_made_of_any_number_of_inputs(count, method, mlp, tmp_path):
+    path = tmp_path / "small.onnx"
+    quantize_static_onnx(mlp, path, rows(count), method=method)
+    assert error(path, mlp, rows(33)) < 0.2
+    feed = Calibration(mlp, rows(count), equal_batches=True)
+    batches = [batch["input"] for batch in iter(feed.get_next, None)]
+    assert len({len(batch) for batch in batches}) == 1
+    assert np.array_equal(np.concatenate(batches), rows(count).numpy())
+
+
 @pytest.mark.parametrize(
     "calibration, says",
     [
         (
             None,
-            "calibration is a NoneType; expected a tensor, or a tuple with one for each",
+            "calibration is of type NoneType; expected a tensor, or a tuple with one ",
         ),
-        (np.ones((9, WIDTH), np.float32), "calibration is a ndarray; expected a tensor"),
+        (
+            np.ones((9, WIDTH), np.float32),
+            "calibration is of type ndarray; expected a tensor",
+        ),
         (rows(9).double(), rf"file expects input: .* got torch.float64 \[9, {WIDTH}\]"),
         (
             rows(9) * torch.nan,

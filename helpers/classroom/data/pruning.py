@@ -6,9 +6,13 @@ import torch
 from torch import nn
 
 from helpers.classroom.data.networks import DigitsNet
-from helpers.quantization import fold_batch_norm, packed_bytes, quantizable_layers
-from helpers.quantization.forward_hooks import watching
-from helpers.quantization.schemes import Scheme
+from helpers.quantization import (
+    Scheme,
+    fold_batch_norm,
+    forward_hooks,
+    packed_bytes,
+    quantizable_layers,
+)
 
 FLOAT_BITS = 32
 
@@ -19,7 +23,7 @@ def sparsity(model: nn.Module) -> float:
     return sum((w == 0).sum().item() for w in weights) / sum(w.numel() for w in weights)
 
 
-def prunable_layers(model: nn.Module) -> dict[str, nn.Module]:
+def prunable_layers(model: nn.Module) -> dict[str, nn.Conv2d | nn.Linear]:
     """Return the layers in which zeros are worth having, by name.
 
     Those whose filters sum over several channels. A depthwise filter has nine weights,
@@ -113,10 +117,10 @@ def multiply_adds(model: nn.Module, image: torch.Tensor) -> int:
     """
     counts: dict[str, int] = {}
 
-    def look(name: str, layer: nn.Module, given: tuple, output: torch.Tensor) -> None:
+    def count(name: str, layer: nn.Module, inputs: tuple, output: torch.Tensor) -> None:
         places = output[0].numel() // len(layer.weight)
         counts[name] = places * layer.weight.numel()
 
-    with torch.no_grad(), watching(quantizable_layers(model), look):
+    with torch.no_grad(), forward_hooks(quantizable_layers(model), count):
         model(image)
     return sum(counts.values())

@@ -11,7 +11,8 @@ from torch import nn
 from helpers.classroom.data.digits import load_digits
 from helpers.classroom.data.networks import load_reference_model
 from helpers.classroom.exercises.checking import Exercise, NotTried, is_stub, no_answer
-from helpers.onnx_export import export_onnx, listening, run, session
+from helpers.onnx_export import export_onnx, run, session
+from helpers.quiet import capture_output
 
 # Between what rounding does to the reference model's logits, and what float16 does.
 ROUNDING, FLOAT16 = 1e-5, 1e-2
@@ -135,18 +136,18 @@ def _built(answer: object, *arguments) -> nn.Module | str:
 
 def _exported(module: nn.Module, example: torch.Tensor, cases: dict) -> str | None:
     """Export the module and compare it with its file; return a hint where that fails."""
-    with tempfile.TemporaryDirectory() as folder, listening():
+    with tempfile.TemporaryDirectory() as folder, capture_output("torch", "onnxscript"):
         try:
             path = export_onnx(module, example[:2], Path(folder) / "answer.onnx")
         except torch.onnx.OnnxExporterError as error:
             if "data-dependent" in str(error):
                 return "the numbers are right, but there is still an if that looks at data."
             return f"it cannot be exported: {str(error).partition('.')[0]}."
-        opened = session(path)
+        ort_session = session(path)
         for name, x in cases.items():
             with torch.no_grad():
                 wanted = module(x)
-            found = run(opened, x)
+            found = run(ort_session, x)
             if not torch.allclose(wanted, found, atol=1e-4):
                 return f"for {name} the file answers otherwise than the module."
     return None

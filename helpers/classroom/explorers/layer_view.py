@@ -4,6 +4,7 @@ import torch
 from torch import nn
 
 from helpers.classroom.charts import Chart, histogram, stack
+from helpers.classroom.explorers.setting_words import observer_words
 from helpers.classroom.panel import Choice, Menu, Panel, Range
 from helpers.quantization import (
     GRANULARITIES,
@@ -42,7 +43,7 @@ def draw(
         levels = choose_qparams(weight, scheme)
     text = (
         f"{layer}: {weight.numel()} weights at {bits} bits per {granularity}, "
-        f"{scheme.observer_words}. "
+        f"{observer_words(scheme)}. "
         f"SQNR {sqnr_db(weight, rounded):.1f} dB. The worst of the {len(weight)} channels "
         f"is number {channel}, with {worst:.1f} dB."
     )

@@ -9,7 +9,9 @@ from torch import nn
 from helpers.classroom.charts import Chart
 from helpers.classroom.data.digits import load_digits
 from helpers.classroom.data.networks import load_reference_model
+from helpers.classroom.explorers.setting_words import setting_code, setting_words
 from helpers.classroom.explorers.trade_off_charts import trade_off_picture
+from helpers.classroom.explorers.trail import Trail
 from helpers.classroom.panel import Check, Choice, Panel, Range, Stops, Ticks
 from helpers.quantization import (
     GRANULARITIES,
@@ -18,7 +20,6 @@ from helpers.quantization import (
     Evaluator,
     Scheme,
     Setting,
-    Trail,
 )
 
 BITS = (2, 3, 4, 5, 6, 7, 8, 16, 32)
@@ -113,7 +114,7 @@ class TradeOff:
 
 def in_words(now: Evaluation, trail: Trail, guess: int) -> str:
     """Say what the picture shows."""
-    weights, activations = now.setting.words
+    weights, activations = setting_words(now.setting)
     setting = f"{weights[0].upper()}{weights[1:]}; {activations}."
     size = f"{now.bytes:,} bytes, {now.ratio:.1f} times smaller than float32."
     noise = ", ".join(
@@ -144,7 +145,7 @@ def table(trail: Trail) -> tuple[tuple[str, ...], ...]:
     rows = [
         (
             str(k),
-            "; ".join(some.setting.words),
+            "; ".join(setting_words(some.setting)),
             ", ".join(some.setting.keep_float) or "none",
             f"{some.accuracy:.1%}",
             f"{some.bytes:,}",
@@ -158,10 +159,10 @@ def table(trail: Trail) -> tuple[tuple[str, ...], ...]:
 def code(now: Evaluation, trail: Trail, calibration: str) -> str:
     """Return the calls that make the pinned models, or the model of now."""
     if not trail.pinned:
-        return f"small = {now.setting.code(calibration)}"
+        return f"small = {setting_code(now.setting, calibration)}"
     return "\n".join(
         f"# {some.accuracy:.1%} of {some.count} right, {some.bytes:,} bytes\n"
-        f"pinned_{k} = {some.setting.code(calibration)}"
+        f"pinned_{k} = {setting_code(some.setting, calibration)}"
         for k, some in enumerate(trail.pinned, start=1)
     )
 

@@ -17,7 +17,9 @@ from helpers.classroom.charts.drawing import (
     polyline,
     sheet,
 )
-from helpers.quantization import Evaluation, Trail
+from helpers.classroom.explorers.setting_words import setting_words
+from helpers.classroom.explorers.trail import Trail
+from helpers.quantization import Evaluation
 
 LEFT, RIGHT, TOP, BASE = 52, 336, 48, 250  # of the plot
 BAR_LEFT, BAR_RIGHT, MOST_DB = 424, 556, 60.0
@@ -43,7 +45,7 @@ def trade_off_picture(
         _question(now, trail),
         f"95% interval {low:.1%} to {high:.1%} of {now.count} images" if known else "",
         f"{now.bytes:,} bytes, {now.ratio:.1f} times smaller than float32",
-        *now.setting.words,
+        *setting_words(now.setting),
     ]
     plots = _size_and_accuracy(now, trail, guess / 100) + _noise(now.sqnr)
     return stack(

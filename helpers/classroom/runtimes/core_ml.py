@@ -1,8 +1,5 @@
 """Convert for Core ML, Apple's runtime: from PyTorch, since it takes no ONNX file."""
 
-import contextlib
-import io
-import logging
 import platform
 from importlib.util import find_spec
 from pathlib import Path
@@ -11,9 +8,20 @@ import torch
 from torch import nn
 
 # Before coremltools does it, with warnings.
-from helpers.quantization.torchao_import import torchao  # noqa: F401
+from helpers.classroom.runtimes.torchao_import import torchao  # noqa: F401
+from helpers.quiet import leave_out
 
 MOST = 64  # images at once, which the converted model accepts
+# What coremltools says where nothing is wrong: which versions it was not tested with,
+# what only a Mac has, and how far it is.
+STRAY_LINES = {
+    "coremltools": (
+        r"^scikit-learn version .* is not supported|^Torch version .* has not been tested"
+        r"|^Failed to load _ML"
+    )
+}
+STRAY_WARNINGS = (r"`isinstance\(treespec, LeafSpec\)` is deprecated",)  # torch's own code
+PROGRESS = (r"(Converting|Running) .*:\s+\d+%\|", r"\s*$")
 
 
 def missing() -> str:
@@ -38,10 +46,7 @@ def convert(model: nn.Module, images: torch.Tensor, path: Path):
     """
     batch = torch.export.Dim("batch", min=1, max=MOST)
     program = torch.export.export(model, (images,), dynamic_shapes=({0: batch},))
-    # It writes progress bars, what only a Mac has, and which versions it was not tested
-    # with. A conversion that fails raises all the same.
-    logging.getLogger("coremltools").setLevel(logging.ERROR)
-    with contextlib.redirect_stderr(io.StringIO()):
+    with leave_out(STRAY_LINES, STRAY_WARNINGS, PROGRESS):
         import coremltools
 
         converted = coremltools.convert(

@@ -108,8 +108,8 @@ class LayerKernels:
         rows = torch.rand(batch, self.width, generator=torch.Generator().manual_seed(1))
         exact = run(self._sessions["float32"], rows)
         errors = {
-            kind: ((run(opened, rows) - exact).norm() / exact.norm()).item()
-            for kind, opened in self._sessions.items()
+            kind: ((run(ort_session, rows) - exact).norm() / exact.norm()).item()
+            for kind, ort_session in self._sessions.items()
         }
         feed = {"input": rows.numpy()}
         start = time.perf_counter()
@@ -117,11 +117,11 @@ class LayerKernels:
         # A tiny layer answers in microseconds, too short for a clock.
         calls = max(1, math.ceil(2e-4 / (time.perf_counter() - start)))
 
-        def repeated(opened: onnxruntime.InferenceSession) -> Callable[[], None]:
-            return lambda: [opened.run(None, feed) for _ in range(calls)]
+        def repeated(ort_session: onnxruntime.InferenceSession) -> Callable[[], None]:
+            return lambda: [ort_session.run(None, feed) for _ in range(calls)]
 
         table = time_interleaved(
-            {kind: repeated(opened) for kind, opened in self._sessions.items()},
+            {kind: repeated(ort_session) for kind, ort_session in self._sessions.items()},
             rounds=ROUNDS,
             warmup=WARMUP,
             threads=None,  # torch takes no part, and may be at work in another thread

@@ -5,15 +5,15 @@ compiled kernel for a graphics card that this machine cannot load, and torch add
 for torchao's authors. Only these two messages are left out.
 """
 
-from helpers import quiet as stray_lines
+from helpers.quiet import leave_out
 
-# Name of the logger -> a pattern that the message holds.
+# Name of the logger -> a regular expression found in the message.
 STRAY_LINES = {
     "torchao": "Failed to load ",
     "torch.utils._pytree": "is an Enum subclass",
 }
 
-with stray_lines.without(STRAY_LINES):
+with leave_out(STRAY_LINES):
     import torchao
     import torchao.quantization.pt2e.quantize_pt2e
     import torchao.quantization.pt2e.quantizer.x86_inductor_quantizer

@@ -1,0 +1,74 @@
+"""Bytes: of files and folders, free on disk and in memory, and written for people.
+
+Imports with the standard library alone; psutil is imported where it is used.
+"""
+
+import os
+import shutil
+from contextlib import suppress
+from pathlib import Path
+
+
+def free_memory(group: Path = Path("/sys/fs/cgroup")) -> int:
+    """Return the bytes that this process may still use, within a container's limit.
+
+    Args:
+        group: where the system keeps the files of the container's memory (cgroup v2).
+
+    >>> free_memory() > 0
+    True
+    """
+    import psutil
+
+    free = psutil.virtual_memory().available
+    with suppress(OSError, ValueError):  # no container, or one without a limit
+        limit = int((group / "memory.max").read_text())
+        lines = (group / "memory.stat").read_text().splitlines()
+        used = dict(line.split() for line in lines)["anon"]
+        free = min(free, limit - int(used))
+    return free
+
+
+def free_disk(*folders: str | os.PathLike) -> int:
+    """Return the free bytes for files in these folders, on the fullest of their disks.
+
+    >>> free_disk(".") > 0
+    True
+    """
+    return min(shutil.disk_usage(folder).free for folder in folders)
+
+
+def size_on_disk(path: str | os.PathLike) -> int:
+    """Return the bytes of a file, or of all files in a folder and its subfolders.
+
+    Raises:
+        FileNotFoundError: if nothing is there.
+
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     for name in ("a.bin", "b.bin"):
+    ...         _ = Path(folder, name).write_bytes(bytes(1000))
+    ...     size_on_disk(folder)
+    2000
+    """
+    path = Path(path)
+    if not path.exists():
+        raise FileNotFoundError(f"{path}: there is no such file or folder to measure.")
+    files = [path] if path.is_file() else path.rglob("*")
+    return sum(file.stat().st_size for file in files if file.is_file())
+
+
+def format_bytes(count: float) -> str:
+    """Write a number of bytes with three digits: 1 kB is 1000 B, 1 MB is 1000 kB.
+
+    >>> format_bytes(4_321), format_bytes(2**30)
+    ('4.32 kB', '1.07 GB')
+    """
+    count = float(count)  # a NumPy number compares to NumPy's bool, which does not add up
+    for unit in ("B", "kB", "MB", "GB", "TB"):
+        # 999.5 and more would be rounded to 1000, which is 1.00 of the next unit.
+        if abs(count) < 999.5 or unit == "TB":
+            break
+        count /= 1000
+    decimals = 0 if unit == "B" else (abs(count) < 99.95) + (abs(count) < 9.995)
+    return f"{count:.{decimals}f} {unit}"

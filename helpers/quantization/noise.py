@@ -1,0 +1,97 @@
+"""The noise that rounding adds: to a tensor, to each channel, and through each layer."""
+
+import math
+
+import pandas as pd
+import torch
+from torch import nn
+
+from helpers.quantization.layers import fold_batch_norm, quantizable_layers
+from helpers.quantization.models import quantize_model
+from helpers.quantization.schemes import Scheme
+from helpers.training import accuracy
+
+
+def sqnr_db(reference: torch.Tensor, approximation: torch.Tensor) -> float:
+    """Return the signal-to-quantization-noise ratio in decibels; infinite if equal.
+
+    10 log10 of the mean square of the reference over that of the difference: minus
+    infinity where nothing but noise is left, NaN where a tensor holds NaN. A uniform
+    quantizer gains 6.02 dB with each bit (W. R. Bennett, "Spectra of Quantized
+    Signals", Bell System Technical Journal 27, 1948).
+
+    Raises:
+        ValueError: the shapes differ.
+
+    >>> weight = torch.tensor([1.0, -2.0, 3.0])
+    >>> round(sqnr_db(weight, torch.tensor([1.1, -2.0, 3.0])), 1)
+    31.5
+    >>> sqnr_db(weight, weight)
+    inf
+    """
+    if reference.shape != approximation.shape:
+        raise ValueError(
+            f"reference has shape {tuple(reference.shape)}, "
+            f"approximation {tuple(approximation.shape)}; expected the same"
+        )
+    signal = reference.double().square().sum().item()
+    noise = (reference.double() - approximation.double()).square().sum().item()
+    if noise == 0:
+        return math.inf
+    ratio = signal / noise  # 0 also where the noise is infinite
+    return 10 * math.log10(ratio) if ratio else -math.inf
+
+
+def worst_channel(
+    reference: torch.Tensor, approximation: torch.Tensor
+) -> tuple[int, float]:
+    """Return the output channel (axis 0) with the lowest SQNR, and that SQNR in dB.
+
+    Raises:
+        ValueError: the shapes differ.
+
+    >>> weight = torch.tensor([[1.0, -2.0], [0.1, 0.2]])
+    >>> channel, decibels = worst_channel(weight, weight + 0.01)
+    >>> channel, round(decibels, 1)
+    (1, 24.0)
+    """
+    pairs = zip(reference, approximation, strict=True)
+    found = [sqnr_db(one, other) for one, other in pairs]
+    lowest = min(found)
+    return found.index(lowest), lowest
+
+
+def layer_sensitivity(
+    model: nn.Module, scheme: Scheme, images: torch.Tensor, labels: torch.Tensor
+) -> pd.DataFrame:
+    """Quantize one layer's weights at a time; return what each costs.
+
+    Args:
+        model: see quantize_model.
+        scheme: of the weights.
+        images: shape (N, ...), at least one.
+        labels: int64, shape (N,).
+
+    Returns:
+        One row a layer, the worst first: layer, parameters (weights only), accuracy
+        (0 to 1, of the model with only this layer quantized), sqnr_db (of its weights).
+
+    Raises:
+        ValueError: there are no images, or not one label for each.
+
+    >>> model = nn.Sequential(nn.Linear(4, 3), nn.ReLU(), nn.Linear(3, 2))
+    >>> inputs = torch.rand(8, 4)
+    >>> labels = model(inputs).argmax(dim=1)
+    >>> layer_sensitivity(model, Scheme(bits=2), inputs, labels).columns.tolist()
+    ['layer', 'parameters', 'accuracy', 'sqnr_db']
+    """
+    layers = quantizable_layers(fold_batch_norm(model))
+    rows = []
+    for name, layer in layers.items():
+        others = [other for other in layers if other != name]
+        one = quantize_model(model, scheme, keep_float=others)
+        noise = sqnr_db(layer.weight, quantizable_layers(one)[name].weight)
+        right = accuracy(one, images, labels)
+        rows.append((name, layer.weight.numel(), right, noise))
+    table = pd.DataFrame(rows, columns=["layer", "parameters", "accuracy", "sqnr_db"])
+    return table.sort_values(["accuracy", "sqnr_db"], ignore_index=True)

@@ -1,0 +1,68 @@
+"""A setting in words, and the code that repeats what was measured."""
+
+import pytest
+
+from helpers.classroom.explorers.setting_words import setting_code, setting_words
+from helpers.quantization import Evaluator, Scheme, Setting, quantize_model
+from helpers.training import accuracy
+
+
+@pytest.fixture(scope="module")
+def evaluator(model, digits):
+    return Evaluator(model, digits.test_images, digits.test_labels, digits.train_images)
+
+
+SETTINGS = {
+    "float32": Setting(),
+    "3 bits": Setting(Scheme(bits=3)),
+    "16 bits, all kept but one": Setting(
+        Scheme(bits=16, granularity="group"), keep_float=("stem.0", "head")
+    ),
+    "activations only": Setting(None, Scheme(bits=4, symmetric=False), 16),
+    "everything": Setting(
+        Scheme(4, False, "channel", observer="mse"),
+        Scheme(6, False, observer="percentile"),
+        256,
+        ("blocks.1.0",),
+    ),
+}
+each_setting = pytest.mark.parametrize("setting", SETTINGS.values(), ids=SETTINGS)
+
+
+@each_setting
+def test_the_code_of_a_setting_repeats_what_was_measured(setting, evaluator, model, digits):
+    found = evaluator(setting)
+    names = {"quantize_model": quantize_model, "Scheme": Scheme}
+    again = eval(setting_code(setting), {**names, "model": model, "digits": digits})
+    right = accuracy(again, digits.test_images, digits.test_labels)
+    assert round(719 * right) == found.right
+    assert found.accuracy == found.right / 719
+
+
+def test_the_code_leaves_defaults_out_and_breaks_long_lines():
+    assert setting_code(Setting()) == "quantize_model(model)"
+    assert (
+        setting_code(SETTINGS["3 bits"]) == "quantize_model(model, weights=Scheme(bits=3))"
+    )
+    assert setting_code(SETTINGS["everything"], "images") == (
+        "quantize_model(\n"
+        "    model,\n"
+        '    weights=Scheme(bits=4, symmetric=False, granularity="channel", '
+        'observer="mse"),\n'
+        '    activations=Scheme(bits=6, symmetric=False, observer="percentile"),\n'
+        "    calibration=images[:256],\n"
+        '    keep_float=("blocks.1.0",),\n'
+        ")"
+    )
+
+
+def test_a_setting_says_in_words_what_it_does():
+    assert setting_words(Setting()) == ("weights: float32", "activations: float32")
+    assert setting_words(SETTINGS["everything"]) == (
+        "weights: 4 bits, asymmetric, mse, per channel",
+        "activations: 6 bits, asymmetric, percentile 99.9, from 256 images",
+    )
+    grouped = Setting(Scheme(granularity="group", group_size=16))
+    assert (
+        setting_words(grouped)[0] == "weights: 8 bits, symmetric, minmax, per group of 16"
+    )
