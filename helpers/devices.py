@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from helpers.arguments import require_module
 from helpers.classroom.faults.gpu_files import hide_cuda, make_gpu_checkpoint
-from helpers.state_dicts.tensors import tensors_of
+from helpers.state_dicts import tensors_of
 
 __all__ = [
     "BestDevice",

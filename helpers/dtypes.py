@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from helpers.arguments import type_of
-from helpers.state_dicts.tensors import tensors_of
+from helpers.state_dicts import tensors_of
 
 # Those of 8 bits are left out: they have no infinity that would tell what was too large.
 FLOATS = (torch.float16, torch.bfloat16, torch.float32, torch.float64)

@@ -7,7 +7,6 @@ import torch
 from torch import nn
 
 from helpers.checkpoints.saving import group_names
-from helpers.state_dicts.tensors import words
 
 _SHOWN = 4
 _PREFIXES = {
@@ -111,7 +110,9 @@ def scheduler_problem(scheduler: Any, saved: dict[str, str] | None) -> str | Non
 
 
 def _kind(value: Any) -> str:
-    return words(value) if isinstance(value, torch.Tensor) else type(value).__name__
+    if isinstance(value, torch.Tensor):
+        return f"{str(value.dtype).removeprefix('torch.')} {tuple(value.shape)}"
+    return type(value).__name__
 
 
 def _listed(problems: list[str]) -> str | None:

@@ -422,7 +422,7 @@ def test_a_forgotten_dot_is_caught():
         strip_prefix({"module.fc": torch.ones(1)}, "module")
     assert str(caught.value) == (
         "'module.fc' would become '.fc', a name that no module can have: "
-        "it is empty, or has a dot too many"
+        "one of the parts between its dots is empty"
     )
     with pytest.raises(ValueError, match="'fc' would become ''"):
         remap_keys({"fc": torch.ones(1)}, [("fc", "")])
@@ -436,14 +436,14 @@ def test_keys_without_the_prefix_stay_and_the_prefix_goes_once():
 def test_a_prefix_that_nothing_has_is_an_error():
     with pytest.raises(ValueError) as caught:
         strip_prefix({"fc.weight": torch.ones(1)}, "module.")
-    assert str(caught.value) == "prefix 'module.' starts none of the 1 keys: 'fc.weight'"
+    assert str(caught.value) == "prefix 'module.' matches none of the 1 keys: 'fc.weight'"
     for prefix in ("", None):
-        with pytest.raises(ValueError, match=r"expected a text such as 'module\.'"):
+        with pytest.raises(ValueError, match=r"expected a string such as 'module\.'"):
             strip_prefix({"fc.weight": torch.ones(1)}, prefix)
 
 
 def test_a_prefix_is_plain_text_and_no_pattern():
-    with pytest.raises(ValueError, match="starts none"):
+    with pytest.raises(ValueError, match="matches none"):
         strip_prefix({"modules.a": torch.ones(1)}, "module..")
 
 
@@ -783,7 +783,7 @@ def test_two_candidates_are_both_offered():
 
 
 def test_keys_must_be_names():
-    with pytest.raises(TypeError, match="has the key 0; expected names as text"):
+    with pytest.raises(TypeError, match="has the key 0; expected names as strings"):
         summarize({0: torch.ones(1)})
 
 
