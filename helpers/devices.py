@@ -109,7 +109,7 @@ def load_to_device(
     try:
         trial.load_state_dict(state_dict, strict=True)
     except RuntimeError as error:
-        error.add_note(f"{path} does not fit; the model is as it was")
+        error.add_note(f"{path} does not fit; the model is unchanged")
         raise
     _adopt(model, trial.to(device))
     return model

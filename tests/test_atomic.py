@@ -89,7 +89,7 @@ def test_the_temporary_goes_whatever_stops_the_save(tmp_path, monkeypatch, kind)
         (errno.ENOSPC, "the disk is full"),
         (errno.EDQUOT, "your disk quota is used up"),
         (errno.EFBIG, "the file would exceed the largest size allowed here"),
-        (errno.EACCES, "you may not write there"),
+        (errno.EACCES, "you have no permission to write there"),
         (errno.EROFS, "the disk is read-only"),
         (errno.EIO, os.strerror(errno.EIO)),
     ],
@@ -105,7 +105,7 @@ def test_an_error_of_the_disk_says_what_it_is(tmp_path, monkeypatch, number, cau
     assert caught.value.errno == number
     assert caught.value.strerror == (
         f"cannot save {path}: {cause}. About 3 bytes are needed; what was at the path "
-        "is as it was"
+        "is unchanged"
     )
     assert os.listdir(tmp_path) == []
 
@@ -120,7 +120,7 @@ def test_a_disk_that_is_really_full_says_so(tmp_path):
     assert caught.value.errno == errno.ENOSPC
     assert caught.value.strerror == (
         f"cannot save {tmp_path / 'a.pt'}: the disk is full. About 12 bytes are needed; "
-        "what was at the path is as it was"
+        "what was at the path is unchanged"
     )
     assert os.listdir(tmp_path) == []
 
@@ -189,7 +189,7 @@ def test_stale_temporaries_go_with_the_next_save_and_no_others(tmp_path):
     assert not kept[0].exists()
 
 
-def test_a_folder_that_cannot_be_flushed_is_no_failed_save(tmp_path, monkeypatch):
+def test_a_folder_that_cannot_be_flushed_does_not_fail_the_save(tmp_path, monkeypatch):
     fsync = os.fsync
 
     def refuse_folders(descriptor):
@@ -202,3 +202,11 @@ def test_a_folder_that_cannot_be_flushed_is_no_failed_save(tmp_path, monkeypatch
         file.write(b"new")
     assert (tmp_path / "a.pt").read_bytes() == b"new"
     assert os.listdir(tmp_path) == ["a.pt"]
+
+
+def test_an_error_in_the_block_leaves_the_old_file(tmp_path):
+    path = write(tmp_path / "a.pt", b"old")
+    with pytest.raises(KeyError), atomic_write(path, 3) as file:
+        file.write(b"new")
+        raise KeyError
+    assert path.read_bytes() == b"old" and os.listdir(tmp_path) == ["a.pt"]

@@ -195,7 +195,7 @@ def test_what_does_not_fit_changes_nothing(saved, spoil, says):
     with pytest.raises(RuntimeError) as caught:
         load_to_device(net, saved, "cpu")
     assert says in str(caught.value)
-    assert caught.value.__notes__ == [f"{saved} does not fit; the model is as it was"]
+    assert caught.value.__notes__ == [f"{saved} does not fit; the model is unchanged"]
     assert pieces(net) == before
 
 

@@ -43,7 +43,7 @@ def load_matching(model: nn.Module, state_dict: StateDict) -> LoadReport:
     """Copy into the model, in place, every tensor whose name and shape fit.
 
     Dtypes are converted, as `load_state_dict` does. Tied weights stay tied. An error,
-    even Ctrl-C, leaves the model as it was; a copy of what is overwritten is held for
+    even Ctrl-C, leaves the model unchanged; a copy of what is overwritten is held for
     that. The modules' load hooks and version upgrades do not run: where a library needs
     them, use `model.load_state_dict(..., strict=False)`.
 
@@ -121,5 +121,5 @@ def _copy_or_undo(targets: StateDict, values: StateDict) -> None:
                 # A tensor that refuses to be written has not changed either.
                 with contextlib.suppress(RuntimeError):
                     targets[done].copy_(old)
-        error.add_note(f"load_matching stopped at {name}; the model is as it was")
+        error.add_note(f"load_matching stopped at {name}; the model is unchanged")
         raise

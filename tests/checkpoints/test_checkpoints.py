@@ -255,8 +255,8 @@ def test_checksums_are_written_also_where_torch_was_told_not_to(tmp_path):
         (
             {"extra": {"when": datetime.datetime(2026, 1, 1)}},
             "extra['when'] is of type datetime.datetime, which torch.load refuses with "
-            "weights_only=True; save plain numbers, texts and tensors in its place, such "
-            "as float(x), str(x), x.isoformat() or torch.tensor(x)",
+            "weights_only=True; save plain numbers, strings and tensors in its place, "
+            "such as float(x), str(x), x.isoformat() or torch.tensor(x)",
         ),
         ({"extra": [1, {"x": np.ones(2)}]}, "extra[1]['x'] is of type numpy.ndarray, "),
         ({"extra": {np.int64(1): 2}}, "a key of extra is of type numpy.int64, which "),
@@ -330,12 +330,12 @@ def test_parts_of_another_type_are_refused_by_name(tmp_path, given, expected):
     assert not list(tmp_path.iterdir())
 
 
-def test_the_ending_of_another_format_is_refused(tmp_path):
+def test_the_suffix_of_another_format_is_refused(tmp_path):
     path = tmp_path / "a.safetensors"
     with pytest.raises(ValueError) as caught:
         save_checkpoint(path, model=Net())
     assert str(caught.value) == (
-        f"{path}: torch.load takes this ending for another format; use .pt"
+        f"{path}: torch.load expects another format with this suffix; use .pt"
     )
 
 
@@ -488,7 +488,7 @@ def compiled():
         ),
         (
             Renamed,
-            "end.weight is missing in the file; end.bias is missing in the file; "
+            "end.weight is missing from the file; end.bias is missing from the file; "
             "last.weight is not in the model; last.bias is not in the model",
         ),
         (half, "first.weight is float32 (6, 4) in the file, bfloat16 (6, 4) in the model"),
@@ -536,20 +536,21 @@ def sgd_of_two_groups(model):
     [
         (
             lambda m: {"optimizer": torch.optim.SGD(m.parameters())},
-            "does not fit the optimizer: the optimizer is a SGD, saved was AdamW",
+            "does not fit the optimizer: the optimizer is of class SGD, the saved one of "
+            "class AdamW",
         ),
         (
             lambda m: {"optimizer": torch.optim.AdamW(m.first.parameters())},
             "does not fit the optimizer: the optimizer's parameters differ: last.bias is "
-            "in the file's only; last.weight is in the file's only; norm.bias is in the "
-            "file's only; norm.weight is in the file's only",
+            "only in the file; last.weight is only in the file; norm.bias is only in the "
+            "file; norm.weight is only in the file",
         ),
         (
             lambda m: {
                 "optimizer": torch.optim.AdamW([{"params": [p]} for p in m.parameters()])
             },
             "does not fit the optimizer: the optimizer's parameters differ: the same "
-            "parameters are grouped in another way",
+            "parameters are grouped differently",
         ),
         (
             lambda m: {
@@ -557,7 +558,8 @@ def sgd_of_two_groups(model):
                     torch.optim.AdamW(m.parameters())
                 )
             },
-            "does not fit the scheduler: the scheduler is a ConstantLR, saved was StepLR",
+            "does not fit the scheduler: the scheduler is of class ConstantLR, the saved "
+            "one of class StepLR",
         ),
     ],
     ids=["class", "parameters", "groups", "scheduler"],

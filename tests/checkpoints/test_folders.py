@@ -120,7 +120,7 @@ def test_without_its_metric_nothing_is_saved(tmp_path):
             "keep_best is -1; expected a whole number of 0 or more",
         ),
         ({"keep_last": 1.5}, "keep_last is 1.5; expected a whole number of 1 or more"),
-        ({"mode": "low"}, "mode is 'low'; expected 'min' or 'max'"),
+        ({"mode": "low"}, "mode is 'low'; expected one of 'min', 'max'"),
     ],
 )
 def test_wrong_settings_are_refused(tmp_path, arguments, message):

@@ -161,7 +161,7 @@ def test_a_tensor_that_cannot_be_written_leaves_the_whole_model_as_it_was():
         load_matching(net, small_net().state_dict())
     assert bits(net.state_dict()) == before
     assert caught.value.__notes__ == (
-        ["load_matching stopped at out.bias; the model is as it was"]
+        ["load_matching stopped at out.bias; the model is unchanged"]
     )
 
 
