@@ -17,7 +17,7 @@ from helpers import quiet as stray_lines
 from helpers.arguments import require_module, whole_number
 from helpers.onnx_export.files import replacing
 from helpers.onnx_export.running import given_tensors, returned_tensors, session
-from helpers.training import evaluating
+from helpers.training import eval_mode
 
 # What the exporter says on a machine where nothing is wrong.
 STRAY_LINES = {
@@ -81,7 +81,7 @@ def export_onnx(
     texts = _texts(metadata or {})
     if opset is not None:
         opset = whole_number("opset", opset, least=1)
-    with replacing(path) as new, evaluating(model):
+    with replacing(path) as new, eval_mode(model):
         _require_names("output", output_names, _outputs(model, inputs))
         _require_no_name_twice(model, [*input_names, *output_names])
         with stray_lines.without(STRAY_LINES, STRAY_WARNINGS):
