@@ -164,9 +164,7 @@ def _read(path: Path) -> Mapping[str, Tensor]:
     try:
         return tensors_of(content, path.name)
     except TypeError as error:
-        error.add_note(
-            "load_to_device reads a file that holds one state dict and nothing else"
-        )
+        error.add_note("load_to_device reads a file that holds a state dict alone")
         raise
 
 

@@ -265,7 +265,7 @@ def test_a_whole_model_and_a_checkpoint_are_refused_with_the_cure(tmp_path):
     with pytest.raises(TypeError, match=r"other.pt\['epoch'\] is of type int") as caught:
         load_to_device(small_net(), path, "cpu")
     assert caught.value.__notes__ == (
-        ["load_to_device reads a file that holds one state dict and nothing else"]
+        ["load_to_device reads a file that holds a state dict alone"]
     )
 
 
