@@ -1,4 +1,4 @@
-"""Devices: which is best, loading onto one all or nothing, and files that name a GPU."""
+"""Devices: which is best, and loading onto one, all or nothing."""
 
 from pathlib import Path
 
@@ -9,11 +9,7 @@ from torch import nn
 from helpers import devices
 from helpers.classroom.exercises.notebook_03 import Payload
 from helpers.classroom.faults.gpu_files import make_gpu_checkpoint
-from helpers.devices import (
-    available_devices,
-    best_device,
-    load_to_device,
-)
+from helpers.devices import available_devices, best_device, load_to_device
 from helpers.state_dicts import compare
 
 CPU = torch.device("cpu")

@@ -21,6 +21,13 @@ def small_net() -> nn.Sequential:
     return nn.Sequential(nn.Linear(3, 4), nn.BatchNorm1d(4), nn.Linear(4, 2))
 
 
+@pytest.fixture
+def without_gpus(monkeypatch):
+    """Make this machine, whatever it has, one without a GPU."""
+    for module in (torch.cuda, torch.xpu):
+        monkeypatch.setattr(module, "is_available", lambda: False)
+
+
 def tags(path: Path) -> list[str]:
     """Return the device that each storage names in the file, read from its pickle."""
     with zipfile.ZipFile(path) as archive:
@@ -70,7 +77,7 @@ def test_only_the_tags_differ_from_what_torch_writes(tmp_path):
 
 @pytest.mark.parametrize("device, name", [("cuda:0", "CUDA"), ("xpu:0", "XPU")])
 def test_the_real_error_is_met_and_map_location_repairs_it(
-    tmp_path, only_a_cpu, device, name
+    tmp_path, without_gpus, device, name
 ):
     state = small_net().state_dict()
     path = make_gpu_checkpoint(state, tmp_path / "gpu.pt", device)
