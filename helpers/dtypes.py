@@ -14,7 +14,7 @@ from helpers.state_dicts import tensors_of
 
 # Those of 8 bits are left out: without an infinity, nothing shows what was too large.
 FLOATS = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
-FRACTION_BITS = 23  # of a float32, beside one for the sign and 8 for the exponent
+FRACTION_BITS = 23  # of a float32, besides one for the sign and 8 for the exponent
 
 
 def cast_floats(

@@ -75,7 +75,7 @@ def load_matching(model: nn.Module, state_dict: StateDict) -> LoadReport:
             if first != name:
                 pair = value.to(target.dtype), source[first].to(target.dtype)
                 if largest_difference(*pair) is not None:
-                    skipped[name] = f"same tensor as {first}, other values in the file"
+                    skipped[name] = f"same tensor as {first}, different values in the file"
                     continue
             # A value that is part of the model could be overwritten before its turn.
             values[name] = value.clone() if value.untyped_storage() in own else value

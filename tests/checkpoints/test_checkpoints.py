@@ -298,7 +298,7 @@ def test_loading_into_an_optimizer_over_foreign_parameters_changes_nothing(tmp_p
     assert run.state() == before
 
 
-def test_a_state_dict_is_no_model(tmp_path):
+def test_a_state_dict_is_not_a_model(tmp_path):
     path = tmp_path / "a.pt"
     for function in (save_checkpoint, load_checkpoint):
         with pytest.raises(TypeError) as caught:
@@ -764,7 +764,7 @@ def test_a_file_that_is_replaced_while_it_is_read_is_read_again(tmp_path, monkey
     assert len(calls) == 2 and run.state() == new.state()
 
 
-def test_an_unknown_device_is_no_damage(tmp_path):
+def test_an_unknown_device_is_not_damage(tmp_path):
     path = save_checkpoint(tmp_path / "a.pt", model=Net())
     with pytest.raises(RuntimeError, match="nowhere"):
         load_checkpoint(path, model=Net(), map_location="nowhere")

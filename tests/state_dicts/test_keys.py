@@ -124,7 +124,7 @@ def test_a_prefix_that_nothing_has_is_an_error():
             strip_prefix({"fc.weight": torch.ones(1)}, prefix)
 
 
-def test_a_prefix_is_plain_text_and_no_pattern():
+def test_a_prefix_is_plain_text_and_not_a_pattern():
     with pytest.raises(ValueError, match="matches none"):
         strip_prefix({"modules.a": torch.ones(1)}, "module..")
 

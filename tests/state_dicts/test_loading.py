@@ -104,7 +104,7 @@ def test_when_they_disagree_the_first_in_the_file_wins_and_the_other_is_reported
     )
     assert report.loaded == ("embed.weight",)
     assert report.skipped == {
-        "head.weight": "same tensor as embed.weight, other values in the file"
+        "head.weight": "same tensor as embed.weight, different values in the file"
     }
     assert bool((model.embed.weight == 1).all())
 

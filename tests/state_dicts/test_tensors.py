@@ -61,7 +61,7 @@ def test_a_path_is_refused_with_the_call_that_reads_it(read):
         ),
     ],
 )
-def test_what_is_no_dense_tensor_is_named(read, value, says):
+def test_what_is_not_a_dense_tensor_is_named(read, value, says):
     with pytest.raises(TypeError) as caught:
         read({"fc.weight": torch.ones(1), "x": value})
     assert f"['x'] {says}" in str(caught.value)

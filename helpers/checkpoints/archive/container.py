@@ -94,7 +94,7 @@ class Archive:
             for record in largest_first:
                 self._check_crc(record)
             return
-        with ThreadPoolExecutor(_THREADS) as pool:  # zlib lets go of the GIL
+        with ThreadPoolExecutor(_THREADS) as pool:  # zlib releases the GIL
             for _ in pool.map(self._check_crc, largest_first):
                 pass
 
