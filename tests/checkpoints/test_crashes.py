@@ -5,6 +5,7 @@ import os
 import subprocess
 import sys
 
+import psutil  # noqa: F401  # before the forks: in each child it would delay the save
 import pytest
 import torch
 from torch import nn
