@@ -3,11 +3,13 @@
 import math
 import operator
 from collections.abc import Collection
+from contextlib import suppress
 from numbers import Real
+from typing import SupportsIndex
 
 
 def type_of(value: object) -> str:
-    """Return the type of a value in the words of an error message.
+    """Return the type of a value as an error message says it.
 
     >>> type_of([1, 2])
     'of type list'
@@ -43,10 +45,10 @@ def whole_number(name: str, value: object, *, least: int, most: int | None = Non
     Traceback (most recent call last):
     ValueError: bits is 2.5; expected a whole number from 2 to 16
     """
-    try:
-        number = None if isinstance(value, bool) else operator.index(value)  # type: ignore[arg-type]
-    except TypeError:
-        number = None
+    number = None
+    if isinstance(value, SupportsIndex) and not isinstance(value, bool):
+        with suppress(TypeError):  # a tensor of floats has the method as well
+            number = operator.index(value)
     if number is None or number < least or (most is not None and number > most):
         bounds = f"of {least} or more" if most is None else f"from {least} to {most}"
         raise ValueError(f"{name} is {value!r}; expected a whole number {bounds}")
@@ -61,8 +63,8 @@ def finite_number(
     Args:
         name: of the argument.
         value: of the argument.
-        least: the smallest value that is accepted; or, in its place:
-        above: what the value must exceed.
+        least: the smallest accepted value.
+        above: what the value must exceed; at most one of the two is given.
 
     Raises:
         ValueError: the value is not a finite number in that range; bool is rejected.

@@ -14,22 +14,22 @@ from functools import cache
 from pathlib import Path
 from typing import BinaryIO
 
-# A temporary of another machine that nobody has written to for this long is stale.
+# Another machine's temporary file that has not been written to for this long is stale.
 _DAY = 24 * 60 * 60
 _CLOCK_SLACK = 2.0
 _CAUSES = {
     errno.ENOSPC: "the disk is full",
     errno.EDQUOT: "your disk quota is used up",
     errno.EFBIG: "the file would exceed the largest size allowed here",
-    errno.EACCES: "you may not write there",
-    errno.EPERM: "you may not write there",
+    errno.EACCES: "you have no permission to write there",
+    errno.EPERM: "you have no permission to write there",
     errno.EROFS: "the disk is read-only",
 }
 
 
 @contextmanager
 def atomic_write(path: str | os.PathLike, needed: int) -> Iterator[BinaryIO]:
-    """Give a new file to write and read; put it at the path when the block ends well.
+    """Open a new file to write and read; it replaces the path when the block succeeds.
 
     On any exception, Ctrl-C too, the new file is removed and the path is as it was. After
     a crash it stays behind as `.NAME.HOST.PID.RANDOM.tmp`, and the next save removes it.
@@ -41,6 +41,14 @@ def atomic_write(path: str | os.PathLike, needed: int) -> Iterator[BinaryIO]:
 
     Raises:
         OSError: with the cause, the path and the bytes needed; `errno` is the system's.
+
+    >>> from tempfile import TemporaryDirectory
+    >>> with TemporaryDirectory() as folder:
+    ...     path = Path(folder, "notes.txt")
+    ...     with atomic_write(path, needed=5) as file:
+    ...         count = file.write(b"whole")
+    ...     path.read_bytes(), len(os.listdir(folder))
+    (b'whole', 1)
     """
     path = Path(path)
     temporary = path.with_name(f".{path.name}.{_host()}.{os.getpid()}.{_token()}.tmp")
@@ -64,25 +72,33 @@ def atomic_write(path: str | os.PathLike, needed: int) -> Iterator[BinaryIO]:
         with suppress(OSError):
             temporary.unlink(missing_ok=True)
         if isinstance(error, OSError):
-            raise _explained(error, path, needed) from error
+            raise _save_error(error, path, needed) from error
         raise
     flush_folder(path.parent)
 
 
-def _explained(error: OSError, path: Path, needed: int) -> OSError:
-    cause = _CAUSES.get(error.errno, error.strerror or str(error))
-    if error.errno == errno.ENOENT:
+def _save_error(error: OSError, path: Path, needed: int) -> OSError:
+    number = error.errno or 0
+    cause = _CAUSES.get(number, error.strerror or str(error))
+    if number == errno.ENOENT:
         cause = f"there is no folder {path.parent}"
     # OSError picks the subclass, such as PermissionError, by the number.
     return OSError(
-        error.errno,
+        number,
         f"cannot save {path}: {cause}. About {needed} bytes are needed; "
-        "what was at the path is as it was",
+        "what was at the path is unchanged",
     )
 
 
 def flush_to_disk(descriptor: int) -> None:
-    """Return when what was written to an open file survives a power cut."""
+    """Return once what was written to an open file survives a power cut.
+
+    >>> from tempfile import TemporaryFile
+    >>> with TemporaryFile() as file:
+    ...     count = file.write(b"whole")
+    ...     file.flush()  # from Python's buffer to the system
+    ...     flush_to_disk(file.fileno())
+    """
     os.fsync(descriptor)
     if sys.platform == "darwin":  # its fsync leaves the bytes in the drive's own cache
         import fcntl
@@ -92,10 +108,15 @@ def flush_to_disk(descriptor: int) -> None:
 
 
 def flush_folder(folder: Path) -> None:
-    """Make the new name last; Windows cannot open a folder and does it by itself.
+    """Make a new name in the folder survive a power cut; Windows does so by itself.
 
-    The new file is in place by now, so a folder that does not let itself be read, or a
-    file system that cannot do this, is no failed save.
+    The new file is in place by now, so a folder that may not be read, or a file system
+    that cannot flush one, is not an error.
+
+    >>> from tempfile import TemporaryDirectory
+    >>> with TemporaryDirectory() as folder:
+    ...     Path(folder, "new").touch()
+    ...     flush_folder(Path(folder))
     """
     if os.name == "posix":
         with suppress(OSError):

@@ -1,8 +1,7 @@
-"""Where tensors live: choose a device, load a state dict onto it, meet a GPU's file.
+"""Where tensors live: choose a device, and load a state dict onto it.
 
 A `.pt` file names, for each storage, the device that it was saved from, and `torch.load`
-puts it back there unless `map_location` says otherwise. `make_gpu_checkpoint` writes such
-a file on a machine without a GPU.
+puts it back there unless `map_location` says otherwise.
 """
 
 import copy
@@ -15,30 +14,28 @@ import torch
 from torch import Tensor, nn
 
 from helpers.arguments import require_module
-from helpers.classroom.faults.gpu_files import hide_cuda, make_gpu_checkpoint
-from helpers.state_dicts.tensors import tensors_of
-
-__all__ = [
-    "BestDevice",
-    "available_devices",
-    "best_device",
-    "hide_cuda",
-    "load_to_device",
-    "make_gpu_checkpoint",
-]
+from helpers.state_dicts import tensors_of
 
 
 class BestDevice(NamedTuple):
-    """The device to use, and why this one."""
+    """The device to use, and why this one.
+
+    >>> BestDevice(torch.device("cpu"), "torch was built without CUDA").device
+    device(type='cpu')
+    """
 
     device: torch.device
     reason: str
 
 
 def available_devices() -> list[torch.device]:
-    """Return every device that tensors can be put on here, the fastest kind first."""
+    """Return every device that tensors can be put on here, the fastest kind first.
+
+    >>> available_devices()[-1]
+    device(type='cpu')
+    """
     devices = []
-    if torch.cuda.is_available():  # AMD's ROCm answers under this name, too
+    if torch.cuda.is_available():  # AMD's ROCm answers to this name, too
         devices += [torch.device("cuda", k) for k in range(torch.cuda.device_count())]
     if torch.backends.mps.is_available():
         devices.append(torch.device("mps", 0))
@@ -48,16 +45,21 @@ def available_devices() -> list[torch.device]:
 
 
 def best_device() -> BestDevice:
-    """Return the first of cuda, mps, xpu and cpu that is there, with the reason."""
+    """Return the first of cuda, mps, xpu and cpu that is available, with the reason.
+
+    >>> device, reason = best_device()
+    >>> nn.Linear(3, 2).to(device).weight.device.type == device.type
+    True
+    """
     device = available_devices()[0]
     if device.type == "cuda":
-        reason = f"an NVIDIA or AMD GPU is there: {torch.cuda.get_device_name(device)}"
+        reason = f"an NVIDIA or AMD GPU is available: {torch.cuda.get_device_name(device)}"
     elif device.type == "mps":
-        reason = "no CUDA device, but Apple's GPU is there (MPS)"
+        reason = "no CUDA device, but Apple's GPU is available (MPS)"
     elif device.type == "xpu":
         reason = f"no CUDA or MPS, but an Intel GPU: {torch.xpu.get_device_name(device)}"
     elif torch.version.cuda or torch.version.hip:
-        reason = "torch was built for a GPU, but finds none: look at the driver"
+        reason = "torch was built for a GPU, but finds none: check the driver"
     else:
         # The usual surprise on a machine with a GPU: pip took the build without CUDA.
         reason = "torch finds no GPU, and was built without CUDA"
@@ -70,11 +72,12 @@ def load_to_device(
     """Load a state dict's file into the model, and move the model to the device.
 
     All or nothing: names and shapes must fit exactly, and whatever fails leaves the model
-    as it was, on the device where it was. The parameters stay the same objects, so an
+    unchanged, on the device where it was. The parameters stay the same objects, so an
     optimizer that was built before still trains them; its own state stays where it was.
     Dtypes are converted to the model's, as `load_state_dict` does. The file is read with
-    `weights_only=True`. A second copy of the model is held until it is whole. Its
-    parameters and buffers are taken over, and nothing else that a load hook may set.
+    `weights_only=True`. Until all is loaded, a second copy of the model
+    is held. Its parameters and buffers are taken over, and nothing else that a load hook
+    may set.
 
     Args:
         model: has the names and shapes that the file has; not on the meta device, and
@@ -86,12 +89,20 @@ def load_to_device(
         The same model, for chaining, as `model.to` does.
 
     Raises:
-        TypeError: the model is no module, or the file holds something else than a state
-            dict.
-        ValueError: the device is not there, the model has tensors without memory or
-            shape, or the file is damaged or none that is safe to open.
-        FileNotFoundError, PermissionError: the file is not there, or cannot be opened.
+        TypeError: the model is not a module, or the file does not hold a state dict.
+        ValueError: the device is not available, the model has tensors without memory or
+            shape, or the file is damaged or not safe to open.
+        FileNotFoundError, PermissionError: the file does not exist, or cannot be opened.
         RuntimeError: names or shapes do not fit; torch's own text, with the path.
+
+    >>> from tempfile import TemporaryDirectory
+    >>> saved, model = nn.Linear(3, 2), nn.Linear(3, 2)
+    >>> with TemporaryDirectory() as folder:
+    ...     torch.save(saved.state_dict(), path := Path(folder, "model.pt"))
+    ...     load_to_device(model, path, "cpu") is model
+    True
+    >>> torch.equal(saved.weight, model.weight)
+    True
     """
     require_module(model)
     device = _require_device(device)
@@ -109,24 +120,26 @@ def load_to_device(
     try:
         trial.load_state_dict(state_dict, strict=True)
     except RuntimeError as error:
-        error.add_note(f"{path} does not fit; the model is as it was")
+        error.add_note(f"{path} does not fit; the model is unchanged")
         raise
     _adopt(model, trial.to(device))
     return model
 
 
 def _require_device(device: str | torch.device) -> torch.device:
-    there = available_devices()
-    names = ", ".join(map(str, there))
+    available = available_devices()
+    names = ", ".join(map(str, available))
     try:
         wanted = torch.device(device)
     except (RuntimeError, TypeError) as error:
         raise ValueError(f"device is {device!r}; expected one of: {names}") from error
     # Without an index, "cuda" means the current one; "mps" is the same as "mps:0".
     if not any(
-        d.type == wanted.type and wanted.index in (None, d.index or 0) for d in there
+        d.type == wanted.type and wanted.index in (None, d.index or 0) for d in available
     ):
-        raise ValueError(f"device {str(wanted)!r} is not there; this machine has: {names}")
+        raise ValueError(
+            f"device {str(wanted)!r} is not available; this machine has: {names}"
+        )
     return wanted
 
 
@@ -138,40 +151,53 @@ def _read(path: Path) -> Mapping[str, Tensor]:
     except pickle.UnpicklingError as error:
         # torch's text proposes weights_only=False, which is how a crafted file gets to run.
         raise ValueError(
-            f"{path} is no .pt file, or holds more than tensors (a whole model?); save "
+            f"{path} is not a .pt file, or holds more than tensors (a whole model?); save "
             "model.state_dict() instead"
         ) from error
-    except PermissionError:  # says all that is to be said, and names the file
+    except PermissionError:  # its own text says enough, and names the file
         raise
-    except Exception as error:  # RuntimeError, EOFError, KeyError ...: by the damage
+    except Exception as error:  # RuntimeError, EOFError, KeyError: depends on the damage
         first = next(iter(str(error).splitlines()), "")
         raise ValueError(
-            f"{path} is damaged or no .pt file ({type(error).__name__}: {first})"
+            f"{path} is damaged or not a .pt file ({type(error).__name__}: {first})"
         ) from error
     try:
         return tensors_of(content, path.name)
     except TypeError as error:
-        error.add_note("load_to_device reads a file that holds one state dict alone")
+        error.add_note("load_to_device reads a file that holds a state dict alone")
         raise
+
+
+class _Memory(NamedTuple):
+    """What a module's parameters (value, gradient) and buffers are kept in."""
+
+    parameters: list[tuple[Tensor, Tensor | None]]
+    buffers: list[dict[str, Tensor | None]]
+
+
+def _memory_of(model: nn.Module) -> _Memory:
+    return _Memory(
+        [(parameter.data, parameter.grad) for parameter in model.parameters()],
+        [dict(module._buffers) for module in model.modules()],
+    )
+
+
+def _set_memory(model: nn.Module, memory: _Memory) -> None:
+    for parameter, (value, gradient) in zip(
+        model.parameters(), memory.parameters, strict=True
+    ):
+        parameter.data, parameter.grad = value, gradient
+    for module, buffers in zip(model.modules(), memory.buffers, strict=True):
+        module._buffers.update(buffers)
 
 
 def _adopt(model: nn.Module, trial: nn.Module) -> None:
     """Let every parameter and buffer of the model take over its copy's memory."""
-    parameters, buffers = [], []
     for ours, theirs in zip(model.parameters(), trial.parameters(), strict=True):
-        grad = None if ours.grad is None else ours.grad.to(theirs.device)
-        parameters.append((ours, (ours.data, ours.grad), (theirs.data, grad)))
-    for ours, theirs in zip(model.modules(), trial.modules(), strict=True):
-        buffers.append((ours._buffers, dict(ours._buffers), dict(theirs._buffers)))
-
-    def put(which: int) -> None:
-        for row in parameters:
-            row[0].data, row[0].grad = row[which]
-        for row in buffers:
-            row[0].update(row[which])
-
+        theirs.grad = None if ours.grad is None else ours.grad.to(theirs.device)
+    old, new = _memory_of(model), _memory_of(trial)
     try:
-        put(2)
+        _set_memory(model, new)
     except BaseException:  # Ctrl-C, too
-        put(1)
+        _set_memory(model, old)
         raise

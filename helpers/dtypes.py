@@ -9,12 +9,12 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor, nn
 
-from helpers.arguments import type_of
-from helpers.state_dicts.tensors import tensors_of
+from helpers.arguments import type_of, whole_number
+from helpers.state_dicts import tensors_of
 
-# Those of 8 bits are left out: they have no infinity that would tell what was too large.
+# Those of 8 bits are left out: without an infinity, nothing shows what was too large.
 FLOATS = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
-FRACTION_BITS = 23  # of a float32, beside one for the sign and 8 for the exponent
+FRACTION_BITS = 23  # of a float32, besides one for the sign and 8 for the exponent
 
 
 def cast_floats(
@@ -26,6 +26,14 @@ def cast_floats(
         TypeError: the source is neither a module nor a state dict, or the dtype is not
             one of FLOATS.
         ValueError: finite values would become infinite; the message names the first.
+
+    >>> half = cast_floats(nn.BatchNorm1d(2), torch.float16)
+    >>> half["weight"].dtype, half["num_batches_tracked"].dtype
+    (torch.float16, torch.int64)
+    >>> too_large = {"scale": torch.tensor([70000.0])}
+    >>> cast_floats(too_large, torch.float16)  # doctest: +ELLIPSIS
+    Traceback (most recent call last):
+    ValueError: 'scale' holds 70000, and the largest torch.float16 is 65504; keep ...
     """
     if dtype not in FLOATS:
         raise TypeError(f"dtype is {dtype!r}; expected one such as torch.float16")
@@ -53,8 +61,8 @@ def round_fraction(tensor: Tensor, bits: int, *, cut: bool = False) -> Tensor:
     Args:
         tensor: float32, any shape.
         bits: 0 to 23. Rounding to 7 gives the values of bfloat16.
-        cut: drop the rest, which is towards zero, instead of rounding to nearest, ties to
-            the even one.
+        cut: drop the rest, which rounds towards zero, instead of rounding to nearest,
+            ties to even.
 
     Returns:
         float32, the same shape.
@@ -62,13 +70,16 @@ def round_fraction(tensor: Tensor, bits: int, *, cut: bool = False) -> Tensor:
     Raises:
         TypeError: the tensor is not float32.
         ValueError: bits is not a whole number from 0 to 23.
+
+    >>> round_fraction(torch.tensor([1.1, 1000.1]), bits=7)  # as in bfloat16
+    tensor([   1.1016, 1000.0000])
+    >>> torch.tensor([1.1, 1000.1]).bfloat16().float()
+    tensor([   1.1016, 1000.0000])
     """
     if not isinstance(tensor, Tensor) or tensor.dtype != torch.float32:
         what = tensor.dtype if isinstance(tensor, Tensor) else type_of(tensor)
         raise TypeError(f"tensor is {what}; expected torch.float32")
-    if type(bits) is not int or not 0 <= bits <= FRACTION_BITS:
-        raise ValueError(f"bits is {bits!r}; expected a whole number from 0 to 23")
-    dropped = FRACTION_BITS - bits
+    dropped = FRACTION_BITS - whole_number("bits", bits, least=0, most=FRACTION_BITS)
     integers = tensor.detach().view(torch.int32)
     if not cut and dropped:
         # Half of the last bit that stays, and its own value where the rest is a tie.

@@ -1,7 +1,7 @@
 """The order of the data, made so that a training run can resume in the middle of an epoch.
 
 `DataLoader(shuffle=True)` draws its order from torch's global generator: after a crash
-nobody knows which images were already seen. Here the order is a function of (seed, epoch),
+nobody knows which samples have been seen. Here the order is a function of (seed, epoch),
 so two numbers, epoch and batch, say exactly where the run stood.
 """
 
@@ -17,7 +17,7 @@ from helpers.arguments import whole_number
 class ResumableBatchSampler(Sampler[list[int]]):
     """Batches of indices in an order made from (seed, epoch), from a given batch on.
 
-    Give it to `DataLoader(dataset, batch_sampler=sampler)`, and tell it of each new epoch,
+    Pass it to `DataLoader(dataset, batch_sampler=sampler)`, and tell it of each new epoch,
     as with torch's DistributedSampler:
 
         for epoch in range(sampler.epoch, epochs):
@@ -40,6 +40,14 @@ class ResumableBatchSampler(Sampler[list[int]]):
         epoch: the epoch whose order is used.
         start_batch: the first batch that is handed out, counted from 0.
         batches_per_epoch: how many batches a whole epoch has.
+
+    >>> sampler = ResumableBatchSampler(length=10, batch_size=4, seed=0)
+    >>> batches = list(sampler)
+    >>> state = sampler.state_dict(batches_done=1)
+    >>> resumed = ResumableBatchSampler(length=10, batch_size=4, seed=0)
+    >>> resumed.load_state_dict(state)
+    >>> list(resumed) == batches[1:]
+    True
     """
 
     def __init__(
@@ -49,12 +57,12 @@ class ResumableBatchSampler(Sampler[list[int]]):
 
         Args:
             length: how many samples the dataset has.
-            batch_size: samples a batch; the last one may be smaller.
+            batch_size: samples per batch; the last one may be smaller.
             seed: the run's seed, 0 or more.
             drop_last: leave a smaller last batch out.
 
         Raises:
-            ValueError: a number is not a whole one or too small, or there is no batch.
+            ValueError: a number is not whole or is too small, or there is no batch.
         """
         self.length = whole_number("length", length, least=1)
         self.batch_size = whole_number("batch_size", batch_size, least=1)
@@ -73,15 +81,14 @@ class ResumableBatchSampler(Sampler[list[int]]):
         """Choose the epoch, and the batch to begin it at.
 
         Raises:
-            ValueError: a number is below 0 or not a whole one, or the epoch has no such
-                batch.
+            ValueError: a number is below 0 or not whole, or the epoch has no such batch.
         """
         epoch = whole_number("epoch", epoch, least=0)
         start = whole_number("start_batch", start_batch, least=0)
         if start >= self.batches_per_epoch:
             raise ValueError(
                 f"start_batch is {start}; an epoch has batches 0 to "
-                f"{self.batches_per_epoch - 1}. Where one is finished, set the next epoch"
+                f"{self.batches_per_epoch - 1}. When one is finished, set the next epoch"
             )
         self.epoch, self.start_batch = epoch, start
 
@@ -111,7 +118,7 @@ class ResumableBatchSampler(Sampler[list[int]]):
                 epoch's beginning.
 
         Raises:
-            ValueError: there are not so many batches.
+            ValueError: an epoch has fewer batches.
         """
         done = whole_number("batches_done", batches_done, least=0)
         if done > self.batches_per_epoch:
@@ -138,7 +145,7 @@ class ResumableBatchSampler(Sampler[list[int]]):
             if state[name] != own:
                 raise ValueError(
                     f"the saved sampler has {name} {state[name]}, this one {own}: the "
-                    "order would be another one; build the sampler as it was"
+                    "order would differ; build the sampler as it was"
                 )
         for name in ("epoch", "start_batch"):
             if name not in state:

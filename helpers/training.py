@@ -1,4 +1,4 @@
-"""The few lines of training that every notebook shares."""
+"""A short training loop, accuracy, seeds, and the random number generators' states."""
 
 import random
 from collections.abc import Iterator
@@ -21,6 +21,12 @@ def seed_everything(seed: int) -> None:
 
     Raises:
         ValueError: the seed is not such a number.
+
+    >>> seed_everything(7)
+    >>> first = torch.rand(2)
+    >>> seed_everything(7)
+    >>> torch.equal(first, torch.rand(2))
+    True
     """
     number = whole_number("seed", seed, least=0, most=2**32 - 1)
     random.seed(number)
@@ -34,13 +40,25 @@ def capture_rng() -> dict[str, Any]:
     All of it is lists, numbers and tensors, which torch.load(weights_only=True) accepts.
     Generators that you made yourself (torch.Generator, np.random.default_rng) are not
     in it.
+
+    >>> state = capture_rng()
+    >>> first = torch.rand(2), random.random()
+    >>> restore_rng(state)
+    >>> torch.equal(first[0], torch.rand(2)), first[1] == random.random()
+    (True, True)
     """
     version, words, gauss = random.getstate()
-    name, keys, position, has_gauss, cached = np.random.get_state()
+    of_numpy = np.random.get_state(legacy=False)
     on_gpu = torch.cuda.get_rng_state_all() if torch.cuda.is_available() else []
     return {
         "python": [version, torch.tensor(words), gauss],
-        "numpy": [name, torch.tensor(keys.tolist()), position, has_gauss, cached],
+        "numpy": [
+            of_numpy["bit_generator"],
+            torch.tensor(of_numpy["state"]["key"].tolist()),
+            of_numpy["state"]["pos"],
+            of_numpy["has_gauss"],
+            of_numpy["gauss"],
+        ],
         "torch": torch.get_rng_state(),
         "cuda": on_gpu,
     }
@@ -53,6 +71,12 @@ def restore_rng(state: dict[str, Any]) -> None:
 
     Raises:
         ValueError: the state is not one of `capture_rng`; no generator has changed.
+
+    >>> state = capture_rng()
+    >>> first = torch.randperm(5)
+    >>> restore_rng(state)
+    >>> torch.equal(first, torch.randperm(5))
+    True
     """
     check_rng(state)
     random.setstate(_python_state(state))
@@ -63,10 +87,15 @@ def restore_rng(state: dict[str, Any]) -> None:
 
 
 def check_rng(state: dict[str, Any]) -> None:
-    """Try a captured state on generators of its own.
+    """Try a captured state on new generators; those in use do not change.
 
     Raises:
         ValueError: the state is not one of `capture_rng`.
+
+    >>> check_rng(capture_rng())
+    >>> check_rng({})
+    Traceback (most recent call last):
+    ValueError: this is not a state of capture_rng (KeyError: 'python')
     """
     try:
         random.Random().setstate(_python_state(state))
@@ -110,9 +139,9 @@ def train_epoch(
         labels: int64, shape (N,).
         optimizer: built over the model's parameters.
         scheduler: stepped after every batch, where given.
-        batch_size: images a step; the last batch may be smaller.
-        loss_function: cross entropy, where none is given.
-        generator: the source of the order; torch's global one where none is given.
+        batch_size: images per step; the last batch may be smaller.
+        loss_function: cross entropy by default.
+        generator: the source of the order; torch's global one by default.
 
     Returns:
         The mean loss over the N images, each taken before its own step.
@@ -120,6 +149,13 @@ def train_epoch(
     Raises:
         ValueError: there are no images, or not one label for each, or the batch size is
             not a whole number of 1 or more.
+
+    >>> images, labels = torch.eye(4), torch.arange(4)
+    >>> model = nn.Linear(4, 4)
+    >>> optimizer = torch.optim.SGD(model.parameters(), lr=1.0)
+    >>> losses = [train_epoch(model, images, labels, optimizer) for _ in range(9)]
+    >>> losses[-1] < losses[0]
+    True
     """
     _check_pairs(images, labels)
     size = whole_number("batch_size", batch_size, least=1)
@@ -138,8 +174,16 @@ def train_epoch(
 
 
 @contextmanager
-def evaluating(model: nn.Module) -> Iterator[None]:
-    """Put a model into eval mode, and every module back into its own mode afterwards."""
+def eval_mode(model: nn.Module) -> Iterator[None]:
+    """Put a model into eval mode, and every module back into its own mode afterwards.
+
+    >>> model = nn.Sequential(nn.Linear(3, 2), nn.Dropout())
+    >>> with eval_mode(model):
+    ...     model.training
+    False
+    >>> model.training
+    True
+    """
     modes = {module: module.training for module in model.modules()}
     try:
         model.eval()
@@ -158,9 +202,13 @@ def accuracy(model: nn.Module, images: torch.Tensor, labels: torch.Tensor) -> fl
 
     Raises:
         ValueError: there are no images, or not one label for each.
+
+    >>> images, labels = torch.eye(4), torch.tensor([0, 1, 2, 0])
+    >>> accuracy(nn.Identity(), images, labels)
+    0.75
     """
     _check_pairs(images, labels)
-    with evaluating(model):
+    with eval_mode(model):
         predicted = model(images).argmax(dim=1)
     return (predicted == labels).float().mean().item()
 

@@ -1,9 +1,5 @@
-"""Devices: which is best, loading onto one all or nothing, and files that name a GPU."""
+"""Devices: which is best, and loading onto one, all or nothing."""
 
-import copy
-import pickletools
-import threading
-import zipfile
 from pathlib import Path
 
 import pytest
@@ -12,13 +8,8 @@ from torch import nn
 
 from helpers import devices
 from helpers.classroom.exercises.notebook_03 import Payload
-from helpers.devices import (
-    available_devices,
-    best_device,
-    hide_cuda,
-    load_to_device,
-    make_gpu_checkpoint,
-)
+from helpers.classroom.faults.gpu_files import make_gpu_checkpoint
+from helpers.devices import available_devices, best_device, load_to_device
 from helpers.state_dicts import compare
 
 CPU = torch.device("cpu")
@@ -44,24 +35,6 @@ def saved(tmp_path) -> Path:
     return tmp_path / "net.pt"
 
 
-def tags(path: Path) -> list[str]:
-    """Return the device that each storage names in the file, read from its pickle."""
-    with zipfile.ZipFile(path) as archive:
-        [name] = [n for n in archive.namelist() if n.endswith("data.pkl")]
-        code = archive.read(name)
-    memo, texts, found = {}, [], []
-    for opcode, argument, _ in pickletools.genops(code):
-        if opcode.name == "BINUNICODE":
-            texts.append(argument)
-        elif opcode.name == "BINGET" and argument in memo:
-            texts.append(memo[argument])
-        elif opcode.name == "BINPUT":
-            memo[argument] = texts[-1] if texts else None
-        elif opcode.name == "BINPERSID":
-            found.append(texts[-1])  # ("storage", type, key, device, elements)
-    return found
-
-
 # best_device
 
 
@@ -72,7 +45,7 @@ def test_a_machine_without_a_gpu_uses_the_cpu_and_says_why(only_a_cpu, monkeypat
     assert best_device() == (CPU, "torch finds no GPU, and was built without CUDA")
     monkeypatch.setattr(torch.version, "cuda", "13.0")
     assert best_device().reason == (
-        "torch was built for a GPU, but finds none: look at the driver"
+        "torch was built for a GPU, but finds none: check the driver"
     )
 
 
@@ -91,12 +64,12 @@ def test_cuda_comes_before_mps_before_xpu_before_the_cpu(only_a_cpu, monkeypatch
     there(torch.backends.mps)
     assert best_device() == (
         torch.device("mps:0"),
-        "no CUDA device, but Apple's GPU is there (MPS)",
+        "no CUDA device, but Apple's GPU is available (MPS)",
     )
     there(torch.cuda, count=2)
     device, reason = best_device()
     assert device == torch.device("cuda:0")
-    assert reason == "an NVIDIA or AMD GPU is there: GPU cuda:0"
+    assert reason == "an NVIDIA or AMD GPU is available: GPU cuda:0"
     assert [str(d) for d in available_devices()] == [
         "cuda:0",
         "cuda:1",
@@ -195,7 +168,7 @@ def test_what_does_not_fit_changes_nothing(saved, spoil, says):
     with pytest.raises(RuntimeError) as caught:
         load_to_device(net, saved, "cpu")
     assert says in str(caught.value)
-    assert caught.value.__notes__ == [f"{saved} does not fit; the model is as it was"]
+    assert caught.value.__notes__ == [f"{saved} does not fit; the model is unchanged"]
     assert pieces(net) == before
 
 
@@ -239,7 +212,9 @@ def test_a_device_that_is_not_there_is_answered_with_those_that_are(saved, only_
         with pytest.raises(ValueError) as caught:
             load_to_device(net, saved, device)
         name = str(torch.device(device))
-        assert str(caught.value) == f"device '{name}' is not there; this machine has: cpu"
+        assert (
+            str(caught.value) == f"device '{name}' is not available; this machine has: cpu"
+        )
     for device in ("gpu", "cpu:x", None, 1.5):
         with pytest.raises(ValueError) as caught:
             load_to_device(net, saved, device)
@@ -255,7 +230,7 @@ def test_an_index_too_high_is_answered_with_the_list(saved, only_a_cpu, monkeypa
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
     with pytest.raises(
-        ValueError, match="'cuda:2' is not there; this machine has: cuda:0, cuda:1, cpu"
+        ValueError, match="'cuda:2' is not available; this machine has: cuda:0, cuda:1, cpu"
     ):
         load_to_device(small_net(), saved, "cuda:2")
 
@@ -286,7 +261,7 @@ def test_a_whole_model_and_a_checkpoint_are_refused_with_the_cure(tmp_path):
     with pytest.raises(TypeError, match=r"other.pt\['epoch'\] is of type int") as caught:
         load_to_device(small_net(), path, "cpu")
     assert caught.value.__notes__ == (
-        ["load_to_device reads a file that holds one state dict alone"]
+        ["load_to_device reads a file that holds a state dict alone"]
     )
 
 
@@ -296,7 +271,7 @@ def test_a_file_that_would_run_code_runs_none_whatever_the_environment_says(
     path, marker = tmp_path / "bad.pt", tmp_path / "it-ran"
     torch.save({"0.weight": Payload(marker)}, path)
     monkeypatch.setenv("TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD", "1")
-    with pytest.raises(ValueError, match=r"bad.pt is no .pt file, or holds more than"):
+    with pytest.raises(ValueError, match=r"bad.pt is not a .pt file, or holds more than"):
         load_to_device(small_net(), path, "cpu")
     assert not marker.exists()
     torch.load(path, weights_only=False)
@@ -334,124 +309,3 @@ def test_a_file_that_may_not_be_opened_is_not_called_damaged(saved, monkeypatch)
     monkeypatch.setattr(torch, "load", forbidden)
     with pytest.raises(PermissionError, match=rf"Permission denied: .*{saved.name}"):
         load_to_device(small_net(), saved, "cpu")
-
-
-# make_gpu_checkpoint
-
-
-@pytest.mark.parametrize(
-    "device, tag",
-    [
-        *[("cuda:0", "cuda:0"), ("cuda", "cuda:0"), (torch.device("cuda", 1), "cuda:1")],
-        *[("xpu:1", "xpu:1"), ("mps", "mps"), ("mps:0", "mps")],
-    ],
-)
-def test_every_storage_names_the_gpu(tmp_path, device, tag):
-    path = make_gpu_checkpoint(small_net().state_dict(), tmp_path / "gpu.pt", device)
-    assert path == tmp_path / "gpu.pt"
-    assert tags(path) == [tag] * 9
-
-
-def test_only_the_tags_differ_from_what_torch_writes(tmp_path):
-    state = small_net().state_dict()
-    gpu = make_gpu_checkpoint(state, tmp_path / "net.pt")
-    with zipfile.ZipFile(gpu) as archive:
-        ours = {name: archive.read(name) for name in archive.namelist()}
-    torch.save(state, gpu)
-    with zipfile.ZipFile(gpu) as archive:
-        theirs = {name: archive.read(name) for name in archive.namelist()}
-    assert {n for n in ours if ours[n] != theirs.get(n)} == {
-        "net/data.pkl",
-        "net/.data/serialization_id",  # a digest over the records, so it differs too
-    }
-    assert ours.keys() == theirs.keys()
-    assert tags(gpu) == ["cpu"] * 9
-
-
-@pytest.mark.parametrize("device, name", [("cuda:0", "CUDA"), ("xpu:0", "XPU")])
-def test_the_real_error_is_met_and_map_location_repairs_it(
-    tmp_path, only_a_cpu, device, name
-):
-    state = small_net().state_dict()
-    path = make_gpu_checkpoint(state, tmp_path / "gpu.pt", device)
-    with pytest.raises(RuntimeError) as caught:
-        torch.load(path, weights_only=True)
-    assert str(caught.value).startswith(
-        f"Attempting to deserialize object on a {name} device but "
-        f"torch.{name.lower()}.is_available() is False."
-    )
-    repaired = torch.load(path, map_location="cpu", weights_only=True)
-    assert compare(state, repaired).identical
-
-
-def test_the_error_is_met_on_a_machine_with_a_gpu_as_well(tmp_path):
-    path = make_gpu_checkpoint(small_net().state_dict(), tmp_path / "gpu.pt")
-    with hide_cuda(), pytest.raises(RuntimeError, match=r"is_available\(\) is False"):
-        torch.load(path, weights_only=True)
-
-
-def test_a_checkpoint_is_tagged_inside_and_text_in_it_stays(tmp_path):
-    net = small_net()
-    optimizer = torch.optim.AdamW(net.parameters())
-    net(torch.rand(5, 3)).sum().backward()
-    optimizer.step()
-    checkpoint = {"model": net.state_dict(), "optimizers": [optimizer.state_dict()]}
-    checkpoint |= {"trained_on": "cpu", "losses": [torch.ones(1)]}
-    before = copy.deepcopy(checkpoint)
-    path = make_gpu_checkpoint(checkpoint, tmp_path / "gpu.pt")
-    moments = ["cpu", "cuda:0", "cuda:0"] * 6  # step, exp_avg, exp_avg_sq
-    assert tags(path) == ["cuda:0"] * 9 + moments + ["cuda:0"]
-    back = torch.load(path, map_location="cpu", weights_only=True)
-    assert back["trained_on"] == "cpu"
-    assert compare(back["model"], before["model"]).identical
-    assert compare(checkpoint["model"], before["model"]).identical
-
-
-def test_later_saves_and_other_threads_are_not_tagged(tmp_path, monkeypatch):
-    state = small_net().state_dict()
-    real_save = torch.save
-
-    def save_twice(content, path):
-        other = threading.Thread(target=real_save, args=(content, tmp_path / "other.pt"))
-        other.start()
-        other.join()
-        real_save(content, path)
-
-    monkeypatch.setattr(torch, "save", save_twice)
-    make_gpu_checkpoint(state, tmp_path / "gpu.pt")
-    real_save(state, tmp_path / "later.pt")
-    found = {name: set(tags(tmp_path / f"{name}.pt")) for name in ("gpu", "other", "later")}
-    assert found == {"gpu": {"cuda:0"}, "other": {"cpu"}, "later": {"cpu"}}
-
-
-def test_a_save_that_fails_leaves_no_tag_behind(tmp_path):
-    state = small_net().state_dict()
-    with pytest.raises(RuntimeError, match="Parent directory"):
-        make_gpu_checkpoint(state, tmp_path / "no" / "gpu.pt")
-    torch.save(state, tmp_path / "later.pt")
-    assert set(tags(tmp_path / "later.pt")) == {"cpu"}
-
-
-@pytest.mark.parametrize(
-    "device", ["cpu", "meta", "gpu", "cuda:", "cuda:x", "cuda:-1", "", 0, None]
-)
-def test_only_a_gpu_can_be_named(tmp_path, device):
-    with pytest.raises(ValueError) as caught:
-        make_gpu_checkpoint(small_net().state_dict(), tmp_path / "gpu.pt", device)
-    assert str(caught.value) == (
-        f"device is {device!r}; expected a GPU's, such as 'cuda:0'"
-    )
-    assert not (tmp_path / "gpu.pt").exists()
-
-
-def test_a_path_that_is_none_is_refused():
-    with pytest.raises(TypeError, match="expected str, bytes"):
-        make_gpu_checkpoint(small_net().state_dict(), None)
-
-
-def test_what_holds_no_tensor_is_refused(tmp_path):
-    for empty in ({"epoch": 3, "model": {}}, nn.Linear(1, 1, device="meta").state_dict()):
-        with pytest.raises(ValueError, match="state_dict holds no tensor with values"):
-            make_gpu_checkpoint(empty, tmp_path / "gpu.pt")
-    with pytest.raises(TypeError, match=r"Linear; expected a dict: model\.state_dict"):
-        make_gpu_checkpoint(nn.Linear(1, 1), tmp_path / "gpu.pt")

@@ -180,7 +180,7 @@ def test_dropping_the_only_batch_is_refused():
 
 def test_a_batch_or_a_count_that_the_epoch_does_not_have_is_refused():
     sampler = ResumableBatchSampler(10, 4)
-    with pytest.raises(ValueError, match="Where one is finished, set the next epoch"):
+    with pytest.raises(ValueError, match="When one is finished, set the next epoch"):
         sampler.set_epoch(0, 3)
     with pytest.raises(ValueError, match="batches_done is 4; an epoch has 3"):
         sampler.state_dict(batches_done=4)

@@ -12,7 +12,7 @@ from typing import Any
 
 from torch import nn
 
-from helpers.arguments import whole_number
+from helpers.arguments import require_one_of, whole_number
 from helpers.checkpoints.archive import (
     CheckpointError,
     CorruptCheckpointError,
@@ -30,6 +30,15 @@ class CheckpointFolder:
 
     The newest is the one with the highest (epoch, step), which its name holds. Files
     with other names are left alone.
+
+    >>> from tempfile import TemporaryDirectory
+    >>> with TemporaryDirectory() as directory:
+    ...     folder = CheckpointFolder(directory, keep_last=1, keep_best=1)
+    ...     for epoch, loss in enumerate([0.9, 0.2, 0.4, 0.3]):
+    ...         metrics = {"loss": loss}
+    ...         path = folder.save(model=nn.Linear(3, 2), epoch=epoch, metrics=metrics)
+    ...     [path.name for path in folder.paths()]
+    ['epoch_0001_step_00000000.pt', 'epoch_0003_step_00000000.pt']
     """
 
     def __init__(
@@ -56,8 +65,7 @@ class CheckpointFolder:
         """
         self.keep_last = whole_number("keep_last", keep_last, least=1)
         self.keep_best = whole_number("keep_best", keep_best, least=0)
-        if mode not in ("min", "max"):
-            raise ValueError(f"mode is {mode!r}; expected 'min' or 'max'")
+        require_one_of("mode", mode, ("min", "max"))
         self.directory = Path(directory)
         self.metric, self.mode = metric, mode
         self.directory.mkdir(parents=True, exist_ok=True)
@@ -101,11 +109,13 @@ class CheckpointFolder:
 
     def latest(self) -> Path | None:
         """Return the newest checkpoint, whole or not; None in an empty folder."""
-        return (self.paths() or [None])[-1]
+        paths = self.paths()
+        return paths[-1] if paths else None
 
     def best(self) -> Path | None:
         """Return the checkpoint with the best metric, None if none can be read."""
-        return (self._best(self._metrics()) or [None])[0]
+        ranked = self._rank(self._metrics())
+        return ranked[0] if ranked else None
 
     def load_latest(self, *, model: nn.Module, **others: Any) -> Checkpoint | None:
         """Load the newest whole checkpoint; None if the folder has none at all.
@@ -145,16 +155,16 @@ class CheckpointFolder:
             found[path] = value
         return found
 
-    def _best(self, metrics: dict[Path, float]) -> list[Path]:
+    def _rank(self, metrics: dict[Path, float]) -> list[Path]:
         sign = 1 if self.mode == "min" else -1
         ranked = [path for path, value in metrics.items() if not math.isnan(value)]
         return sorted(ranked, key=lambda path: sign * metrics[path])
 
     def _delete_others(self, new: Path) -> None:
-        # A file that cannot be read takes no place of a good one, and is left as it is.
+        # A file that cannot be read does not count among those kept, and is left alone.
         metrics = self._metrics()
         kept = {new, *list(metrics)[-self.keep_last :]}
-        kept |= set(self._best(metrics)[: self.keep_best])
+        kept |= set(self._rank(metrics)[: self.keep_best])
         for path in metrics:
             if path not in kept:
                 with suppress(OSError):  # Windows keeps a file that somebody has open

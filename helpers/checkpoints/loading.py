@@ -20,18 +20,19 @@ from helpers.checkpoints.archive import (
 from helpers.checkpoints.matching import (
     model_problem,
     optimizer_problem,
-    reordered,
+    reorder,
     scheduler_problem,
 )
-from helpers.checkpoints.verifying import whole_archive
-from helpers.training import capture_rng, check_rng, restore_rng
+from helpers.checkpoints.verifying import open_whole
+from helpers.training import capture_rng, check_rng
+from helpers.training import restore_rng as _restore_rng  # also an argument's name
 
 _ATTEMPTS = 10
 
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """What a checkpoint says beside its tensors.
+    """What a checkpoint says besides its tensors.
 
     Attributes:
         epoch: epochs finished.
@@ -41,6 +42,10 @@ class Checkpoint:
         extra: what was saved as `extra`.
         path: the file.
         skipped: newer files that a CheckpointFolder found damaged, each with the reason.
+
+    >>> run = Checkpoint(3, 90, {"loss": 0.5}, {}, extra=None, path=Path("run.pt"))
+    >>> run.epoch, run.metrics["loss"]
+    (3, 0.5)
     """
 
     epoch: int
@@ -82,7 +87,17 @@ def load_checkpoint(
         FileNotFoundError, PermissionError: it cannot be opened.
         CorruptCheckpointError: it is damaged.
         UnsafeCheckpointError: opening it could run code, hang or fill the memory.
-        IncompatibleCheckpointError: it is not of `save_checkpoint`, or does not fit.
+        IncompatibleCheckpointError: `save_checkpoint` did not write it, or it does not
+            fit.
+
+    >>> from tempfile import TemporaryDirectory
+    >>> from helpers.checkpoints import save_checkpoint
+    >>> model, fresh = nn.Linear(3, 2), nn.Linear(3, 2)
+    >>> with TemporaryDirectory() as folder:
+    ...     path = save_checkpoint(f"{folder}/run.pt", model=model, epoch=3)
+    ...     run = load_checkpoint(path, model=fresh)
+    >>> run.epoch, torch.equal(model.weight, fresh.weight)
+    (3, True)
     """
     require_module(model)
     torch.empty(0, device=map_location)  # an unknown device is refused by name
@@ -105,13 +120,13 @@ def load_checkpoint(
     # Copies, as the loaded tensors are still pages of the file.
     extra, metadata = copy.deepcopy((content["extra"], metadata))
     with ExitStack() as undo:
-        _keep_model(model, undo)
+        _undo_model(model, undo)
         model.load_state_dict(content["model"])
         if optimizer is not None:
-            _keep_optimizer(optimizer, undo)
+            _undo_optimizer(optimizer, undo)
             state = copy.deepcopy(content["optimizer"])
             names = metadata["optimizer"]["groups"]
-            optimizer.load_state_dict(reordered(model, optimizer, state, names))
+            optimizer.load_state_dict(reorder(model, optimizer, state, names))
         if scheduler is not None:
             undo.callback(scheduler.load_state_dict, copy.deepcopy(scheduler.state_dict()))
             scheduler.load_state_dict(copy.deepcopy(content["scheduler"]))
@@ -125,9 +140,9 @@ def load_checkpoint(
 
 
 def _read(path: Path, map_location: str | torch.device) -> dict[str, Any]:
-    """Return the content of a file whose every checksum was found right."""
+    """Return the content of a file of which every checksum is right."""
     for _ in range(_ATTEMPTS):
-        with whole_archive(path) as (archive, _):
+        with open_whole(path) as (archive, _):
             try:
                 content = torch.load(
                     path, map_location=map_location, weights_only=True, mmap=True
@@ -136,7 +151,7 @@ def _read(path: Path, map_location: str | torch.device) -> dict[str, Any]:
                 if not _is_still(archive):
                     continue
                 raise CorruptCheckpointError(
-                    f"{path}: its sums are right, but torch.load fails: {error}"
+                    f"{path}: its checksums are right, but torch.load fails: {error}"
                 ) from error
             # torch.load opens the path anew: a writer may have put another file there.
             if _is_still(archive):
@@ -161,12 +176,8 @@ def _rng_problem(state: Any) -> str | None:
     return None
 
 
-# `restore_rng` is also the name of an argument.
-_restore_rng = restore_rng
-
-
-def _keep_model(model: nn.Module, undo: ExitStack) -> None:
-    """Promise to put the model's present values back."""
+def _undo_model(model: nn.Module, undo: ExitStack) -> None:
+    """Let `undo` put the model's present values back."""
     live = model.state_dict()
     before = copy.deepcopy(live)
 
@@ -184,7 +195,7 @@ def _keep_model(model: nn.Module, undo: ExitStack) -> None:
     undo.callback(put_back)
 
 
-def _keep_optimizer(optimizer: torch.optim.Optimizer, undo: ExitStack) -> None:
-    """Promise to put the optimizer's present state back; loading makes new objects."""
+def _undo_optimizer(optimizer: torch.optim.Optimizer, undo: ExitStack) -> None:
+    """Let `undo` put the optimizer's present state back; loading makes new objects."""
     before = {"state": optimizer.state, "param_groups": optimizer.param_groups}
     undo.callback(optimizer.__dict__.update, before)

@@ -1,4 +1,4 @@
-"""Does what the file holds fit what is there? Asked before anything is changed."""
+"""Does the file fit the model, optimizer and scheduler? Asked before anything changes."""
 
 from itertools import chain
 from typing import Any
@@ -7,7 +7,6 @@ import torch
 from torch import nn
 
 from helpers.checkpoints.saving import group_names
-from helpers.state_dicts.tensors import words
 
 _SHOWN = 4
 _PREFIXES = {
@@ -17,14 +16,18 @@ _PREFIXES = {
 
 
 def model_problem(model: nn.Module, saved: dict[str, Any]) -> str | None:
-    """Return what keeps a state dict from the model, None if every entry fits."""
+    """Return why a state dict does not fit the model, None if every entry does.
+
+    >>> model_problem(nn.Linear(3, 2), nn.Linear(3, 2, bias=False).state_dict())
+    'bias is missing from the file'
+    """
     ours = model.state_dict()
     for prefix, wrapper in _PREFIXES.items() if ours else ():
         if set(saved) == {prefix + name for name in ours}:
             return f"its names begin with {prefix!r}, {wrapper}: wrap the model first"
         if set(ours) == {prefix + name for name in saved}:
             return f"only the model's names begin with {prefix!r}, {wrapper}: unwrap it"
-    problems = [f"{name} is missing in the file" for name in ours if name not in saved]
+    problems = [f"{name} is missing from the file" for name in ours if name not in saved]
     problems += [f"{name} is not in the model" for name in saved if name not in ours]
     for name in ours:
         if name in saved and (_kind(ours[name]) != _kind(saved[name])):
@@ -34,7 +37,7 @@ def model_problem(model: nn.Module, saved: dict[str, Any]) -> str | None:
             )
         elif isinstance(ours[name], torch.Tensor) and ours[name].is_meta:
             problems.append(f"{name} of the model is on the meta device, without memory")
-    return _listed(problems)
+    return _join(problems)
 
 
 def optimizer_problem(
@@ -42,18 +45,29 @@ def optimizer_problem(
     optimizer: torch.optim.Optimizer,
     metadata: dict[str, Any],
 ) -> str | None:
-    """Return what keeps a saved state from the optimizer, None if it fits."""
+    """Return why a saved state does not fit the optimizer, None if it does.
+
+    Args:
+        model: the one that the optimizer is for.
+        optimizer: the state is to be loaded into it.
+        metadata: as `read_metadata` returns it.
+
+    >>> model = nn.Linear(3, 2)
+    >>> saved = {"optimizer": {"class": "SGD", "groups": [["weight", "bias"]]}}
+    >>> optimizer_problem(model, torch.optim.Adam(model.parameters()), saved)
+    'the optimizer is of class Adam, the saved one of class SGD'
+    """
     saved = metadata["optimizer"]
     if saved is None:
         return "the file holds no optimizer: load it without optimizer="
     if saved["class"] != type(optimizer).__name__:
-        return f"the optimizer is a {type(optimizer).__name__}, saved was {saved['class']}"
+        return _other_class("optimizer", optimizer, saved["class"])
     ours = group_names(model, optimizer)
     if sorted(map(sorted, ours)) != sorted(map(sorted, saved["groups"])):
         here, there = set(chain(*ours)), set(chain(*saved["groups"]))
-        problems = [f"{name} is not in the file's" for name in sorted(here - there)]
-        problems += [f"{name} is in the file's only" for name in sorted(there - here)]
-        why = _listed(problems) or "the same parameters are grouped in another way"
+        problems = [f"{name} is not in the file" for name in sorted(here - there)]
+        problems += [f"{name} is only in the file" for name in sorted(there - here)]
+        why = _join(problems) or "the same parameters are grouped differently"
         return f"the optimizer's parameters differ: {why}"
     shapes = {name: tuple(p.shape) for name, p in model.named_parameters()}
     wrong = [
@@ -61,10 +75,10 @@ def optimizer_problem(
         for name in chain(*ours)
         if tuple(metadata["parameters"][name]) != shapes[name]
     ]
-    return _listed(wrong)
+    return _join(wrong)
 
 
-def reordered(
+def reorder(
     model: nn.Module,
     optimizer: torch.optim.Optimizer,
     state: dict[str, Any],
@@ -76,10 +90,16 @@ def reordered(
     parameters in another order would swap their moments without a word.
 
     Args:
-        model: the one the optimizer is over.
-        optimizer: what the state is for.
+        model: the one that the optimizer is for.
+        optimizer: the state is to be loaded into it.
         state: the saved `optimizer.state_dict()`.
         names: for each saved group, its parameters' names in the saved order.
+
+    >>> model = nn.Linear(3, 2)
+    >>> optimizer = torch.optim.SGD([model.bias, model.weight], lr=0.1)
+    >>> state = {"state": {1: "of the bias"}, "param_groups": [{"params": [0, 1]}]}
+    >>> reorder(model, optimizer, state, [["weight", "bias"]])["state"]
+    {0: 'of the bias'}
     """
     group_of = {frozenset(group): k for k, group in enumerate(names)}
     place = {
@@ -102,18 +122,30 @@ def reordered(
 
 
 def scheduler_problem(scheduler: Any, saved: dict[str, str] | None) -> str | None:
-    """Return what keeps a saved state from the scheduler, None if it fits."""
+    """Return why a saved state does not fit the scheduler, None if it does.
+
+    >>> optimizer = torch.optim.SGD([torch.zeros(1)], lr=0.1)
+    >>> scheduler = torch.optim.lr_scheduler.ConstantLR(optimizer)
+    >>> scheduler_problem(scheduler, {"class": "StepLR"})
+    'the scheduler is of class ConstantLR, the saved one of class StepLR'
+    """
     if saved is None:
         return "the file holds no scheduler: load it without scheduler="
     if saved["class"] != type(scheduler).__name__:
-        return f"the scheduler is a {type(scheduler).__name__}, saved was {saved['class']}"
+        return _other_class("scheduler", scheduler, saved["class"])
     return None
 
 
+def _other_class(part: str, ours: object, saved: str) -> str:
+    return f"the {part} is of class {type(ours).__name__}, the saved one of class {saved}"
+
+
 def _kind(value: Any) -> str:
-    return words(value) if isinstance(value, torch.Tensor) else type(value).__name__
+    if isinstance(value, torch.Tensor):
+        return f"{str(value.dtype).removeprefix('torch.')} {tuple(value.shape)}"
+    return type(value).__name__
 
 
-def _listed(problems: list[str]) -> str | None:
+def _join(problems: list[str]) -> str | None:
     more = f"; and {len(problems) - _SHOWN} more" if len(problems) > _SHOWN else ""
     return "; ".join(problems[:_SHOWN]) + more if problems else None

@@ -61,28 +61,35 @@ def save_checkpoint(
         scheduler: the learning rate's.
         epoch: epochs finished.
         step: optimizer steps taken.
-        metrics: name -> number; numbers of NumPy and tensors of one element become plain.
+        metrics: name -> number; NumPy numbers and one-element tensors become plain ones.
         rng: whether to save the states of the random number generators.
         architecture: what to build the model from again, such as {"width": 24}.
-        extra: anything else: numbers, texts, tensors, and containers of those.
+        extra: anything else: numbers, strings, tensors, and containers of those.
 
     Returns:
         The path.
 
     Raises:
         TypeError: the model is not a module, the optimizer or the scheduler has no state
-            dict, or the metrics are no dict.
+            dict, or the metrics are not a dict.
         ValueError: something cannot be loaded again with weights_only=True, or the
             optimizer holds a parameter that is not the model's. Nothing was written.
         RuntimeError: torch.save refuses, as where two tensors of different dtypes share
             their memory. Nothing was written.
-        OSError: the file cannot be written; what was at the path is as it was.
+        OSError: the file cannot be written; what was at the path is unchanged.
+
+    >>> from tempfile import TemporaryDirectory
+    >>> model = nn.Linear(3, 2)
+    >>> with TemporaryDirectory() as folder:
+    ...     path = save_checkpoint(f"{folder}/run.pt", model=model, epoch=3, step=90)
+    ...     torch.load(path, weights_only=True)["epoch"]
+    3
     """
     path = Path(path)
     require_module(model)
     if path.suffix == ".safetensors":
         raise ValueError(
-            f"{path}: torch.load takes this ending for another format; use .pt"
+            f"{path}: torch.load expects another format with this suffix; use .pt"
         )
     epoch = whole_number("epoch", epoch, least=0)
     step = whole_number("step", step, least=0)
@@ -92,6 +99,7 @@ def save_checkpoint(
     if not isinstance(metrics, Mapping | None):
         raise TypeError(f"metrics is {type_of(metrics)}; expected a dict: name -> number")
     metrics = {name: _number(name, value) for name, value in (metrics or {}).items()}
+    metadata = _metadata(model, optimizer, scheduler, metrics, architecture)
     payload = {
         "model": model.state_dict(),
         "optimizer": None if optimizer is None else optimizer.state_dict(),
@@ -101,32 +109,41 @@ def save_checkpoint(
         "step": step,
         "metrics": metrics,
         "extra": extra,
-        "metadata": {
-            "format_version": FORMAT_VERSION,
-            "torch": str(torch.__version__),  # itself a class that weights_only refuses
-            "time": datetime.now(UTC).isoformat(),
-            "architecture": {"class": type(model).__name__, "config": architecture},
-            "parameters": {
-                name: tuple(parameter.shape) for name, parameter in model.named_parameters()
-            },
-            "optimizer": None,
-            "scheduler": None,
-            "metrics": metrics,
-        },
+        "metadata": metadata,
     }
-    if optimizer is not None:
-        payload["metadata"]["optimizer"] = {
-            "class": type(optimizer).__name__,
-            "groups": group_names(model, optimizer),
-        }
-    if scheduler is not None:
-        payload["metadata"]["scheduler"] = {"class": type(scheduler).__name__}
     storages: dict[int, int] = {}
     for key, value in payload.items():
         _check_plain(value, key, storages)
     with atomic_write(path, sum(storages.values()) + _OVERHEAD) as file:
         _write(path, payload, file)
     return path
+
+
+def _metadata(
+    model: nn.Module,
+    optimizer: torch.optim.Optimizer | None,
+    scheduler: LRScheduler | None,
+    metrics: dict[str, float],
+    architecture: Mapping[str, Any] | None,
+) -> dict[str, Any]:
+    """Return what the file says about itself, in plain types alone."""
+    shapes = {name: tuple(value.shape) for name, value in model.named_parameters()}
+    metadata: dict[str, Any] = {
+        "format_version": FORMAT_VERSION,
+        "torch": str(torch.__version__),  # itself a class that weights_only refuses
+        "time": datetime.now(UTC).isoformat(),
+        "architecture": {"class": type(model).__name__, "config": architecture},
+        "parameters": shapes,
+        "optimizer": None,
+        "scheduler": None,
+        "metrics": metrics,
+    }
+    if optimizer is not None:
+        groups = group_names(model, optimizer)
+        metadata["optimizer"] = {"class": type(optimizer).__name__, "groups": groups}
+    if scheduler is not None:
+        metadata["scheduler"] = {"class": type(scheduler).__name__}
+    return metadata
 
 
 def group_names(model: nn.Module, optimizer: torch.optim.Optimizer) -> list[list[str]]:
@@ -136,6 +153,10 @@ def group_names(model: nn.Module, optimizer: torch.optim.Optimizer) -> list[list
 
     Raises:
         ValueError: a parameter is not the model's.
+
+    >>> model = nn.Linear(3, 2)
+    >>> group_names(model, torch.optim.SGD(model.parameters(), lr=0.1))
+    [['weight', 'bias']]
     """
     names = {id(parameter): name for name, parameter in model.named_parameters()}
     try:
@@ -154,8 +175,7 @@ def _number(name: str, value: Any) -> Any:
         if hasattr(value, "item"):
             value = value.item()
     if not isinstance(value, int | float):
-        kind = type(value).__name__
-        raise ValueError(f"metrics[{name!r}] is of type {kind}; expected one number")
+        raise ValueError(f"metrics[{name!r}] is {type_of(value)}; expected one number")
     return value
 
 
@@ -178,8 +198,8 @@ def _check_plain(value: Any, where: str, storages: dict[int, int]) -> None:
     elif kind not in _LEAVES and kind not in torch.serialization.get_safe_globals():
         raise ValueError(
             f"{where} is of type {kind.__module__}.{kind.__qualname__}, which torch.load "
-            "refuses with weights_only=True; save plain numbers, texts and tensors in its "
-            "place, such as float(x), str(x), x.isoformat() or torch.tensor(x)"
+            "refuses with weights_only=True; save plain numbers, strings and tensors in "
+            "its place, such as float(x), str(x), x.isoformat() or torch.tensor(x)"
         )
 
 
@@ -189,7 +209,7 @@ def _write(path: Path, payload: dict[str, Any], file: BinaryIO) -> None:
     try:
         torch.save(payload, file)
     except RuntimeError as error:
-        # Where a write fails or is interrupted, torch.save's own clean-up fails as well.
+        # When a write fails or is interrupted, torch.save's own clean-up fails as well.
         if "unexpected pos" in str(error) and error.__context__ is not None:
             raise error.__context__ from None
         raise

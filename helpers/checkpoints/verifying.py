@@ -29,6 +29,9 @@ class Verification:
         records: how many records its archive holds.
         missing: what the file does not guarantee, as sentences; empty for a file of
             `save_checkpoint`, of which every byte was checked.
+
+    >>> print(Verification(Path("run.pt"), size=2048, records=6, missing=()))
+    run.pt: 6 records, every byte is checked
     """
 
     path: Path
@@ -57,7 +60,15 @@ def verify(path: str | os.PathLike) -> Verification:
         FileNotFoundError, PermissionError: it cannot be opened.
         CorruptCheckpointError: it is damaged.
         UnsafeCheckpointError: opening it could run code, hang or fill the memory.
-        IncompatibleCheckpointError: it is something else than a file of torch.save.
+        IncompatibleCheckpointError: it is not a file of torch.save.
+
+    >>> import torch
+    >>> from tempfile import TemporaryDirectory
+    >>> with TemporaryDirectory() as folder:
+    ...     torch.save({"weight": torch.ones(2)}, f"{folder}/a.pt")
+    ...     found = verify(f"{folder}/a.pt")
+    >>> found.verifiable, found.missing
+    (True, ('no digest of headers and directory: changes there may go unseen',))
     """
     with open_archive(path) as archive:
         archive.check_bookkeeping()
@@ -74,32 +85,49 @@ def verify(path: str | os.PathLike) -> Verification:
 def read_metadata(path: str | os.PathLike) -> dict[str, Any]:
     """Return a checkpoint's metadata without reading its tensors.
 
-    Checked are the archive and the record that holds the metadata, not the tensors.
+    The archive and the record that holds the metadata are checked, the tensors are not.
 
     Raises:
         FileNotFoundError, PermissionError, CheckpointError: as `verify`; also if
             `save_checkpoint` did not write the file.
+
+    >>> from tempfile import TemporaryDirectory
+    >>> from torch import nn
+    >>> from helpers.checkpoints import save_checkpoint
+    >>> with TemporaryDirectory() as folder:
+    ...     path = save_checkpoint(f"{folder}/run.pt", model=nn.Linear(3, 2))
+    ...     read_metadata(path)["parameters"]
+    {'weight': (2, 3), 'bias': (2,)}
     """
     with open_archive(path) as archive:
         archive.check_bookkeeping()
-        refuse_unverifiable(archive)
-        return own_format(archive)["metadata"]
+        _require_crcs(archive)
+        return _require_own_format(archive)["metadata"]
 
 
 @contextmanager
-def whole_archive(path: str | os.PathLike) -> Iterator[tuple[Archive, dict[str, Any]]]:
+def open_whole(path: str | os.PathLike) -> Iterator[tuple[Archive, dict[str, Any]]]:
     """Open a file of `save_checkpoint` of which every checksum is right.
 
     Gives the archive and its content, with a stand-in for every tensor.
+
+    >>> from tempfile import TemporaryDirectory
+    >>> from torch import nn
+    >>> from helpers.checkpoints import save_checkpoint
+    >>> with TemporaryDirectory() as folder:
+    ...     path = save_checkpoint(f"{folder}/run.pt", model=nn.Linear(3, 2), epoch=3)
+    ...     with open_whole(path) as (archive, content):
+    ...         content["epoch"], archive.sealed
+    (3, True)
     """
     with open_archive(path) as archive:
         archive.check_bookkeeping()
-        refuse_unverifiable(archive)
+        _require_crcs(archive)
         archive.check_payload()
-        yield archive, own_format(archive)
+        yield archive, _require_own_format(archive)
 
 
-def refuse_unverifiable(archive: Archive) -> None:
+def _require_crcs(archive: Archive) -> None:
     """Raise for a file whose writer left the checksums out."""
     if not archive.has_crcs:
         raise IncompatibleCheckpointError(
@@ -108,7 +136,7 @@ def refuse_unverifiable(archive: Archive) -> None:
         )
 
 
-def own_format(archive: Archive) -> dict[str, Any]:
+def _require_own_format(archive: Archive) -> dict[str, Any]:
     """Return the content if `save_checkpoint` wrote it, in this or an older version."""
     content = read_structure(archive)
     if not isinstance(content, dict):

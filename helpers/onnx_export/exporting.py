@@ -19,7 +19,7 @@ from helpers.arguments import require_module, whole_number
 from helpers.onnx_export.files import atomic_path
 from helpers.onnx_export.running import input_tensors, output_tensors, session
 from helpers.quiet import leave_out
-from helpers.training import evaluating
+from helpers.training import eval_mode
 
 # What the exporter says on a machine where nothing is wrong.
 STRAY_LINES = {
@@ -91,7 +91,7 @@ def export_onnx(
     texts = _texts(metadata or {})
     if opset is not None:
         opset = whole_number("opset", opset, least=1)
-    with atomic_path(path) as new, evaluating(model):
+    with atomic_path(path) as new, eval_mode(model):
         _require_names("output", output_names, _count_outputs(model, inputs))
         _require_no_name_twice(model, [*input_names, *output_names])
         with leave_out(STRAY_LINES, STRAY_WARNINGS):

@@ -1,7 +1,4 @@
-"""Rename the keys of a state dict: a wrapper's prefix, a layer's new name.
-
-The shorter half of `helpers.state_dicts`, from which both functions are usually imported.
-"""
+"""Rename the keys of a state dict: a wrapper's prefix, a layer's new name."""
 
 import re
 from collections import OrderedDict
@@ -24,6 +21,14 @@ def remap_keys(
     Raises:
         ValueError: a rule is malformed or matches no key, a new name is one that no
             module can have, or two keys become one.
+
+    >>> from torch import nn
+    >>> old = nn.Sequential(nn.Linear(3, 2)).state_dict()
+    >>> list(remap_keys(old, [(r"^(\d)\.", r"layer\1.")]))
+    ['layer0.weight', 'layer0.bias']
+    >>> remap_keys(old, [(r"^conv", "layer")])
+    Traceback (most recent call last):
+    ValueError: rule 1, '^conv' -> 'layer', matches none of the 2 keys: '0.weight', '0.bias'
     """
     state_dict = tensors_of(state_dict, "state_dict")
     names = {name: name for name in state_dict}
@@ -38,7 +43,10 @@ def remap_keys(
             )
         label = f"rule {number}, {rule[0]!r} -> {rule[1]!r},"
         try:
-            changed = {old: re.subn(*rule, new) for old, new in names.items()}
+            pattern, replacement = rule
+            changed = {
+                old: re.subn(pattern, replacement, new) for old, new in names.items()
+            }
         except (re.error, IndexError, OverflowError) as error:
             # IndexError: an unknown group name. OverflowError: a{9999999999}.
             raise ValueError(f"{label} is not valid: {error}") from error
@@ -56,12 +64,17 @@ def strip_prefix(state_dict: StateDict, prefix: str) -> dict[str, Tensor]:
     Raises:
         ValueError: no key starts with the prefix, a new name is one that no module can
             have, or two keys become one.
+
+    >>> from torch import nn
+    >>> wrapped = nn.DataParallel(nn.Linear(3, 2)).state_dict()
+    >>> list(wrapped), list(strip_prefix(wrapped, "module."))
+    (['module.weight', 'module.bias'], ['weight', 'bias'])
     """
     state_dict = tensors_of(state_dict, "state_dict")
     if not isinstance(prefix, str) or not prefix:
-        raise ValueError(f"prefix is {prefix!r}; expected a text such as 'module.'")
+        raise ValueError(f"prefix is {prefix!r}; expected a string such as 'module.'")
     if not any(key.startswith(prefix) for key in state_dict):
-        raise ValueError(f"prefix {prefix!r} starts none of the {_some(state_dict)}")
+        raise ValueError(f"prefix {prefix!r} matches none of the {_some(state_dict)}")
     return _rename(state_dict, {key: key.removeprefix(prefix) for key in state_dict})
 
 
@@ -73,19 +86,20 @@ def _some(keys: Iterable[str]) -> str:
 
 def _rename(state_dict: StateDict, names: Mapping[str, str]) -> dict[str, Tensor]:
     """Return a new dict under the new names (old -> new); `_metadata` follows."""
-    old_name = {}
+    old_name: dict[str, str] = {}
     for old, new in names.items():
         if new != old and "" in new.split("."):
             raise ValueError(
                 f"{old!r} would become {new!r}, a name that no module can have: "
-                "it is empty, or has a dot too many"
+                "one of the parts between its dots is empty"
             )
         if new in old_name:
             raise ValueError(f"{old_name[new]!r} and {old!r} would both become {new!r}")
         old_name[new] = old
     if not hasattr(state_dict, "_metadata"):
         return {new: state_dict[old] for new, old in old_name.items()}
-    moved = {}  # path of a module -> its new path: "module.fc" -> "fc", "module" -> ""
+    # Path of a module -> its new path: "module.fc" -> "fc", "module" -> "".
+    moved: dict[str, str] = {}
     for old, new in names.items():
         old_path, new_path = old.split(".")[:-1], new.split(".")[:-1]
         moved.setdefault(".".join(old_path), ".".join(new_path))
@@ -100,7 +114,8 @@ def _rename(state_dict: StateDict, names: Mapping[str, str]) -> dict[str, Tensor
 
     renamed = OrderedDict((new, state_dict[old]) for new, old in old_name.items())
     # Copied, since load_state_dict(assign=True) writes into these entries.
-    renamed._metadata = OrderedDict(
+    moved_metadata = OrderedDict(
         (follow(path), dict(entry)) for path, entry in state_dict._metadata.items()
     )
+    renamed._metadata = moved_metadata  # type: ignore[attr-defined]  # as torch does
     return renamed

@@ -168,7 +168,7 @@ def test_a_flipped_payload_byte_names_its_record_and_both_sums(tmp_path):
     assert message.startswith(
         f"{path} is damaged: record 'data/0' of 400 bytes has CRC-32 "
     )
-    assert message.endswith(f", written was {record.crc:08x}. {RESTORE}")
+    assert message.endswith(f" instead of {record.crc:08x}. {RESTORE}")
 
 
 def test_a_flipped_byte_between_records_is_found_through_the_digest(tmp_path):
@@ -279,18 +279,19 @@ def test_an_empty_file_is_refused(tmp_path):
         (
             b"hello, world\n",
             CorruptCheckpointError,
-            "is no archive of torch.save: it begins with b'hello, world\\n'. Give the "
+            "is not an archive of torch.save: it begins with b'hello, world\\n'. Give the "
             "path of a .pt file; if this was one, restore it from a copy.",
         ),
         (
             b"version https://git-lfs.github.com/spec/v1\noid sha256:12\nsize 12\n",
             IncompatibleCheckpointError,
-            "is no checkpoint but a Git LFS pointer: fetch the file with `git lfs pull`.",
+            "is not a checkpoint but a Git LFS pointer: fetch the file with "
+            "`git lfs pull`.",
         ),
         (
             b"\n<!DOCTYPE html>",
             IncompatibleCheckpointError,
-            "is no checkpoint but a web page or XML: the download went wrong, fetch the "
+            "is not a checkpoint but a web page or XML: the download went wrong, fetch the "
             "file again.",
         ),
         (

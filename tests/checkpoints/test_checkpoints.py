@@ -5,7 +5,6 @@ import datetime
 import errno
 import os
 import random
-import stat
 import zipfile
 
 import numpy as np
@@ -27,10 +26,6 @@ from helpers.checkpoints import (
 )
 from helpers.classroom.faults import flip, payload_offsets
 from helpers.training import capture_rng
-
-posix = pytest.mark.skipif(
-    os.name != "posix", reason="permissions and symlinks work in another way on Windows"
-)
 
 
 @pytest.fixture(autouse=True)
@@ -244,47 +239,6 @@ def test_no_other_file_is_left_behind(tmp_path):
     assert os.listdir(tmp_path) == ["a.pt"]
 
 
-@posix
-@pytest.mark.parametrize("mask", [0o022, 0o077, 0o002])
-def test_permissions_follow_the_umask(tmp_path, mask):
-    before = os.umask(mask)
-    try:
-        path = save_checkpoint(tmp_path / "a.pt", model=Net())
-    finally:
-        os.umask(before)
-    assert stat.S_IMODE(path.stat().st_mode) == 0o666 & ~mask
-
-
-@posix
-def test_a_symlink_is_replaced_and_not_followed(tmp_path):
-    other = tmp_path / "precious.txt"
-    other.write_text("keep me")
-    path = tmp_path / "a.pt"
-    path.symlink_to(other)
-    save_checkpoint(path, model=Net())
-    assert not path.is_symlink() and verify(path)
-    assert other.read_text() == "keep me"
-
-
-def test_the_file_and_then_the_folder_are_flushed_to_the_disk(tmp_path, monkeypatch):
-    calls, fsync, replace = [], os.fsync, atomic.Path.replace
-
-    def note_fsync(descriptor):
-        is_folder = stat.S_ISDIR(os.fstat(descriptor).st_mode)
-        calls.append("fsync folder" if is_folder else "fsync file")
-        fsync(descriptor)
-
-    def note_replace(self, target):
-        calls.append("replace")
-        return replace(self, target)
-
-    monkeypatch.setattr(os, "fsync", note_fsync)
-    monkeypatch.setattr(atomic.Path, "replace", note_replace)
-    save_checkpoint(tmp_path / "a.pt", model=Net())
-    folder = ["fsync folder"] if os.name == "posix" else []
-    assert calls == ["fsync file", "replace", *folder]
-
-
 def test_checksums_are_written_also_where_torch_was_told_not_to(tmp_path):
     torch.serialization.set_crc32_options(False)
     try:
@@ -301,8 +255,8 @@ def test_checksums_are_written_also_where_torch_was_told_not_to(tmp_path):
         (
             {"extra": {"when": datetime.datetime(2026, 1, 1)}},
             "extra['when'] is of type datetime.datetime, which torch.load refuses with "
-            "weights_only=True; save plain numbers, texts and tensors in its place, such "
-            "as float(x), str(x), x.isoformat() or torch.tensor(x)",
+            "weights_only=True; save plain numbers, strings and tensors in its place, "
+            "such as float(x), str(x), x.isoformat() or torch.tensor(x)",
         ),
         ({"extra": [1, {"x": np.ones(2)}]}, "extra[1]['x'] is of type numpy.ndarray, "),
         ({"extra": {np.int64(1): 2}}, "a key of extra is of type numpy.int64, which "),
@@ -344,7 +298,7 @@ def test_loading_into_an_optimizer_over_foreign_parameters_changes_nothing(tmp_p
     assert run.state() == before
 
 
-def test_a_state_dict_is_no_model(tmp_path):
+def test_a_state_dict_is_not_a_model(tmp_path):
     path = tmp_path / "a.pt"
     for function in (save_checkpoint, load_checkpoint):
         with pytest.raises(TypeError) as caught:
@@ -376,29 +330,13 @@ def test_parts_of_another_type_are_refused_by_name(tmp_path, given, expected):
     assert not list(tmp_path.iterdir())
 
 
-def test_the_ending_of_another_format_is_refused(tmp_path):
+def test_the_suffix_of_another_format_is_refused(tmp_path):
     path = tmp_path / "a.safetensors"
     with pytest.raises(ValueError) as caught:
         save_checkpoint(path, model=Net())
     assert str(caught.value) == (
-        f"{path}: torch.load takes this ending for another format; use .pt"
+        f"{path}: torch.load expects another format with this suffix; use .pt"
     )
-
-
-@pytest.mark.parametrize("kind", [KeyboardInterrupt, SystemExit, MemoryError])
-def test_the_temporary_goes_whatever_stops_the_save(tmp_path, monkeypatch, kind):
-    path = save_checkpoint(tmp_path / "a.pt", model=Net())
-    before = path.read_bytes()
-    for name in ("flush_to_disk", "_remove_stale"):
-        with monkeypatch.context() as patch:
-
-            def stop(*_, **__):
-                raise kind
-
-            patch.setattr(atomic, name, stop)
-            with pytest.raises(kind):
-                save_checkpoint(path, model=Net())
-        assert os.listdir(tmp_path) == ["a.pt"] and path.read_bytes() == before
 
 
 @pytest.mark.parametrize("kind", [KeyboardInterrupt, MemoryError])
@@ -438,42 +376,18 @@ def test_a_save_in_an_except_block_reports_its_own_error(tmp_path):
     assert os.listdir(tmp_path) == []
 
 
-@pytest.mark.parametrize(
-    ("number", "cause"),
-    [
-        (errno.ENOSPC, "the disk is full"),
-        (errno.EDQUOT, "your disk quota is used up"),
-        (errno.EFBIG, "the file would exceed the largest size allowed here"),
-        (errno.EACCES, "you may not write there"),
-        (errno.EROFS, "the disk is read-only"),
-        (errno.EIO, os.strerror(errno.EIO)),
-    ],
-)
-def test_an_error_of_the_disk_says_what_it_is(tmp_path, monkeypatch, number, cause):
+def test_an_error_of_the_disk_says_how_much_a_checkpoint_needs(tmp_path, monkeypatch):
     def fail(_):
-        raise OSError(number, os.strerror(number))
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     monkeypatch.setattr(atomic, "flush_to_disk", fail)
     path = tmp_path / "a.pt"
     with pytest.raises(OSError) as caught:
         save_checkpoint(path, model=nn.Linear(1000, 10), rng=False)
-    assert caught.value.errno == number
     needed = 4 * 10_010 + 4096
-    assert caught.value.strerror == (
-        f"cannot save {path}: {cause}. About {needed} bytes are needed; what was at the "
-        "path is as it was"
-    )
+    message = f"cannot save {path}: the disk is full. About {needed} bytes are needed; "
+    assert caught.value.errno == errno.ENOSPC and message in str(caught.value)
     assert os.listdir(tmp_path) == []
-
-
-def test_a_missing_folder_and_a_folder_in_the_way_say_so(tmp_path):
-    path = tmp_path / "runs" / "a.pt"
-    with pytest.raises(FileNotFoundError) as caught:
-        save_checkpoint(path, model=Net())
-    assert f"cannot save {path}: there is no folder {path.parent}." in str(caught.value)
-    with pytest.raises(IsADirectoryError) as caught:
-        save_checkpoint(tmp_path, model=Net())
-    assert f"cannot save {tmp_path}: there is a folder at this path." in str(caught.value)
 
 
 # Verification
@@ -574,7 +488,7 @@ def compiled():
         ),
         (
             Renamed,
-            "end.weight is missing in the file; end.bias is missing in the file; "
+            "end.weight is missing from the file; end.bias is missing from the file; "
             "last.weight is not in the model; last.bias is not in the model",
         ),
         (half, "first.weight is float32 (6, 4) in the file, bfloat16 (6, 4) in the model"),
@@ -622,20 +536,21 @@ def sgd_of_two_groups(model):
     [
         (
             lambda m: {"optimizer": torch.optim.SGD(m.parameters())},
-            "does not fit the optimizer: the optimizer is a SGD, saved was AdamW",
+            "does not fit the optimizer: the optimizer is of class SGD, the saved one of "
+            "class AdamW",
         ),
         (
             lambda m: {"optimizer": torch.optim.AdamW(m.first.parameters())},
             "does not fit the optimizer: the optimizer's parameters differ: last.bias is "
-            "in the file's only; last.weight is in the file's only; norm.bias is in the "
-            "file's only; norm.weight is in the file's only",
+            "only in the file; last.weight is only in the file; norm.bias is only in the "
+            "file; norm.weight is only in the file",
         ),
         (
             lambda m: {
                 "optimizer": torch.optim.AdamW([{"params": [p]} for p in m.parameters()])
             },
             "does not fit the optimizer: the optimizer's parameters differ: the same "
-            "parameters are grouped in another way",
+            "parameters are grouped differently",
         ),
         (
             lambda m: {
@@ -643,7 +558,8 @@ def sgd_of_two_groups(model):
                     torch.optim.AdamW(m.parameters())
                 )
             },
-            "does not fit the scheduler: the scheduler is a ConstantLR, saved was StepLR",
+            "does not fit the scheduler: the scheduler is of class ConstantLR, the saved "
+            "one of class StepLR",
         ),
     ],
     ids=["class", "parameters", "groups", "scheduler"],
@@ -848,7 +764,7 @@ def test_a_file_that_is_replaced_while_it_is_read_is_read_again(tmp_path, monkey
     assert len(calls) == 2 and run.state() == new.state()
 
 
-def test_an_unknown_device_is_no_damage(tmp_path):
+def test_an_unknown_device_is_not_damage(tmp_path):
     path = save_checkpoint(tmp_path / "a.pt", model=Net())
     with pytest.raises(RuntimeError, match="nowhere"):
         load_checkpoint(path, model=Net(), map_location="nowhere")

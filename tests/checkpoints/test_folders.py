@@ -120,7 +120,7 @@ def test_without_its_metric_nothing_is_saved(tmp_path):
             "keep_best is -1; expected a whole number of 0 or more",
         ),
         ({"keep_last": 1.5}, "keep_last is 1.5; expected a whole number of 1 or more"),
-        ({"mode": "low"}, "mode is 'low'; expected 'min' or 'max'"),
+        ({"mode": "low"}, "mode is 'low'; expected one of 'min', 'max'"),
     ],
 )
 def test_wrong_settings_are_refused(tmp_path, arguments, message):
@@ -256,7 +256,7 @@ def test_a_crash_between_save_and_clean_up_is_made_good_by_the_next_save(
     assert names(folder) == ["epoch_0002_step_00000020.pt", "epoch_0003_step_00000030.pt"]
 
 
-def test_a_file_that_another_process_deleted_is_no_error(tmp_path, monkeypatch):
+def test_a_file_that_another_process_deleted_is_not_an_error(tmp_path, monkeypatch):
     folder = CheckpointFolder(tmp_path, keep_last=1, keep_best=0)
     first = save(folder, 0, 1.0)
     real = folders.read_metadata

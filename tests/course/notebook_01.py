@@ -185,16 +185,16 @@ EDITS = (
 ROUNDS = (
     (
         Mutation(
-            "state_dicts/__init__", '": tensor.numel(),', '": 1,', "digits-net counts"
+            "state_dicts/summarizing", '": tensor.numel(),', '": 1,', "digits-net counts"
         ),
         Mutation(
-            "state_dicts/__init__",
+            "state_dicts/comparing",
             ")) == len(rows)",
             ")) < len(rows)",
             "back-right prefix-repair",
         ),
         Mutation(
-            "state_dicts/__init__", "value.is_meta or", "value.dim() == 1 or", "size-repair"
+            "state_dicts/loading", "value.is_meta or", "value.dim() == 1 or", "size-repair"
         ),
         Mutation(
             "classroom/exercises/claims",
@@ -211,13 +211,13 @@ ROUNDS = (
     ),
     (
         Mutation(
-            "state_dicts/__init__",
+            "state_dicts/summarizing",
             "if k in param",
             "if k not in param",
             "digits-net counts",
         ),
         Mutation(
-            "state_dicts/tensors",
+            "state_dicts/comparing",
             "e and torch",
             "e and not torch",
             "back back-right prefix-repair",

@@ -202,7 +202,7 @@ EDITS = (
 ROUNDS = (
     (
         Mutation("devices", 'map_location="cpu", ', "", "load-helper"),
-        Mutation("devices", "is not there; this", "is gone; this", "load-refused"),
+        Mutation("devices", "is not available; this", "is gone; this", "load-refused"),
         Mutation(
             "classroom/faults/gpu_files",
             'name == "step"',

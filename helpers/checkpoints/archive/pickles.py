@@ -33,7 +33,11 @@ _ELEMENT_SIZES = {
 
 
 class StandIn:
-    """Stands for anything that is not a plain value: a tensor, a class, a function."""
+    """Stands for anything that is not a plain value: a tensor, a class, a function.
+
+    >>> StandIn("os.system")("rm -r ~")  # a call does nothing
+    <os.system>
+    """
 
     def __init__(self, name: str):
         """Keep the name; it is never imported."""
@@ -59,10 +63,20 @@ def unsafe_globals(archive: Archive) -> list[str]:
 
     Raises:
         UnsafeCheckpointError: the pickle uses instructions that torch.save never writes.
+
+    >>> from fractions import Fraction
+    >>> from tempfile import TemporaryDirectory
+    >>> from helpers.checkpoints.archive import open_archive
+    >>> with TemporaryDirectory() as folder:
+    ...     torch.save({"lr": Fraction(1, 10)}, f"{folder}/a.pt")
+    ...     with open_archive(f"{folder}/a.pt") as archive:
+    ...         unsafe_globals(archive)
+    ['fractions.Fraction']
     """
     archive.mapped.seek(0)
     try:
-        return sorted(torch.serialization.get_unsafe_globals_in_checkpoint(archive.mapped))
+        # An mmap reads and seeks as torch wants it, though it is not typed as a file.
+        return sorted(torch.serialization.get_unsafe_globals_in_checkpoint(archive.mapped))  # type: ignore[arg-type]
     except Exception as error:
         raise UnsafeCheckpointError(
             f"{archive.path}: its pickle is not one that torch.save writes ({error}). "
@@ -78,6 +92,14 @@ def read_structure(archive: Archive) -> Any:
             a storage that is larger than its record: read through a memory map, its end
             would be its neighbour's bytes.
         CorruptCheckpointError: the pickle cannot be followed, or a record is missing.
+
+    >>> from tempfile import TemporaryDirectory
+    >>> from helpers.checkpoints.archive import open_archive
+    >>> with TemporaryDirectory() as folder:
+    ...     torch.save({"epoch": 3, "weight": torch.ones(2)}, f"{folder}/a.pt")
+    ...     with open_archive(f"{folder}/a.pt") as archive:
+    ...         read_structure(archive)
+    {'epoch': 3, 'weight': <torch._utils._rebuild_tensor_v2>}
     """
     if names := unsafe_globals(archive):
         shown = ", ".join(names[:4]) + (", ..." if len(names) > 4 else "")
@@ -98,16 +120,17 @@ def read_structure(archive: Archive) -> Any:
         ) from error
 
 
+# A new object of a class: the class's stand-in stands for it.
+def _keep_class(reader: Any) -> None:
+    reader.stack.pop()  # the arguments
+
+
 # The one in Python: the faster one in C takes memory for whatever number a pickle names.
 class _Reader(pickle._Unpickler):
     def __init__(self, archive: Archive):
         super().__init__(io.BytesIO(archive.read("data.pkl")), encoding="utf-8")
         self._archive = archive
 
-    def _keep_class(self) -> None:
-        self.stack.pop()  # the arguments
-
-    # A new object of a class: the class's stand-in stands for it.
     dispatch = {**pickle._Unpickler.dispatch, pickle.NEWOBJ[0]: _keep_class}  # noqa: RUF012
 
     def find_class(self, module: str, name: str) -> Any:

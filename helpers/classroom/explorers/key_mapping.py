@@ -17,7 +17,7 @@ from helpers.classroom.explorers.key_rules import (
 )
 from helpers.classroom.explorers.key_suggestions import suggest
 from helpers.classroom.panel import Choice, Panel
-from helpers.state_dicts.tensors import StateDict
+from helpers.state_dicts import StateDict
 
 SHOW = ("every key", "only what is open")
 # A sign and a colour for each finding; white on it is readable (WCAG 2.2, 1.4.3).

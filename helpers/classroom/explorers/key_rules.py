@@ -12,8 +12,7 @@ from dataclasses import dataclass
 import torch
 from torch import nn
 
-from helpers.state_dicts.keys import remap_keys
-from helpers.state_dicts.tensors import StateDict, tensors_of
+from helpers.state_dicts import StateDict, remap_keys, tensors_of
 
 Rules = Sequence[tuple[str, str]]
 Shapes = Mapping[str, tuple[int, ...]]

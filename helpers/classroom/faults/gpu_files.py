@@ -1,12 +1,9 @@
-"""Write the file that a GPU machine would write, and see what torch says without a GPU.
-
-The parts of `helpers.devices` for trying things out, which is where to begin reading.
-"""
+"""Write the file that a GPU machine would write, and see what torch says without a GPU."""
 
 import os
+import threading
 from collections.abc import Iterator, Mapping
-from contextlib import AbstractContextManager
-from contextvars import ContextVar
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from unittest import mock
 
@@ -20,26 +17,12 @@ def hide_cuda() -> AbstractContextManager:
     """Return a context in which `torch.cuda.is_available()` is False.
 
     What a machine without a GPU says can then be seen on any machine.
+
+    >>> with hide_cuda():
+    ...     torch.cuda.is_available()
+    False
     """
     return mock.patch("torch.cuda.is_available", return_value=False)
-
-
-# While a file is written here: the device to name in it, and the storages that a GPU
-# machine keeps on the CPU. A ContextVar, so that a save in another thread is not touched.
-_pretended: ContextVar[tuple[str, set[int]] | None] = ContextVar("_pretended", default=None)
-
-
-def _tag(storage: torch.UntypedStorage) -> str | None:
-    pretended = _pretended.get()
-    if pretended is None:
-        return None
-    device, on_cpu = pretended
-    return "cpu" if storage.data_ptr() in on_cpu else device
-
-
-# torch asks each registered tagger for the name to write; None leaves it to the next.
-# https://docs.pytorch.org/docs/stable/notes/serialization.html
-torch.serialization.register_package(0, _tag, lambda storage, location: None)
 
 
 def make_gpu_checkpoint(
@@ -60,8 +43,17 @@ def make_gpu_checkpoint(
         The path.
 
     Raises:
-        TypeError: state_dict is no dict, or path no path.
-        ValueError: the device is no GPU's, or there is no tensor to be tagged.
+        TypeError: state_dict is not a dict, or path is not a path.
+        ValueError: the device is not a GPU, or there is no tensor to be tagged.
+
+    >>> from tempfile import TemporaryDirectory
+    >>> with TemporaryDirectory() as folder, hide_cuda():
+    ...     path = make_gpu_checkpoint({"weight": torch.ones(2)}, f"{folder}/gpu.pt")
+    ...     try:
+    ...         torch.load(path, weights_only=True)
+    ...     except RuntimeError as error:
+    ...         print(str(error).partition(" but ")[0])
+    Attempting to deserialize object on a CUDA device
     """
     if not isinstance(state_dict, Mapping):
         raise TypeError(
@@ -70,7 +62,7 @@ def make_gpu_checkpoint(
     path = Path(path)
     kind, colon, index = str(device).partition(":")
     if kind not in ("cuda", "xpu", "mps") or not (index.isdecimal() or not colon):
-        raise ValueError(f"device is {device!r}; expected a GPU's, such as 'cuda:0'")
+        raise ValueError(f"device is {device!r}; expected a GPU, such as 'cuda:0'")
     tensors = list(_tensors_inside(state_dict))
     if not tensors:
         raise ValueError(
@@ -79,12 +71,34 @@ def make_gpu_checkpoint(
     on_cpu = {t.untyped_storage().data_ptr() for name, t in tensors if name == "step"}
     # torch writes an index for every kind but mps, of which there is one.
     name = "mps" if kind == "mps" else f"{kind}:{index or 0}"
-    token = _pretended.set((name, on_cpu))
-    try:
+    with _pretend(name, on_cpu):
         torch.save(state_dict, path)
-    finally:
-        _pretended.reset(token)
     return path
+
+
+_one_at_a_time = threading.Lock()
+
+
+@contextmanager
+def _pretend(device: str, on_cpu: set[int]) -> Iterator[None]:
+    """Let what this thread saves name the device, except for the storages at `on_cpu`.
+
+    torch asks each tagger in its registry for the name; None leaves it to the next one.
+    https://docs.pytorch.org/docs/stable/notes/serialization.html
+    """
+    this_thread = threading.get_ident()
+
+    def tag(storage: torch.UntypedStorage) -> str | None:
+        if threading.get_ident() != this_thread:
+            return None
+        return "cpu" if storage.data_ptr() in on_cpu else device
+
+    tagger = (0, tag, lambda storage, location: None)
+    with _one_at_a_time:
+        # A new list in place of the old one, which another thread may be walking through.
+        taggers = [tagger, *torch.serialization._package_registry]
+        with mock.patch.object(torch.serialization, "_package_registry", taggers):
+            yield
 
 
 def _tensors_inside(value: object, name: object = None) -> Iterator[tuple[object, Tensor]]:

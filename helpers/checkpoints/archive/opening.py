@@ -1,4 +1,4 @@
-"""What stands at the path: a regular file, or one of the things often given instead."""
+"""What is at the path: a regular file, or one of the things often given instead."""
 
 import os
 import stat
@@ -11,7 +11,7 @@ from helpers.checkpoints.archive.errors import (
     UnsafeCheckpointError,
 )
 
-DAMAGED = "Restore it from a copy, or go back to an older checkpoint"
+RESTORE = "Restore it from a copy, or go back to an older checkpoint"
 _LEGACY = b"\x80\x02\x8a\x0a\x6c\xfc\x9c\x46\xf9\x20\x6a\xa8\x50\x19"
 _PICKLE = b"\x80"
 # How files begin that are often given in place of a checkpoint.
@@ -27,14 +27,22 @@ def open_regular(path: Path) -> int:
 
     Raises:
         FileNotFoundError, PermissionError: it cannot be opened.
-        CheckpointError: the path is no regular file, or the file is empty.
+        CheckpointError: the path is not a regular file, or the file is empty.
+
+    >>> from tempfile import TemporaryDirectory
+    >>> with TemporaryDirectory() as folder:
+    ...     try:
+    ...         open_regular(Path(folder))
+    ...     except CheckpointError as error:
+    ...         print(type(error).__name__)
+    IncompatibleCheckpointError
     """
     # Without O_NONBLOCK, opening a named pipe waits for a writer, perhaps forever.
     flags = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
     status = path.stat()
     if stat.S_ISREG(status.st_mode):
         descriptor = os.open(path, flags)
-        # Asked again, since another file may stand at the path by now.
+        # Asked again, since another file may be at the path by now.
         status = os.fstat(descriptor)
         if stat.S_ISREG(status.st_mode) and status.st_size:
             return descriptor
@@ -50,7 +58,7 @@ def open_regular(path: Path) -> int:
             f"{path} is a {kind}; expected a regular file. Reading it could wait forever."
         )
     raise CorruptCheckpointError(
-        f"{path} is empty (0 bytes): a crash or a full disk cut the save short. {DAMAGED}."
+        f"{path} is empty (0 bytes): a crash or a full disk cut the save short. {RESTORE}."
     )
 
 
@@ -61,12 +69,15 @@ def not_an_archive(path: Path, head: bytes, is_cut: bool) -> CheckpointError:
         path: the file.
         head: its first 64 bytes.
         is_cut: whether an archive's directory was found, though not at the end.
+
+    >>> print(not_an_archive(Path("a.pt"), b"\\x89HDF\\r\\n", is_cut=False))
+    a.pt is not a checkpoint but an HDF5 file, such as Keras writes.
     """
     if is_cut or head.startswith(b"PK"):
         return CorruptCheckpointError(
             f"{path} is damaged: the directory of its zip archive does not end where the "
             "file ends. The file was cut short, something follows it, or its last bytes "
-            f"changed. {DAMAGED}."
+            f"changed. {RESTORE}."
         )
     if head.startswith(_PICKLE):
         kind = "in the format of torch before 1.6" if _LEGACY in head else "a bare pickle"
@@ -81,8 +92,8 @@ def not_an_archive(path: Path, head: bytes, is_cut: bool) -> CheckpointError:
         )
     for start, kind in _OTHERS:
         if head.lstrip().startswith(start):
-            return IncompatibleCheckpointError(f"{path} is no checkpoint but {kind}.")
+            return IncompatibleCheckpointError(f"{path} is not a checkpoint but {kind}.")
     return CorruptCheckpointError(
-        f"{path} is no archive of torch.save: it begins with {head[:16]!r}. "
+        f"{path} is not an archive of torch.save: it begins with {head[:16]!r}. "
         "Give the path of a .pt file; if this was one, restore it from a copy."
     )

@@ -1,0 +1,80 @@
+"""One row per tensor, and what a storage really weighs."""
+
+import pytest
+import torch
+from torch import nn
+
+from helpers.state_dicts import summarize
+from tests.state_dicts import Tied, small_net
+
+
+def test_a_module_shows_parameters_and_persistent_buffers_in_order():
+    net = small_net()
+    net.bn.register_buffer("scratch", torch.zeros(7), persistent=False)
+    table = summarize(net)
+    assert ", ".join(table) == "name, kind, shape, dtype, device, elements, bytes"
+    assert list(table.name) == list(net.state_dict())
+    rows = table.set_index("name")
+    assert list(rows.loc["fc.weight"]) == ["parameter", (3, 4), "float32", "cpu", 12, 48]
+    assert list(rows.loc["bn.running_mean"][:2]) == ["buffer", (3,)]
+    assert list(rows.loc["bn.num_batches_tracked"]) == (
+        ["buffer", (), "int64", "cpu", 1, 8]
+    )
+    assert "bn.scratch" not in rows.index
+    assert table.attrs["total_bytes"] == table.bytes.sum() == 148
+
+
+def test_a_plain_dict_cannot_tell_parameters_from_buffers():
+    assert set(summarize(small_net().state_dict()).kind) == {"tensor"}
+
+
+def test_tied_weights_are_named_and_counted_once():
+    for source in (Tied(), Tied().state_dict()):
+        table = summarize(source)
+        assert list(table.shares) == ["", "embed.weight"]
+        assert list(table.bytes) == [60, 60]
+        assert table.attrs["total_bytes"] == 60
+        assert "storage_bytes" not in table
+    assert list(summarize(Tied()).kind) == ["parameter", "parameter"]
+
+
+def test_a_slice_shows_the_storage_it_keeps_alive():
+    big = torch.zeros(1000)
+    table = summarize({"slice": big[:10], "alone": torch.zeros(2)})
+    assert list(table.bytes) == [40, 8]
+    assert list(table.storage_bytes) == [4000, 8]
+    assert "shares" not in table
+    assert table.attrs["total_bytes"] == 4008
+
+
+def test_two_views_of_one_storage_share_it():
+    big = torch.zeros(1000)
+    table = summarize({"left": big[:500], "right": big[500:]})
+    assert list(table.shares) == ["", "left"]
+    assert table.attrs["total_bytes"] == 4000
+
+
+def test_the_meta_device_has_shapes_and_no_false_sharing():
+    with torch.device("meta"):
+        net = small_net()
+    table = summarize(net)
+    assert set(table.device) == {"meta"}
+    assert "shares" not in table
+    assert table.attrs["total_bytes"] == 148
+    with torch.device("meta"):
+        assert list(summarize(Tied()).shares) == ["", "embed.weight"]
+
+
+@pytest.mark.parametrize(
+    "dtype, size", [(torch.float16, 2), (torch.bool, 1), (torch.complex64, 8)]
+)
+def test_bytes_are_elements_times_element_size(dtype, size):
+    row = summarize({"w": torch.zeros(2, 3, dtype=dtype)}).iloc[0]
+    assert (row.elements, row.bytes) == (6, 6 * size)
+    assert row["dtype"] == str(dtype).removeprefix("torch.")
+
+
+def test_a_module_without_state_gives_an_empty_table():
+    table = summarize(nn.ReLU())
+    assert len(table) == 0 and "bytes" in table
+    assert table.attrs["total_bytes"] == 0
