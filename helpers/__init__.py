@@ -13,4 +13,6 @@ What to copy with each, and what to install, says the README's table; taught in 
     quantization  the affine quantizer written out, whole models, sizes       08, 09
     measurement   interleaved timing, memory, processor, fresh processes      01, 03, 07
     arguments, quiet   argument checks; leave out what a library prints
+
+Save, Load, Ship 0.2.0: helpers/__init__.py · repairs: CHANGELOG.md
 """

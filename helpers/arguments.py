@@ -1,4 +1,7 @@
-"""Argument checks that several modules share: one clear error that names the argument."""
+"""Argument checks that several modules share: one clear error that names the argument.
+
+Save, Load, Ship 0.2.0: helpers/arguments.py · repairs: CHANGELOG.md
+"""
 
 import math
 import operator

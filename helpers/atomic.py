@@ -1,6 +1,8 @@
 """Write a file so that the path always holds the whole old file or the whole new one.
 
 A new file under another name in the same folder, fsync, rename, fsync of the folder.
+
+Save, Load, Ship 0.2.0: helpers/atomic.py · repairs: CHANGELOG.md
 """
 
 import errno

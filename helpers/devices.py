@@ -2,6 +2,8 @@
 
 A `.pt` file names, for each storage, the device that it was saved from, and `torch.load`
 puts it back there unless `map_location` says otherwise.
+
+Save, Load, Ship 0.2.0: helpers/devices.py · repairs: CHANGELOG.md
 """
 
 import copy

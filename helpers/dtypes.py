@@ -2,6 +2,8 @@
 
 A float is sign, exponent and fraction: float32 has 1 + 8 + 23 bits, bfloat16 1 + 8 + 7,
 float16 1 + 5 + 10 (IEEE 754; bfloat16 is the upper half of a float32).
+
+Save, Load, Ship 0.2.0: helpers/dtypes.py · repairs: CHANGELOG.md
 """
 
 from collections.abc import Mapping

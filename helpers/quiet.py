@@ -2,6 +2,8 @@
 
 What is left out stands beside the call that says it. Everything else is still shown: to
 silence a whole logger or stream would also hide real warnings.
+
+Save, Load, Ship 0.2.0: helpers/quiet.py · repairs: CHANGELOG.md
 """
 
 import io

@@ -3,6 +3,8 @@
 `DataLoader(shuffle=True)` draws its order from torch's global generator: after a crash
 nobody knows which samples have been seen. Here the order is a function of (seed, epoch),
 so two numbers, epoch and batch, say exactly where the run stood.
+
+Save, Load, Ship 0.2.0: helpers/sampling.py · repairs: CHANGELOG.md
 """
 
 from collections.abc import Iterator

@@ -1,4 +1,7 @@
-"""A short training loop, accuracy, seeds, and the random number generators' states."""
+"""A short training loop, accuracy, seeds, and the random number generators' states.
+
+Save, Load, Ship 0.2.0: helpers/training.py · repairs: CHANGELOG.md
+"""
 
 import random
 from collections.abc import Iterator

@@ -2,6 +2,8 @@
 
 A checkpoint is a plain `.pt` that `torch.load(path, weights_only=True)` reads anywhere.
 Begin with `saving.py` and the file that it rests on, `atomic.py`; then `loading.py`.
+
+Save, Load, Ship 0.2.0: helpers/checkpoints/__init__.py · repairs: CHANGELOG.md
 """
 
 from helpers.checkpoints.archive import (

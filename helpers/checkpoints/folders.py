@@ -1,4 +1,7 @@
-"""A folder of checkpoints: the last few, the best, and a way past a damaged one."""
+"""A folder of checkpoints: the last few, the best, and a way past a damaged one.
+
+Save, Load, Ship 0.2.0: helpers/checkpoints/folders.py · repairs: CHANGELOG.md
+"""
 
 import dataclasses
 import math

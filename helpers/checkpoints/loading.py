@@ -1,4 +1,7 @@
-"""Load a checkpoint into a run: all of it, or nothing."""
+"""Load a checkpoint into a run: all of it, or nothing.
+
+Save, Load, Ship 0.2.0: helpers/checkpoints/loading.py · repairs: CHANGELOG.md
+"""
 
 import copy
 import os

@@ -1,4 +1,7 @@
-"""Does the file fit the model, optimizer and scheduler? Asked before anything changes."""
+"""Does the file fit the model, optimizer and scheduler? Asked before anything changes.
+
+Save, Load, Ship 0.2.0: helpers/checkpoints/matching.py · repairs: CHANGELOG.md
+"""
 
 from itertools import chain
 from typing import Any

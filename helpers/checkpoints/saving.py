@@ -1,4 +1,7 @@
-"""Save a checkpoint: all of a training run, atomically, in types that load safely."""
+"""Save a checkpoint: all of a training run, atomically, in types that load safely.
+
+Save, Load, Ship 0.2.0: helpers/checkpoints/saving.py · repairs: CHANGELOG.md
+"""
 
 import os
 from collections import OrderedDict

@@ -1,4 +1,7 @@
-"""Say what a checkpoint's file guarantees, and read what it says about itself."""
+"""Say what a checkpoint's file guarantees, and read what it says about itself.
+
+Save, Load, Ship 0.2.0: helpers/checkpoints/verifying.py · repairs: CHANGELOG.md
+"""
 
 import os
 from collections.abc import Iterator

@@ -2,6 +2,8 @@
 
 Imports with the standard library alone: psutil, pandas and cloudpickle are imported where
 they are used, so that a machine with a broken installation can still be examined.
+
+Save, Load, Ship 0.2.0: helpers/measurement/__init__.py · repairs: CHANGELOG.md
 """
 
 from helpers.measurement.fresh_process import Outcome, in_fresh_process

@@ -2,6 +2,8 @@
 
 Imports with the standard library alone: the measured process begins with this module,
 and its baseline stays small. cloudpickle and psutil are imported where they are used.
+
+Save, Load, Ship 0.2.0: helpers/measurement/memory.py · repairs: CHANGELOG.md
 """
 
 from __future__ import annotations

@@ -2,6 +2,8 @@
 
 Imports with the standard library alone, so that a machine with a broken installation can
 still be examined.
+
+Save, Load, Ship 0.2.0: helpers/measurement/processor.py · repairs: CHANGELOG.md
 """
 
 from __future__ import annotations

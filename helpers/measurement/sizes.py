@@ -1,6 +1,8 @@
 """Bytes: of files and folders, free on disk and in memory, and written for people.
 
 Imports with the standard library alone; psutil is imported where it is used.
+
+Save, Load, Ship 0.2.0: helpers/measurement/sizes.py · repairs: CHANGELOG.md
 """
 
 import os

@@ -4,6 +4,8 @@ Begin with `exporting.py`. `running.py` runs the file in ONNX Runtime, `parity.p
 it with the model, `describing.py` says what is in it, and `files.py` reads and writes it.
 `runtime_quantization.py`, with its `calibration.py` and `nodes.py`, and `float16.py` make
 it smaller.
+
+Save, Load, Ship 0.2.0: helpers/onnx_export/__init__.py · repairs: CHANGELOG.md
 """
 
 from helpers.onnx_export.describing import Description, describe

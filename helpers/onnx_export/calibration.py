@@ -1,4 +1,7 @@
-"""Typical inputs, from which ONNX Runtime learns the ranges of activations."""
+"""Typical inputs, from which ONNX Runtime learns the ranges of activations.
+
+Save, Load, Ship 0.2.0: helpers/onnx_export/calibration.py · repairs: CHANGELOG.md
+"""
 
 import os
 from collections.abc import Iterator, Sequence

@@ -1,4 +1,7 @@
-"""What is in an ONNX file: inputs, outputs, operators, parameters, bytes."""
+"""What is in an ONNX file: inputs, outputs, operators, parameters, bytes.
+
+Save, Load, Ship 0.2.0: helpers/onnx_export/describing.py · repairs: CHANGELOG.md
+"""
 
 import os
 from collections import Counter

@@ -1,4 +1,7 @@
-"""Export a PyTorch model to ONNX: one call, with everything around it that is forgotten."""
+"""Export a PyTorch model to ONNX: one call, with everything around it that is forgotten.
+
+Save, Load, Ship 0.2.0: helpers/onnx_export/exporting.py · repairs: CHANGELOG.md
+"""
 
 import hashlib
 import json

@@ -1,4 +1,7 @@
-"""Read an ONNX file with clear errors, and write one so that a crash harms no old file."""
+"""Read an ONNX file with clear errors, and write one so that a crash harms no old file.
+
+Save, Load, Ship 0.2.0: helpers/onnx_export/files.py · repairs: CHANGELOG.md
+"""
 
 import os
 import tempfile

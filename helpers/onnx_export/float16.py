@@ -1,4 +1,7 @@
-"""Make an ONNX file half as large: float16, with ONNX Runtime's converter."""
+"""Make an ONNX file half as large: float16, with ONNX Runtime's converter.
+
+Save, Load, Ship 0.2.0: helpers/onnx_export/float16.py · repairs: CHANGELOG.md
+"""
 
 import os
 from pathlib import Path

@@ -1,4 +1,7 @@
-"""The nodes of a float32 file, as ONNX Runtime's quantizers want them."""
+"""The nodes of a float32 file, as ONNX Runtime's quantizers want them.
+
+Save, Load, Ship 0.2.0: helpers/onnx_export/nodes.py · repairs: CHANGELOG.md
+"""
 
 import os
 from collections.abc import Sequence

@@ -1,4 +1,7 @@
-"""Is the exported model the same model? Its numbers against PyTorch's, batch by batch."""
+"""Is the exported model the same model? Its numbers against PyTorch's, batch by batch.
+
+Save, Load, Ship 0.2.0: helpers/onnx_export/parity.py · repairs: CHANGELOG.md
+"""
 
 import os
 from collections.abc import Sequence

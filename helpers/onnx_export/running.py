@@ -1,4 +1,7 @@
-"""Run an ONNX file in ONNX Runtime, on the CPU."""
+"""Run an ONNX file in ONNX Runtime, on the CPU.
+
+Save, Load, Ship 0.2.0: helpers/onnx_export/running.py · repairs: CHANGELOG.md
+"""
 
 import os
 from collections.abc import Iterable, Mapping, Sequence

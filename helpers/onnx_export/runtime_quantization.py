@@ -2,6 +2,8 @@
 
 Source of the settings: ONNX Runtime's documentation, "Quantize ONNX models", sections
 "Method selection" and "When to use reduce-range and per-channel quantization?".
+
+Save, Load, Ship 0.2.0: helpers/onnx_export/runtime_quantization.py · repairs: CHANGELOG.md
 """
 
 import os

@@ -5,6 +5,8 @@ chooses scale and zero point. `models.py` does it to the `layers.py` of a whole 
 `packing.py` counts the bytes, `noise.py` and `evaluation.py` measure what a setting of
 `settings.py` costs, and `comparison.py` tells which is the better one. `hooks.py` looks at
 what goes through a model's layers.
+
+Save, Load, Ship 0.2.0: helpers/quantization/__init__.py · repairs: CHANGELOG.md
 """
 
 from helpers.quantization.comparison import pareto_front, wilson_interval

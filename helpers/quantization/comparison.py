@@ -1,4 +1,7 @@
-"""Which of several quantized models is the better one, as far as a test can tell."""
+"""Which of several quantized models is the better one, as far as a test can tell.
+
+Save, Load, Ship 0.2.0: helpers/quantization/comparison.py · repairs: CHANGELOG.md
+"""
 
 import math
 from collections.abc import Iterable

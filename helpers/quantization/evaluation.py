@@ -1,4 +1,7 @@
-"""What one setting of the quantizer costs: accuracy with its interval, bytes, noise."""
+"""What one setting of the quantizer costs: accuracy with its interval, bytes, noise.
+
+Save, Load, Ship 0.2.0: helpers/quantization/evaluation.py · repairs: CHANGELOG.md
+"""
 
 from dataclasses import dataclass
 

@@ -1,4 +1,7 @@
-"""Forward hooks that leave nothing behind in the model."""
+"""Forward hooks that leave nothing behind in the model.
+
+Save, Load, Ship 0.2.0: helpers/quantization/hooks.py · repairs: CHANGELOG.md
+"""
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager

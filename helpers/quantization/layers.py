@@ -1,4 +1,7 @@
-"""Which layers of a model are quantized: Conv2d and Linear, batch norms folded in."""
+"""Which layers of a model are quantized: Conv2d and Linear, batch norms folded in.
+
+Save, Load, Ship 0.2.0: helpers/quantization/layers.py · repairs: CHANGELOG.md
+"""
 
 import copy
 from collections.abc import Iterable

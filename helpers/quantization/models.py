@@ -1,4 +1,7 @@
-"""Quantization of a whole model, simulated: computed in float32 with rounded values."""
+"""Quantization of a whole model, simulated: computed in float32 with rounded values.
+
+Save, Load, Ship 0.2.0: helpers/quantization/models.py · repairs: CHANGELOG.md
+"""
 
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager

@@ -1,4 +1,7 @@
-"""The noise that rounding adds: to a tensor, to each channel, and through each layer."""
+"""The noise that rounding adds: to a tensor, to each channel, and through each layer.
+
+Save, Load, Ship 0.2.0: helpers/quantization/noise.py · repairs: CHANGELOG.md
+"""
 
 import math
 

@@ -1,4 +1,7 @@
-"""How many bytes a model needs with its weights packed into few bits."""
+"""How many bytes a model needs with its weights packed into few bits.
+
+Save, Load, Ship 0.2.0: helpers/quantization/packing.py · repairs: CHANGELOG.md
+"""
 
 import math
 from collections.abc import Iterable

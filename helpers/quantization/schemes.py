@@ -4,6 +4,8 @@ A float x is kept as a small integer q, with one scale and one zero point for ma
 them: q = round(x / scale) + zero_point, and back: x' = (q - zero_point) * scale.
 Source of the scheme: B. Jacob et al., "Quantization and Training of Neural Networks for
 Efficient Integer-Arithmetic-Only Inference", CVPR 2018.
+
+Save, Load, Ship 0.2.0: helpers/quantization/schemes.py · repairs: CHANGELOG.md
 """
 
 from dataclasses import dataclass

@@ -1,4 +1,7 @@
-"""All that can be decided about a model that is to be quantized, as one value."""
+"""All that can be decided about a model that is to be quantized, as one value.
+
+Save, Load, Ship 0.2.0: helpers/quantization/settings.py · repairs: CHANGELOG.md
+"""
 
 from dataclasses import dataclass
 

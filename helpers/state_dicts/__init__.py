@@ -6,6 +6,8 @@ its architecture. No function here changes the state dict it is given.
 Every function raises TypeError for anything but a module or a dict of dense tensors (a
 whole checkpoint, a path, a quantized tensor), and ValueError for a lazy layer that has no
 shape yet. The message names the entry and says what to pass instead.
+
+Save, Load, Ship 0.2.0: helpers/state_dicts/__init__.py · repairs: CHANGELOG.md
 """
 
 from helpers.state_dicts.comparing import Comparison, compare

@@ -1,4 +1,7 @@
-"""Are two state dicts the same, to the last bit, and where do they differ?"""
+"""Are two state dicts the same, to the last bit, and where do they differ?
+
+Save, Load, Ship 0.2.0: helpers/state_dicts/comparing.py · repairs: CHANGELOG.md
+"""
 
 from dataclasses import dataclass
 

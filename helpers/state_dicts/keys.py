@@ -1,4 +1,7 @@
-"""Rename the keys of a state dict: a wrapper's prefix, a layer's new name."""
+"""Rename the keys of a state dict: a wrapper's prefix, a layer's new name.
+
+Save, Load, Ship 0.2.0: helpers/state_dicts/keys.py · repairs: CHANGELOG.md
+"""
 
 import re
 from collections import OrderedDict

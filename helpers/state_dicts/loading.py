@@ -1,4 +1,7 @@
-"""Copy into a model what fits it, and say what became of the rest."""
+"""Copy into a model what fits it, and say what became of the rest.
+
+Save, Load, Ship 0.2.0: helpers/state_dicts/loading.py · repairs: CHANGELOG.md
+"""
 
 import contextlib
 from dataclasses import dataclass

@@ -1,4 +1,7 @@
-"""How a report on names shows itself: as counts, as a table, as HTML."""
+"""How a report on names shows itself: as counts, as a table, as HTML.
+
+Save, Load, Ship 0.2.0: helpers/state_dicts/reports.py · repairs: CHANGELOG.md
+"""
 
 from collections import Counter
 from dataclasses import dataclass

@@ -1,4 +1,7 @@
-"""What is in a state dict: one row per tensor."""
+"""What is in a state dict: one row per tensor.
+
+Save, Load, Ship 0.2.0: helpers/state_dicts/summarizing.py · repairs: CHANGELOG.md
+"""
 
 from typing import Any
 

@@ -1,4 +1,7 @@
-"""What a state dict must be, and its tensors in words."""
+"""What a state dict must be, and its tensors in words.
+
+Save, Load, Ship 0.2.0: helpers/state_dicts/tensors.py · repairs: CHANGELOG.md
+"""
 
 from collections.abc import Mapping
 

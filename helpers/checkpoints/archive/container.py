@@ -5,6 +5,8 @@ does not look at it. All other bytes (headers, names, padding, the directory) ha
 checksum of their own, so `seal` adds one: their SHA-256, in the archive's comment. A
 CRC-32 finds every flipped bit and every burst of up to 32 bits, and misses one in 2**32 of
 other damage. Neither protects against a person who changes both the file and the sums.
+
+Save, Load, Ship 0.2.0: helpers/checkpoints/archive/container.py · repairs: CHANGELOG.md
 """
 
 import hashlib

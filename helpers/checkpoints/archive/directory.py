@@ -1,4 +1,7 @@
-"""The directory of the zip archive: where each record is, and whether it is there."""
+"""The directory of the zip archive: where each record is, and whether it is there.
+
+Save, Load, Ship 0.2.0: helpers/checkpoints/archive/directory.py · repairs: CHANGELOG.md
+"""
 
 import struct
 import zipfile

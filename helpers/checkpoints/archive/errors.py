@@ -1,4 +1,7 @@
-"""What can be wrong with a checkpoint: not whole, not safe, or not yours."""
+"""What can be wrong with a checkpoint: not whole, not safe, or not yours.
+
+Save, Load, Ship 0.2.0: helpers/checkpoints/archive/errors.py · repairs: CHANGELOG.md
+"""
 
 
 class CheckpointError(Exception):

@@ -1,4 +1,7 @@
-"""What is at the path: a regular file, or one of the things often given instead."""
+"""What is at the path: a regular file, or one of the things often given instead.
+
+Save, Load, Ship 0.2.0: helpers/checkpoints/archive/opening.py · repairs: CHANGELOG.md
+"""
 
 import os
 import stat

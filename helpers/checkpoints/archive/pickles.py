@@ -3,6 +3,8 @@
 A pickle is a program: "take this global, call it with these arguments". torch.load with
 weights_only=True calls only what is on its list. Here nothing is called at all: whatever
 the pickle names is replaced by a `StandIn`.
+
+Save, Load, Ship 0.2.0: helpers/checkpoints/archive/pickles.py · repairs: CHANGELOG.md
 """
 
 import io
