@@ -16,7 +16,7 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 from helpers.classroom.setup import install
-from helpers.classroom.setup.environments import CONDA_NAMES
+from helpers.classroom.setup.doctor.environments import CONDA_NAMES
 from tests import ROOT
 
 
