@@ -209,8 +209,8 @@ ENTRIES = (
         # Of a plain text the safe load says a bare KeyError: only a traceback tells.
         r"WeightsUnpickler error: Unsupported operand|invalid load key, '|"
         r"Invalid magic number; corrupt|_weights_only_unpickler\.py.*KeyError: \d+$",
-        "torch.save did not write this file: perhaps it is a web page, a Git LFS pointer, or "
-        "a plain pickle. Look at its first bytes.",
+        "torch.save did not write this file: perhaps it is a web page, a Git LFS pointer, "
+        "or a plain pickle. Look at its first bytes.",
         "print(open(path, 'rb').read(80))  # then fetch the real file",
         SAFE_LOADING,
     ),
