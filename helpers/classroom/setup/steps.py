@@ -121,7 +121,7 @@ def how_far(log: str, pins: int, installed: int) -> str:
     if names:
         every = len(names.group(1).split(","))
         done = min(installed, every)
-        return f"{done} of {every} packages installed, {megabytes:.0f} MB downloaded"
+        return f"{done} of {every} packages installed, {megabytes:.0f} MB"
     kept = len(set(re.findall(r"(?m)^Requirement already satisfied: ([\w.-]+)", log)))
     if not found:
         asked = len(set(re.findall(r"(?m)^Collecting ([\w.-]+)", log)))

@@ -352,8 +352,8 @@ Collecting six>=1.5 (from python-dateutil->save-load-ship==0.1.0)
         ("Looking in indexes: somewhere\n", 0, ""),
         (PIP_23[:200], 0, "2 packages looked up"),
         (PIP_23, 0, "3 of about 150 packages, 199 MB; now typing_extensions (44 kB)"),
-        (PIP_23 + INSTALLING, 3, "3 of 4 packages installed, 199 MB downloaded"),
-        (PIP_23 + INSTALLING, 9, "4 of 4 packages installed, 199 MB downloaded"),
+        (PIP_23 + INSTALLING, 3, "3 of 4 packages installed, 199 MB"),
+        (PIP_23 + INSTALLING, 9, "4 of 4 packages installed, 199 MB"),
         (PIP_24, 0, "2 packages looked up"),
         (
             f"{PIP_24}Downloading torch-2.13.0-cp311-none-any.whl (1.2 GB)\n",
@@ -392,7 +392,7 @@ def test_where_no_terminal_is_there_are_lines_now_and_then(project, quick, capsy
     lines = capsys.readouterr().out.splitlines()
     assert lines[0] == "Installing ..." and 4 <= len(lines) <= 9
     assert "  2 of about 3 packages, 199 MB; now numpy (16.9 MB)" in lines
-    assert lines[-1] == "  0 of 4 packages installed, 199 MB downloaded"
+    assert lines[-1] == "  0 of 4 packages installed, 199 MB"
 
 
 def test_a_quick_step_is_one_line(project, capsys):
@@ -430,7 +430,7 @@ def test_a_real_pip_installs_a_real_package_and_each_is_counted(
     monkeypatch.setattr(sys.stdout, "isatty", lambda: True, raising=False)
     progress.run("Installing", [*pip, "--find-links", project, "tiny"], project)
     said = capsys.readouterr().out
-    assert said.endswith("\r  2 of 2 packages installed, 0 MB downloaded\n")
+    assert said.endswith("\r  2 of 2 packages installed, 0 MB\n")
     subprocess.run([python, "-c", "import tiny, small"], check=True)
 
 
