@@ -59,7 +59,7 @@ def _chance(function: Callable, samples: list[int]) -> str | None:
     touched = before[:2] != after[:2] or not torch.equal(before[2], after[2])
     if touched and order(1, 2) != samples:
         return (
-            "the order comes from a global generator, so it hangs on what else draws from "
+            "the order comes from a global generator, so it depends on what else draws from "
             "it. Make a generator of your own: torch.Generator() or random.Random(...)."
         )
     if touched:
@@ -126,7 +126,7 @@ EXERCISES = {
     ),
     "02.2": Exercise(
         rest_of_epoch,
-        "seed, epoch and batch say where the run stands, and no other chance matters.",
+        "seed, epoch and batch say where the run stands, and no other randomness matters.",
         of_function=True,
     ),
     "02.3": Exercise(

@@ -30,7 +30,7 @@ def run_rounded(model: nn.Module, images: torch.Tensor, bits: int) -> torch.Tens
         The model's output, in float64.
 
     Raises:
-        ValueError: bits is no whole number from 0 to 23.
+        ValueError: bits is not a whole number from 0 to 23.
     """
     rounded = copy.deepcopy(model)
     for layer in quantizable_layers(rounded).values():

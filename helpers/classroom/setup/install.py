@@ -219,7 +219,7 @@ def main(root: Path = ROOT, extras: tuple = ()) -> None:
     except OSError as error:
         # A full disk is noticed while a file is written, and then names no file.
         where = f"{error.filename}: " if error.filename else ""
-        sys.exit(f"{where}{error.strerror}. Mend that, then run this again.")
+        sys.exit(f"{where}{error.strerror}. Fix that, then run this again.")
     except KeyboardInterrupt:
         sys.exit("Interrupted; the next run finishes it.")
 

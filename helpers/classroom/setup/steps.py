@@ -148,5 +148,5 @@ def explain(log: str) -> str:
     lines = [line.strip() for line in log.splitlines() if line.strip()]
     errors = [line for line in lines if line.lower().startswith("error")]
     cures = (cure for sign, cure in CURES if sign in log)
-    cure = next(cures, "Mend what it says, then run this again.")
+    cure = next(cures, "Fix what it says, then run this again.")
     return "\n".join(["    " + line for line in (errors or lines)[-4:]] + [cure])

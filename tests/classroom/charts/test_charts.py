@@ -17,7 +17,7 @@ from helpers.classroom.charts.axes import Axes
 from helpers.classroom.charts.drawing import COLOURS
 from helpers.classroom.data.digits import load_digits
 
-# A busy machine is no fault, so no example has a deadline.
+# A busy machine is not a fault, so no example has a deadline.
 settings.register_profile("patient", settings(), deadline=None)
 settings.load_profile("patient")
 

@@ -241,7 +241,7 @@ def test_a_full_disk_is_named_where_no_file_is(installed, monkeypatch):
     monkeypatch.setattr(Path, "write_text", refuse)
     with pytest.raises(SystemExit) as left:
         install.main(installed)
-    assert str(left.value) == ("No space left on device. Mend that, then run this again.")
+    assert str(left.value) == ("No space left on device. Fix that, then run this again.")
 
 
 def test_a_nearly_full_disk_is_a_warning(project, steps, monkeypatch, capsys):
@@ -303,7 +303,7 @@ def test_an_environment_with_an_old_python_is_named(installed, monkeypatch):
         ("ERROR: ResolutionImpossible: for help visit", "constraints.txt and pyproj"),
         ("ERROR: No matching distribution found for torch", "64-bit Python 3.11"),
         ("ERROR: [Errno 28] No space left on device", "The disk is full"),
-        ("ERROR: something new", "Mend what it says, then run this again"),
+        ("ERROR: something new", "Fix what it says, then run this again"),
     ],
 )
 def test_a_failed_step_shows_its_log_and_the_cure(project, capsys, written, cure):
