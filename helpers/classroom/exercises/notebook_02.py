@@ -59,8 +59,9 @@ def _chance(function: Callable, samples: list[int]) -> str | None:
     touched = before[:2] != after[:2] or not torch.equal(before[2], after[2])
     if touched and order(1, 2) != samples:
         return (
-            "the order comes from a global generator, so it depends on what else draws from "
-            "it. Make a generator of your own: torch.Generator() or random.Random(...)."
+            "the order comes from a global generator, so it depends on what else draws "
+            "from it. Make a generator of your own: torch.Generator() or "
+            "random.Random(...)."
         )
     if touched:
         return (

@@ -116,13 +116,13 @@ def jupyter_arguments(port: int | None, ip: str, extra: list[str]) -> list[str]:
     if can_encrypt_kernels():
         arguments.append("--KernelManager.transport_encryption=auto")
     if hasattr(os, "geteuid") and os.geteuid() == 0:
-        print("Running as root: what a notebook does, it does with all rights.")
+        print("Running as root: whatever a notebook does, it does with full rights.")
         arguments.append("--allow-root")
     return arguments + extra
 
 
 def can_encrypt_kernels() -> bool:
-    """Can this Jupyter encrypt the way to its kernels? If not used, kernels warn."""
+    """Can this Jupyter encrypt what it tells kernels? They warn where it does not."""
     import zmq
     from jupyter_client import KernelManager
 

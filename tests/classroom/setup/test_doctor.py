@@ -16,7 +16,14 @@ import pytest
 from nbval.plugin import get_sanitize_patterns
 
 from helpers.classroom.setup import doctor
-from helpers.classroom.setup.doctor import Finding, Report, checks, examine, problems
+from helpers.classroom.setup.doctor import (
+    Finding,
+    Report,
+    checks,
+    environments,
+    examine,
+    problems,
+)
 from helpers.classroom.setup.doctor.environments import Environments, how_to_install
 
 HERE = Environments(sys.prefix)
@@ -333,6 +340,16 @@ def test_weights_that_are_missing_or_cut_off_are_a_problem(tmp_path):
     assert finding.status == "problem"
     path.write_bytes(b"x" * 95_000)
     assert checks.weights(path) == Finding("Reference weights", "95.0 kB")
+
+
+def test_without_notebooks_no_cure_is_one_of_the_whole_folder(monkeypatch, tmp_path):
+    for module in (checks, environments):
+        monkeypatch.setattr(module, "is_whole", lambda: False)
+    get_it = "Get the course's whole folder, and run there: make lab"
+    assert how_to_install() == checks.python((3, 10, 1)).cure == get_it
+    assert checks.folder(tmp_path).cure == get_it
+    lost = checks.weights(tmp_path / "gone.safetensors")
+    assert lost.cure == "Install again the wheel that this copy came from"
 
 
 def test_a_folder_where_no_file_can_be_made_is_a_problem(tmp_path):
