@@ -22,7 +22,7 @@ class _Breaks:
         raise _Crash("the save was interrupted")
 
 
-def atomic_save(function: Callable) -> str | None:
+def check_atomic_save(function: Callable) -> str | None:
     """Save so that a crash never costs the old file, and nothing is left beside it."""
     old, new = {"weights": torch.zeros(1000)}, {"weights": torch.ones(1000)}
     with tempfile.TemporaryDirectory() as folder:

@@ -8,7 +8,7 @@ from itertools import chain
 import numpy as np
 import torch
 
-from helpers.classroom.exercises.atomic_saving import atomic_save
+from helpers.classroom.exercises.atomic_saving import check_atomic_save
 from helpers.classroom.exercises.checking import Exercise, no_answer
 
 
@@ -121,7 +121,7 @@ def steps_between_saves(function: Callable) -> str | None:
 
 EXERCISES = {
     "02.1": Exercise(
-        atomic_save,
+        check_atomic_save,
         "the old file was there until the new one was whole, also when the save failed.",
         of_function=True,
     ),

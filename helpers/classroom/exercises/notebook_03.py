@@ -12,7 +12,7 @@ import torch
 from torch.serialization import add_safe_globals, clear_safe_globals, get_safe_globals
 
 from helpers.classroom.exercises.checking import Exercise, kind, no_answer
-from helpers.classroom.exercises.rescuing import rescue
+from helpers.classroom.exercises.rescuing import check_rescue
 
 
 @dataclass
@@ -169,7 +169,7 @@ EXERCISES = {
         of_function=True,
     ),
     "03.3": Exercise(
-        rescue,
+        check_rescue,
         "the file needs no class any more, and a damaged one did not get past you.",
         of_function=True,
     ),

@@ -14,7 +14,7 @@ from helpers.classroom.exercises.checking import kind, no_answer
 from helpers.state_dicts import compare
 
 
-def rescue(function: Callable) -> str | None:
+def check_rescue(function: Callable) -> str | None:
     """Turn the file of a whole model into a state dict, and verify what was written."""
     model = DigitsNet(width=2)
     spec = model.state_dict()

@@ -204,9 +204,9 @@ def test_the_doctor_and_the_start_name_condas_cure_there(conda, monkeypatch):
         return "1.0"
 
     findings = [
-        *checks.packages(["gone", "old>=2", "broken"], version_of, load),
-        checks.extensions(["anywidget"]),
-        checks.python((3, 10, 1)),
+        *checks.check_packages(["gone", "old>=2", "broken"], version_of, load),
+        checks.check_extensions(["anywidget"]),
+        checks.check_python((3, 10, 1)),
     ]
     assert {finding.status for finding in findings} == {"problem"}
     for finding in findings:

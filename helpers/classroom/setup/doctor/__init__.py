@@ -15,7 +15,20 @@ from collections.abc import Callable, Iterable, Sequence
 from importlib import metadata
 
 from helpers.classroom.setup.course_folder import FOLDER
-from helpers.classroom.setup.doctor import checks
+from helpers.classroom.setup.doctor.checks import (
+    check_cpu,
+    check_environments,
+    check_extensions,
+    check_folder,
+    check_gpu,
+    check_packages,
+    check_python,
+    check_room,
+    check_threads,
+    check_tool,
+    check_weights,
+    check_writing,
+)
 from helpers.classroom.setup.doctor.environments import (
     Environments,
     find_environments,
@@ -62,25 +75,22 @@ def examine(
     """
     home = environments or find_environments()
     rows = {
-        "Notebook and server": lambda: checks.environments(home),
-        "Widget extensions": lambda: checks.extensions(missing_extensions(home)),
-        "Reference weights": lambda: checks.weights(WEIGHTS),
-        "Course's folder": lambda: checks.folder(FOLDER),
-        "Temporary folder": lambda: checks.writing("Temporary folder", None),
-        "Free memory": lambda: checks.room("Free memory", free_memory(), 2e9, 1e9),
-        "Free disk": lambda: checks.room(
+        "Notebook and server": lambda: check_environments(home),
+        "Widget extensions": lambda: check_extensions(missing_extensions(home)),
+        "Reference weights": lambda: check_weights(WEIGHTS),
+        "Course's folder": lambda: check_folder(FOLDER),
+        "Temporary folder": lambda: check_writing("Temporary folder", None),
+        "Free memory": lambda: check_room("Free memory", free_memory(), 2e9, 1e9),
+        "Free disk": lambda: check_room(
             "Free disk", free_disk(FOLDER, tempfile.gettempdir()), 2e9, 0.5e9
         ),
-        "CPU": lambda: checks.cpu(cpu_features()),
-        "GPU": lambda: checks.gpu(load("torch")),
-        "Threads": lambda: checks.threads(load("torch")),
-        "Chromium": lambda: checks.tool("Chromium", BROWSERS, "the browser tests use"),
-        "Node": lambda: checks.tool("Node", ["node"], "a section of notebook 07 uses"),
+        "CPU": lambda: check_cpu(cpu_features()),
+        "GPU": lambda: check_gpu(load("torch")),
+        "Threads": lambda: check_threads(load("torch")),
+        "Chromium": lambda: check_tool("Chromium", BROWSERS, "the browser tests use"),
+        "Node": lambda: check_tool("Node", ["node"], "a section of notebook 07 uses"),
     }
-    findings = [
-        checks.python(),
-        *checks.packages(requirements, version_of, load),
-    ]
+    findings = [check_python(), *check_packages(requirements, version_of, load)]
     for subject, check in rows.items():
         try:
             findings.append(check())

@@ -25,7 +25,7 @@ COURSE = "save-load-ship"
 SLOW = {"torchao"}  # takes seconds to import: that it is installed must do
 
 
-def python(version: Sequence[int] = sys.version_info) -> Finding:
+def check_python(version: Sequence[int] = sys.version_info) -> Finding:
     """Is Python new enough?"""
     found = ".".join(map(str, version[:3]))
     if tuple(version[:2]) >= (3, 11):
@@ -35,7 +35,7 @@ def python(version: Sequence[int] = sys.version_info) -> Finding:
     return Finding("Python", f"{found}, needs >=3.11", "problem", cure)
 
 
-def packages(
+def check_packages(
     requirements: Sequence[str] | None,
     version_of: Callable[[str], str],
     load: Callable[[str], object],
@@ -53,10 +53,10 @@ def packages(
     parsed = [parse(text) for text in requirements]
     # With no extra asked for, the marker of an optional requirement is false.
     needed = [r for r in parsed if not r.marker or r.marker.evaluate({"extra": ""})]
-    return [package(each, version_of, load) for each in needed]
+    return [check_package(each, version_of, load) for each in needed]
 
 
-def package(
+def check_package(
     requirement, version_of: Callable[[str], str], load: Callable[[str], object]
 ) -> Finding:
     """Is the package of one `packaging` Requirement in its range, does it import?"""
@@ -78,7 +78,7 @@ def package(
     return Finding(name, found)
 
 
-def environments(home: Environments) -> Finding:
+def check_environments(home: Environments) -> Finding:
     """Do the notebook and JupyterLab run in one environment?"""
     if home.agree:
         return Finding("Notebook and server", str(home))
@@ -86,7 +86,7 @@ def environments(home: Environments) -> Finding:
     return Finding("Notebook and server", str(home), "problem", cure)
 
 
-def extensions(missing: Sequence[str]) -> Finding:
+def check_extensions(missing: Sequence[str]) -> Finding:
     """Can JupyterLab show widgets?"""
     if not missing:
         return Finding("Widget extensions", "anywidget and ipywidgets")
@@ -94,7 +94,7 @@ def extensions(missing: Sequence[str]) -> Finding:
     return Finding("Widget extensions", found, "problem", how_to_reinstall(*missing))
 
 
-def weights(path: Path) -> Finding:
+def check_weights(path: Path) -> Finding:
     """Are the weights of the reference model there?"""
     size = path.stat().st_size if path.exists() else 0
     if size > 10_000:
@@ -109,14 +109,14 @@ def weights(path: Path) -> Finding:
     return Finding("Reference weights", found, "problem", cure)
 
 
-def folder(folder: Path) -> Finding:
+def check_folder(folder: Path) -> Finding:
     """Are the notebooks there, and can files be made beside them?"""
     if not is_whole():
         return Finding("Course's folder", "helpers without notebooks", "problem", GET_IT)
-    return writing("Course's folder", folder)
+    return check_writing("Course's folder", folder)
 
 
-def writing(subject: str, folder: Path | None) -> Finding:
+def check_writing(subject: str, folder: Path | None) -> Finding:
     """Can files be made in a folder (None: the one for temporary files)?"""
     try:
         with tempfile.TemporaryFile(dir=folder) as file:
@@ -128,7 +128,7 @@ def writing(subject: str, folder: Path | None) -> Finding:
     return Finding(subject, "can be written")
 
 
-def room(subject: str, free: float, enough: float, least: float) -> Finding:
+def check_room(subject: str, free: float, enough: float, least: float) -> Finding:
     """Is there enough free memory or disk, in bytes?"""
     found = format_bytes(free)
     if free >= enough:
@@ -139,7 +139,7 @@ def room(subject: str, free: float, enough: float, least: float) -> Finding:
     return Finding(subject, found, status, what)
 
 
-def cpu(features: dict[str, bool | None]) -> Finding:
+def check_cpu(features: dict[str, bool | None]) -> Finding:
     """Which instructions for small numbers are there?"""
     names = [name for name, there in features.items() if there]
     if features["AVX2"] or features["NEON"]:
@@ -150,7 +150,7 @@ def cpu(features: dict[str, bool | None]) -> Finding:
     return Finding("CPU", "neither AVX2 nor NEON", "warning", cure)
 
 
-def gpu(torch) -> Finding:
+def check_gpu(torch) -> Finding:
     """Is there a GPU that torch can use?"""
     if not torch.accelerator.is_available():
         return Finding("GPU", "none; not needed")
@@ -159,13 +159,13 @@ def gpu(torch) -> Finding:
     return Finding("GPU", kind + name)
 
 
-def threads(torch) -> Finding:
+def check_threads(torch) -> Finding:
     """With how many threads does torch compute?"""
     found = f"torch uses {torch.get_num_threads()} (processors: {os.cpu_count()})"
     return Finding("Threads", found)
 
 
-def tool(subject: str, programs: Iterable[str], user: str) -> Finding:
+def check_tool(subject: str, programs: Iterable[str], user: str) -> Finding:
     """Is an optional program there? It is fine if not."""
     if any(map(shutil.which, programs)):
         return Finding(subject, "found")
