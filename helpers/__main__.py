@@ -5,30 +5,34 @@ import sys
 
 # Each is imported only when it is asked for: doctor and lab must run without torch.
 DOORS = {
-    "lab": ("helpers.classroom.setup.lab", "run", "open the course in JupyterLab"),
-    "doctor": ("helpers.classroom.setup.doctor", "main", "what is here, what is missing"),
-    "handouts": ("helpers.classroom.handouts.__main__", "main", "what a teacher hands out"),
+    "lab": ("helpers.classroom.setup.lab", "open the course in JupyterLab"),
+    "doctor": ("helpers.classroom.setup.doctor", "what is here, what is missing"),
+    "handouts": ("helpers.classroom.handouts.command", "write what a teacher hands out"),
 }
+HELP = "\n".join(
+    ["python -m helpers DOOR [arguments]   (each door knows --help)", ""]
+    + [f"  {name:9} {what}" for name, (_, what) in DOORS.items()]
+)
 
 
-def main(argv: list[str]) -> int | str | None:
+def main(argv: list) -> object:
     """Open one door.
 
     Args:
         argv: the door's name, and what goes on to it.
 
     Returns:
-        What ``sys.exit`` takes: None or 0 if all went well.
+        What ``sys.exit`` takes: None or 0 if all went well, 2 if there is no such door.
     """
-    name, *rest = argv or ["--help"]
+    name, *rest = argv or [""]
     if name in ("-h", "--help"):
-        print("python -m helpers DOOR\n")
-        print(*(f"  {key:9} {what}" for key, (_, _, what) in DOORS.items()), sep="\n")
+        print(HELP)
         return 0
     if name not in DOORS:
-        return f"python -m helpers: there is no {name!r}; there are {', '.join(DOORS)}"
-    module, function, _ = DOORS[name]
-    return getattr(importlib.import_module(module), function)(rest)
+        wrong = f"there is no door {name!r}" if name else "which door?"
+        print(f"python -m helpers: {wrong}\n\n{HELP}", file=sys.stderr)
+        return 2
+    return importlib.import_module(DOORS[name][0]).main(rest)
 
 
 if __name__ == "__main__":

@@ -2,7 +2,7 @@
 
 import sys
 
-from helpers.classroom.setup.lab import run
+from helpers.classroom.setup.lab import main
 
 if __name__ == "__main__":
-    sys.exit(run())
+    sys.exit(main(sys.argv[1:]))

@@ -65,7 +65,7 @@ ROUNDS = (
             "s < some",
             "chooser chooser-table",
         ),
-        Mutation("classroom/charts/__init__", "255 * (1 - ", "254 * (1 - ", "strip"),
+        Mutation("classroom/charts/images", "255 * (1 - ", "254 * (1 - ", "strip"),
         Mutation("classroom/exercises/notebook_00", "!= label", "== label", "solution-1"),
     ),
     (

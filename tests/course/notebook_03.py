@@ -268,7 +268,7 @@ ROUNDS = (
             "classroom/exercises/notebook_03", "if answer == spec:", "if 0:", "solution-1"
         ),
         Mutation(
-            "classroom/exercises/notebook_03",
+            "classroom/exercises/rescuing",
             "if answer is not True:",
             "if answer is True:",
             "solution-3",

@@ -102,7 +102,7 @@ WRONG_ANSWERS = {
         (new_parameters, "the model has other parameters now"),
         (one_average, "the optimizer has two averages"),
         (from_zero, "the optimizer's averages have other values now"),
-        (counts_anew, "goes elsewhere than with every tensor moved by hand"),
+        (counts_anew, "differs from the one with every tensor moved by hand"),
         ("cuda", "without brackets behind its name"),
     ],
     "04.3": [

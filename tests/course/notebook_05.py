@@ -73,7 +73,7 @@ def without_biases(old, shape):
 
 WRONG_ANSWERS = {
     "05.1": [
-        ([PREFIX], "48 of 56 keys fit; 'features.0.weight' is none of DigitsNet's."),
+        ([PREFIX], "48 of 56 keys fit; 'features.0.weight' is not one of DigitsNet's."),
         (NAMES, "remap_keys refuses: rule 1"),
         ([("^module.features", "stem")], "A prefix has to go first"),
         ([PREFIX, (r"\.\d+\.", ".")], "would both become"),

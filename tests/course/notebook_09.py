@@ -68,7 +68,7 @@ WRONG_ANSWERS = {
         (96, "expected a Scheme"),
     ],
     "09.2": [
-        (interval(schoolbook), "the interval of the schoolbook"),
+        (interval(schoolbook), "the textbook interval"),
         (lambda right, total: exact(right, total, 0.98), "half as wide: z is 1.96"),
         (lambda right, total: exact(right, total)[::-1], "in the wrong order"),
         (

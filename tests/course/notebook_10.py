@@ -81,7 +81,7 @@ WRONG_ANSWERS = {
     "10.3": [
         (cut_with(rows=False), "the first layer's rows"),
         (cut_with(bias=False), "a unit has a bias too"),
-        (cut_with(columns=False), "listens in its columns"),
+        (cut_with(columns=False), "inputs are its columns"),
         (cut_with(last_bias=False), "the second layer's bias stays"),
         (cut_in_place, "the old layers have changed"),
         (lambda a, b, kept: (nn.Linear(3, 6), nn.Linear(6, 2)), "(3, 3) and (2, 3); yours"),

@@ -1,19 +1,23 @@
-"""The pieces of SVG that the charts are made of: marks, bars, labels, axes.
+"""The pieces of SVG that the charts are made of: marks, bars, labels; and the paper.
 
 Colours are fixed mid-tones, readable on white and on near-black, on a paper of their
 own, so a picture can stand on any page. Inside the live panel the classes `paper`, `ink`
 and `line` follow JupyterLab's theme.
 """
 
-import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence, Sized
+from dataclasses import dataclass
 from html import escape
+
+from IPython.display import display
 
 # Fits a notebook in a window 800 wide; JupyterLab does not shrink an SVG output.
 WIDTH = 600
 # Contrast at least 3:1 with white and with #111 (WCAG 2.2, success criterion 1.4.11).
 COLOURS = ("#2f6fb7", "#b8560f", "#4b7f32", "#8a4fa3", "#b8560f")
 DASHES = ("none", "7 4", "2 3", "10 3 2 3")
+# From so many on, lines side by side would be a grey block.
+TOO_MANY_LINES = 64
 FONT = "system-ui, -apple-system, 'Segoe UI', 'DejaVu Sans', sans-serif"
 
 
@@ -26,6 +30,16 @@ def require_finite(values: Iterable[float]) -> None:
     for value in values:
         if not abs(value) <= 1e300:
             raise ValueError(f"{value} cannot be drawn; expected a number up to 1e300")
+
+
+def require_few(series: Sized, most: int) -> None:
+    """Refuse more series than shapes, patterns and colours can tell apart.
+
+    Raises:
+        ValueError: there are more than `most`.
+    """
+    if len(series) > most:
+        raise ValueError(f"{len(series)} series are too many to tell apart, at most {most}")
 
 
 def number(value: float) -> str:
@@ -108,13 +122,43 @@ def legend(
     return parts
 
 
-def picture(title: str, height: float, parts: Sequence[str], text: str) -> str:
+@dataclass(frozen=True)
+class Chart:
+    """A picture and its words.
+
+    Attributes:
+        svg: a complete svg element, WIDTH units wide.
+        text: what the picture shows, in a sentence or two, numbers included.
+        links: (label, path) pairs that a panel offers below the picture; a path is
+            relative to the project's root.
+        table: rows of texts that a panel shows below the words, the headings first.
+        code: a text that a panel offers to copy.
+        height: of the picture.
+        parts: what stands inside the svg element.
+    """
+
+    svg: str
+    text: str
+    links: tuple[tuple[str, str], ...] = ()
+    table: tuple[tuple[str, ...], ...] = ()
+    code: str = ""
+    height: float = 0.0
+    parts: tuple[str, ...] = ()
+
+    def _ipython_display_(self) -> None:
+        # JupyterLab shows an SVG output as an image without a text alternative, so the
+        # words stand below it, for everyone.
+        display({"image/svg+xml": self.svg, "text/plain": "[picture]"}, raw=True)
+        print(self.text)
+
+
+def picture(title: str, height: float, parts: Sequence[str], text: str) -> Chart:
     """Put title and parts on a paper; `text` becomes the picture's accessible name."""
     paper = f'<rect class="paper" width="{WIDTH}" height="{number(height)}" fill="#fff"/>'
     return sheet(height, [paper, label(14, 22, title, size=15), *parts], text)
 
 
-def sheet(height: float, parts: Sequence[str], text: str) -> str:
+def sheet(height: float, parts: Sequence[str], text: str) -> Chart:
     """Make parts an svg element; `text` becomes its accessible name."""
     # The words stand on a line of their own: see `_shared` in panel.py.
     head = (
@@ -123,82 +167,21 @@ def sheet(height: float, parts: Sequence[str], text: str) -> str:
         f'width="{WIDTH}" height="{number(height)}" font-family="{FONT}"\n'
         f'role="img" aria-label="{escape(text)}">'
     )
-    return "\n".join([head, *parts, "</svg>"])
+    svg = "\n".join([head, *parts, "</svg>"])
+    return Chart(svg, text, height=height, parts=tuple(parts))
 
 
-class Axes:
-    """A plot area with two labelled axes, sized to hold every point of every series."""
+def stack(charts: Sequence[Chart], text: str) -> Chart:
+    """Put charts under one another, as one picture with one sentence.
 
-    def __init__(
-        self,
-        series: Mapping[str, Sequence[tuple[float, float]]],
-        x_label: str,
-        y_label: str,
-        *,
-        right: int,
-        height: int = 320,
-    ):
-        """Lay out the axes and draw their ticks into `parts`.
-
-        Raises:
-            ValueError: there is no point at all, or one is not finite.
-        """
-        points = [point for some in series.values() for point in some]
-        if not points:
-            raise ValueError("there is no point to draw")
-        require_finite(value for point in points for value in point)
-        self.height = height
-        self._left, self._right, self._top, self._base = (
-            64,
-            WIDTH - right,
-            54,
-            height - 44,
-        )
-        self._x = _span([x for x, _ in points])
-        self._y = _span([y for _, y in points])
-        self.parts: list[str] = []
-        for value in _ticks(*self._x):
-            self.parts.append(label(self.x(value), self._base + 17, f"{value:g}", "middle"))
-        for value in _ticks(*self._y):
-            self.parts.append(label(self._left - 8, self.y(value) + 4, f"{value:g}", "end"))
-        frame = f"M{self._left} {self._top}V{self._base}H{self._right}"
-        self.parts.append(f'<path class="line" d="{frame}" fill="none" stroke="#888"/>')
-        middle = (self._left + self._right) / 2
-        self.parts.append(label(middle, height - 8, x_label, "middle"))
-        centre = (self._top + self._base) / 2
-        turned = label(0, 0, y_label, "middle")
-        place = f"translate(16 {number(centre)}) rotate(-90)"
-        self.parts.append(f'<g transform="{place}">{turned}</g>')
-
-    def x(self, value: float) -> float:
-        """Where on the paper an x lies."""
-        low, high = self._x
-        return self._left + (value - low) / (high - low) * (self._right - self._left)
-
-    def y(self, value: float) -> float:
-        """Where on the paper a y lies."""
-        low, high = self._y
-        return self._base - (value - low) / (high - low) * (self._base - self._top)
-
-    def picture(self, title: str, text: str) -> str:
-        """Finish the picture."""
-        return picture(title, self.height, self.parts, text)
-
-
-def _span(values: Sequence[float]) -> tuple[float, float]:
-    low, high = min(values), max(values)
-    # Ticks show six digits, so a span below 1e-4 of the values would repeat its labels.
-    least = max(abs(low), abs(high)) * 1e-4
-    if high - low < 1e-300:
-        least = max(least, 1.0)
-    pad = max(least - (high - low), 0) / 2
-    return low - pad, high + pad
-
-
-def _ticks(low: float, high: float) -> list[float]:
-    rough = (high - low) / 5
-    power = 10 ** math.floor(math.log10(rough))
-    step = next(power * k for k in (1, 2, 5, 10) if power * k >= rough)
-    first = math.ceil(low / step)
-    last = math.floor(high / step)
-    return [k * step for k in range(first, last + 1)]
+    Raises:
+        ValueError: there is no chart.
+    """
+    if not charts:
+        raise ValueError("there is no chart to stack")
+    parts, top = [], 0.0
+    for chart in charts:
+        inside = "\n".join(chart.parts)
+        parts.append(f'<g transform="translate(0 {number(top)})">\n{inside}\n</g>')
+        top += chart.height
+    return sheet(top, parts, text)

@@ -84,7 +84,7 @@ def graph_picture(path: str | os.PathLike, title: str = "") -> Chart:
     rows = -(-len(found) // COLUMNS)
     height = TOP + rows * (BOX_HEIGHT + GAP)
     name = title or Path(path).name
-    return Chart(picture(name, height, parts, in_words(found)), in_words(found))
+    return picture(name, height, parts, in_words(found))
 
 
 def in_words(found: list[Box]) -> str:

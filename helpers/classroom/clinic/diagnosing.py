@@ -13,12 +13,14 @@ class Diagnosis:
 
     Attributes:
         id: the entry's name.
+        says: the message, without what differs from case to case.
         meaning: what happened.
         fix: the line that repairs it.
         notebook: the file name of the notebook that shows it.
     """
 
     id: str
+    says: str
     meaning: str
     fix: str
     notebook: str
@@ -55,7 +57,7 @@ def nearest(text: str) -> Diagnosis:
 
 
 def _diagnosis(entry: Entry) -> Diagnosis:
-    return Diagnosis(entry.id, entry.meaning, entry.fix, entry.notebook)
+    return Diagnosis(entry.id, entry.says, entry.meaning, entry.fix, entry.notebook)
 
 
 # Terminals colour the words; where the colours are lost in copying, their codes stay.

@@ -19,6 +19,8 @@ class Entry:
 
     Attributes:
         id: a name for it.
+        says: the message, in the words that stand in a table of all; NAME is what differs
+            from case to case, and an ellipsis is a gap.
         sign: a regular expression for what does not change in the message; case and
             line breaks do not matter.
         meaning: what happened, in a sentence or two.
@@ -27,6 +29,7 @@ class Entry:
     """
 
     id: str
+    says: str
     sign: str
     meaning: str
     fix: str
@@ -37,6 +40,7 @@ ENTRIES = (
     # ---- State dicts
     Entry(
         "optimizer-for-model",
+        'Unexpected key(s) in state_dict: … "param_groups"',
         # A module's key has a dot; these are whole names.
         r'Unexpected key\(s\) in state_dict:.*"(param_groups|optimizer\w*|epoch)"',
         "The dictionary is a training checkpoint, or an optimizer's state. The model's own "
@@ -46,6 +50,7 @@ ENTRIES = (
     ),
     Entry(
         "prefix-compiled",
+        'Unexpected key(s) in state_dict: "_orig_mod.',
         r"Unexpected key\(s\) in state_dict:.*\b_orig_mod\.",
         "The file was written by a model behind torch.compile, which puts _orig_mod. "
         "into the keys of what it compiled.",
@@ -54,6 +59,7 @@ ENTRIES = (
     ),
     Entry(
         "prefix-parallel",
+        'Unexpected key(s) in state_dict: "module.',
         r'Unexpected key\(s\) in state_dict: "module\.',
         "The file was written by a model inside DataParallel or DistributedDataParallel, "
         "which puts module. before every key.",
@@ -62,6 +68,7 @@ ENTRIES = (
     ),
     Entry(
         "pruned-with-masks",
+        'Unexpected key(s) in state_dict: … "NAME_orig"',
         r'Unexpected key\(s\) in state_dict:.*_orig"',
         "The file was written by a pruned model whose pruning was not made permanent: each "
         "weight is there as original and mask.",
@@ -70,6 +77,7 @@ ENTRIES = (
     ),
     Entry(
         "size-mismatch",
+        "size mismatch for NAME: copying a param with shape",
         r"size mismatch for \S+: copying a param with shape",
         "A tensor has the right name and another shape: the file belongs to a model of "
         "another size. strict=False does not help.",
@@ -78,6 +86,7 @@ ENTRIES = (
     ),
     Entry(
         "missing-keys",
+        "Missing key(s) in state_dict:",
         r"Missing key\(s\) in state_dict:",
         "The model has tensors that the file lacks. Loading with strict=False would leave "
         "them at their random start.",
@@ -86,6 +95,7 @@ ENTRIES = (
     ),
     Entry(
         "unexpected-keys",
+        "Unexpected key(s) in state_dict:",
         r"Unexpected key\(s\) in state_dict:",
         "The file has tensors for which the model has no place: another architecture, or "
         "other names.",
@@ -94,6 +104,7 @@ ENTRIES = (
     ),
     Entry(
         "not-a-state-dict",
+        "Expected state_dict to be dict-like, got",
         r"Expected state_dict to be dict-like, got",
         "What was loaded is a whole model, not a state dict.",
         "model.load_state_dict(loaded.state_dict())",
@@ -101,6 +112,7 @@ ENTRIES = (
     ),
     Entry(
         "state-dict-as-model",
+        "'OrderedDict' object has no attribute 'eval'",
         # A plain dict without .to may as well be a batch of the data.
         r"'(collections\.)?OrderedDict' object has no attribute "
         r"'(eval|train|to|parameters|forward|state_dict|cuda)'|"
@@ -112,6 +124,7 @@ ENTRIES = (
     ),
     Entry(
         "no-memory-behind",
+        "Cannot copy out of meta tensor; no data",
         r"Cannot copy out of meta tensor; no data",
         "The model was built on the meta device, and some of its tensors were never given "
         "numbers.",
@@ -120,6 +133,7 @@ ENTRIES = (
     ),
     Entry(
         "shared-in-safetensors",
+        "Some tensors share memory, this will lead to duplicate memory on disk",
         r"Some tensors share memory, this will lead to duplicate memory on disk",
         "Two names stand for one tensor, as tied weights do, and safetensors refuses to "
         "guess which one to keep.",
@@ -129,6 +143,7 @@ ENTRIES = (
     # ---- Optimizers and training
     Entry(
         "optimizer-group-size",
+        "loaded state dict contains a parameter group that doesn't match the size",
         r"loaded state dict contains a parameter group that doesn't match the size",
         "The optimizer was built over another number of parameters than the one in the "
         "file, so the model differs.",
@@ -137,6 +152,7 @@ ENTRIES = (
     ),
     Entry(
         "optimizer-group-count",
+        "loaded state dict has a different number of parameter groups",
         r"loaded state dict has a different number of parameter groups",
         "The optimizer in the file had more, or fewer, parameter groups.",
         "optimizer = torch.optim.AdamW(groups)  # the same groups as when it was saved",
@@ -144,6 +160,7 @@ ENTRIES = (
     ),
     Entry(
         "optimizer-stayed-behind",
+        "expected dtype NAME for `end` but got dtype",
         r"expected dtype \w+ for `end` but got dtype",
         "The model was converted or moved after the optimizer had taken a step, and the "
         "optimizer's own numbers stayed as they were.",
@@ -152,6 +169,7 @@ ENTRIES = (
     ),
     Entry(
         "one-value-per-channel",
+        "Expected more than 1 value per channel when training",
         r"Expected more than 1 value per channel when training",
         "A batch norm in training mode was given a single example. To predict, the model "
         "has to be in evaluation mode.",
@@ -161,6 +179,7 @@ ENTRIES = (
     # ---- torch.load
     Entry(
         "weights-only-numpy",
+        "Unsupported global: GLOBAL numpy.",
         r"Unsupported global: GLOBAL numpy\.",
         "The file holds a NumPy number or array, and a safe load takes tensors and plain "
         "Python only.",
@@ -169,6 +188,7 @@ ENTRIES = (
     ),
     Entry(
         "weights-only-version",
+        "Unsupported global: GLOBAL torch.torch_version.TorchVersion",
         r"Unsupported global: GLOBAL torch\.torch_version\.TorchVersion",
         "torch.__version__ is an object, not text.",
         'torch.save({"torch": str(torch.__version__)}, path)',
@@ -176,6 +196,7 @@ ENTRIES = (
     ),
     Entry(
         "weights-only-time",
+        "Unsupported global: GLOBAL datetime.",
         r"Unsupported global: GLOBAL (datetime|pathlib)\.",
         "The file holds a datetime or a path, and a safe load takes tensors and plain "
         "Python only.",
@@ -184,16 +205,18 @@ ENTRIES = (
     ),
     Entry(
         "weights-only-operand",
+        "WeightsUnpickler error: Unsupported operand",
         # Of a plain text the safe load says a bare KeyError: only a traceback tells.
         r"WeightsUnpickler error: Unsupported operand|invalid load key, '|"
         r"Invalid magic number; corrupt|_weights_only_unpickler\.py.*KeyError: \d+$",
-        "This is no file of torch.save: perhaps a web page, a Git LFS pointer, or a plain "
-        "pickle. Look at its first bytes.",
+        "torch.save did not write this file: perhaps it is a web page, a Git LFS pointer, "
+        "or a plain pickle. Look at its first bytes.",
         "print(open(path, 'rb').read(80))  # then fetch the real file",
         SAFE_LOADING,
     ),
     Entry(
         "torchscript-file",
+        "with TorchScript archives passed to",
         r"with TorchScript archives passed to",
         "The file is a TorchScript program, which torch.load cannot open safely. It runs "
         "without its class.",
@@ -202,6 +225,7 @@ ENTRIES = (
     ),
     Entry(
         "weights-only",
+        "Weights only load failed",
         r"Weights only load failed|WeightsUnpickler error",
         "The file names a class or function, and a safe load runs no code: most often it "
         "is a whole pickled model.",
@@ -210,6 +234,7 @@ ENTRIES = (
     ),
     Entry(
         "cuda-file",
+        "Attempting to deserialize object on a CUDA device",
         r"Attempting to deserialize object on a CUDA device|"
         r"Attempting to deserialize object on (CUDA device \d+|MPS device) but",
         "The file was written on a GPU that this machine does not have.",
@@ -218,6 +243,7 @@ ENTRIES = (
     ),
     Entry(
         "class-moved",
+        "Can't get attribute 'NAME' on <module",
         r"Can't get attribute '?[\w.]+'? on <module",
         "A whole model was pickled, and the file stores only where its class was. It is no "
         "longer there.",
@@ -226,6 +252,7 @@ ENTRIES = (
     ),
     Entry(
         "not-installed",
+        "No module named 'numpy'",
         r"No module named '(numpy|torch\w*|onnx\w*|safetensors|openvino|coremltools)"
         r"(\.[\w.]+)?'",
         "This Python lacks the package, or has another version of it. Often the notebook's "
@@ -235,6 +262,7 @@ ENTRIES = (
     ),
     Entry(
         "module-moved",
+        "No module named 'NAME'",
         r"No module named '[\w.]+'",
         "Python finds no module of that name. When torch.load says so, a whole model was "
         "pickled, and the file in which its class stood has moved.",
@@ -243,6 +271,7 @@ ENTRIES = (
     ),
     Entry(
         "cannot-pickle",
+        "Can't get local object",
         r"Can't (get|pickle) local object|Can't pickle <function <lambda>",
         "A lambda or a class inside a function is part of the object, and pickle can only "
         "store names that another program finds.",
@@ -251,6 +280,7 @@ ENTRIES = (
     ),
     Entry(
         "not-a-zip",
+        "failed finding central directory",
         r"failed finding central directory|failed reading zip archive",
         "The file is cut off or damaged: its table of contents, at the end, is missing.",
         "CheckpointFolder(folder).load_latest(model=model)  # the newest whole file",
@@ -258,6 +288,7 @@ ENTRIES = (
     ),
     Entry(
         "empty-file",
+        "Ran out of input",
         # torch.load says no more than EOFError, and so do others: its file has to be named.
         r"Ran out of input|^EOFError:?$|"
         r"\b(serialization|_weights_only_unpickler)\.py.*EOFError:?$",
@@ -267,21 +298,24 @@ ENTRIES = (
     ),
     Entry(
         "no-folder",
+        "Parent directory NAME does not exist",
         r"Parent directory .+ does not exist",
-        "torch.save makes no folders.",
+        "torch.save does not make folders.",
         "Path(path).parent.mkdir(parents=True, exist_ok=True)",
         STATE_DICTS,
     ),
     Entry(
         "safetensors-damaged",
+        "Error while deserializing header",
         r"Error while deserializing header",
-        "The file is no safetensors file, or it is cut off.",
+        "This is not a safetensors file, or it is cut off.",
         'path = path.rename(path.with_suffix(".pt"))  # if torch.save wrote it',
         STATE_DICTS,
     ),
     # ---- Devices and dtypes
     Entry(
         "two-devices",
+        "Expected all tensors to be on the same device",
         r"Expected all tensors to be on the same device|"
         r"Tensor on device \w+(:\d+)? is not on the expected device|"
         r"Input type \(torch\.(cuda|mps)\.\w+\) and (weight|bias) type \(torch\.\w+\)|"
@@ -292,6 +326,7 @@ ENTRIES = (
     ),
     Entry(
         "no-such-device",
+        "Torch not compiled with CUDA enabled",
         r"Torch not compiled with CUDA enabled|not linked with support for mps devices|"
         r"No CUDA GPUs are available",
         "The code asks for a device that this machine, or this build of PyTorch, lacks.",
@@ -300,6 +335,7 @@ ENTRIES = (
     ),
     Entry(
         "labels-not-whole",
+        "expected target dtype to be Long or Byte",
         r"expected target dtype to be Long or Byte|expected scalar type Long but found",
         "The loss takes the class of each image as a whole number, int64.",
         "labels = labels.long()",
@@ -307,6 +343,7 @@ ENTRIES = (
     ),
     Entry(
         "two-dtypes",
+        "must have the same dtype, but got",
         r"must have the same dtype, but got|"
         r"expected scalar type (Float|Double|Half|BFloat16) but found|"
         r"expected m1 and m2 to have the same dtype|"
@@ -319,6 +356,7 @@ ENTRIES = (
     ),
     Entry(
         "two-shapes",
+        "mat1 and mat2 shapes cannot be multiplied",
         r"mat1 and mat2 shapes cannot be multiplied",
         "The input's last dimension is not what the layer was built for: often a missing "
         "flatten(1), or another picture size.",
@@ -328,6 +366,7 @@ ENTRIES = (
     # ---- ONNX
     Entry(
         "data-dependent",
+        "Could not guard on data-dependent expression",
         r"Could not guard on data-dependent expression|GuardOnDataDependentSymNode",
         "Python decides by the values of a tensor, and an exported graph has no Python.",
         "y = torch.where(x.sum() > 0, 2 * x, x)",
@@ -335,6 +374,7 @@ ENTRIES = (
     ),
     Entry(
         "fixed-shape",
+        "Got invalid dimensions for input: … index: 0 Got",
         r"Got invalid dimensions for input: .* index: 0 Got",
         "The graph was exported for one batch size.",
         "export_onnx(model, images, path, dynamic_batch=True)",
@@ -342,6 +382,7 @@ ENTRIES = (
     ),
     Entry(
         "fixed-picture",
+        "Got invalid dimensions for input: … index: 1 Got",
         r"Got invalid dimensions for input: .* index: (1|2|3|4) Got",
         "The input has another size than the graph was exported for: other channels, or "
         "another height or width. Index 0 is the batch.",
@@ -350,6 +391,7 @@ ENTRIES = (
     ),
     Entry(
         "wrong-rank",
+        "Invalid rank for input",
         r"Invalid rank for input",
         "The input has too many or too few dimensions: often the batch or the channel is "
         "missing.",
@@ -358,6 +400,7 @@ ENTRIES = (
     ),
     Entry(
         "double-input",
+        "Unexpected input data type. Actual: (tensor(double)) … expected: (tensor(float))",
         r"Unexpected input data type\. Actual: \(tensor\(double\)\)"
         r".*expected: \(tensor\(float\)\)",
         "NumPy makes float64, and the graph takes float32.",
@@ -366,6 +409,7 @@ ENTRIES = (
     ),
     Entry(
         "input-name",
+        "Required inputs (…) are missing from input feed",
         r"Required inputs \(.*\) are missing from input feed",
         "The graph's input has another name.",
         "session.run(None, {session.get_inputs()[0].name: images})",
@@ -373,13 +417,15 @@ ENTRIES = (
     ),
     Entry(
         "not-onnx",
+        "INVALID_PROTOBUF",
         r"INVALID_PROTOBUF|Protobuf parsing failed",
-        "The file is no ONNX file, or only a part of one.",
+        "This is not an ONNX file, or only part of one.",
         "export_onnx(model, images, path)",
         ONNX,
     ),
     Entry(
         "external-data",
+        "External data path validation failed",
         r"External data path (validation failed|does not exist)",
         "The weights of this graph lie in a second file, which is not beside it.",
         "export_onnx(model, images, path, external_data=False)  # or move both files",
@@ -388,6 +434,7 @@ ENTRIES = (
     # ---- Quantization
     Entry(
         "old-quantization",
+        "torch.ao.quantization is deprecated and will be removed",
         r"torch\.ao\.quantization is deprecated and will be removed",
         "This is PyTorch's old way to quantize; the new one is a package of its own.",
         "torchao.quantization.quantize_(model, Int8WeightOnlyConfig())",
@@ -395,6 +442,7 @@ ENTRIES = (
     ),
     Entry(
         "old-torchscript",
+        "torch.jit.NAME is deprecated",
         r"`?torch\.jit\.\w+`? is deprecated",
         "TorchScript is no longer developed.",
         "torch.export.save(torch.export.export(model, (images,)), path)",
@@ -403,6 +451,7 @@ ENTRIES = (
     # ---- Tensors
     Entry(
         "needs-detach",
+        "Can't call numpy() on Tensor that requires grad",
         r"Can't call numpy\(\) on Tensor that requires grad",
         "The tensor is still connected to its history, which NumPy cannot hold.",
         "tensor.detach().numpy()",
@@ -410,6 +459,7 @@ ENTRIES = (
     ),
     Entry(
         "no-history",
+        "element 0 of tensors does not require grad",
         r"element 0 of tensors does not require grad",
         "Nothing that leads to this loss can be trained: the weights are frozen, or the "
         "result was computed under no_grad or detached.",
@@ -418,6 +468,7 @@ ENTRIES = (
     ),
     Entry(
         "copy-of-a-result",
+        "Only Tensors created explicitly by the user … support the deepcopy protocol",
         r"Only Tensors created explicitly by the user .* support the deepcopy protocol",
         "A tensor with a history cannot be copied deeply.",
         "copy.deepcopy(tensor.detach())",

@@ -48,6 +48,11 @@ def is_stub(function: Callable) -> bool:
     return code is not None and not code.co_names
 
 
+def kind(thing: object) -> str:
+    """Return the name of a thing's type, for a hint."""
+    return type(thing).__name__
+
+
 def no_answer(function: Callable, hint: str = NO_RETURN) -> str:
     """Return the hint for a function that has returned, or done, nothing.
 

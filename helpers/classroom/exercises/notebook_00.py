@@ -18,7 +18,7 @@ def count_of_wrong_images(answer: object) -> str | None:
         return "that is a share. How many images is it, of all the test images?"
     try:
         images = math.nan if isinstance(answer, str) else float(answer)
-    except Exception:  # whatever the learner's object raises, it is no number
+    except Exception:  # whatever the learner's object raises, it is not a number
         images = math.nan
     if images == wrong:
         return None
@@ -39,7 +39,7 @@ def count_of_wrong_images(answer: object) -> str | None:
 EXERCISES = {
     "00.1": Exercise(
         count_of_wrong_images,
-        "a slow loop that looks at one answer after the other counts the same.",
+        "a slow loop that looks at one answer after another counts the same.",
     ),
 }
 

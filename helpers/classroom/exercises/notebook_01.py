@@ -9,7 +9,13 @@ from pathlib import Path
 import torch
 
 from helpers.classroom.data.networks import DigitsNet
-from helpers.classroom.exercises.checking import Exercise, NotTried, is_stub, no_answer
+from helpers.classroom.exercises.checking import (
+    Exercise,
+    NotTried,
+    is_stub,
+    kind,
+    no_answer,
+)
 
 State = dict[str, torch.Tensor]
 
@@ -23,7 +29,7 @@ def snapshot(function: Callable) -> str | None:
         return no_answer(function)
     if not isinstance(kept, dict):
         return (
-            f"expected a state dict (a dictionary); your function returns a {_kind(kept)}."
+            f"expected a state dict (a dictionary); your function returns a {kind(kept)}."
         )
     if missing := [name for name in spec if name not in kept]:
         return (
@@ -32,7 +38,7 @@ def snapshot(function: Callable) -> str | None:
         )
     for name, tensor in spec.items():
         if not isinstance(kept[name], torch.Tensor):
-            return f"{name!r} holds a {_kind(kept[name])}; keep tensors, made by clone()."
+            return f"{name!r} holds a {kind(kept[name])}; keep tensors, made by clone()."
         if not _equal(kept[name], tensor):
             return f"{name!r} has another dtype or other values in your copy."
     with torch.no_grad():
@@ -66,7 +72,7 @@ def save_rows(function: Callable) -> str | None:
                 "torch.save."
             )
     if not isinstance(rows, torch.Tensor):
-        return f"expected one tensor in the file; it holds a {_kind(rows)}."
+        return f"expected one tensor in the file; it holds a {kind(rows)}."
     if rows.shape == weights.shape:
         return "the file holds every row; take the first `count`: weights[:count]."
     if rows.shape != spec.shape:
@@ -91,8 +97,15 @@ def save_rows(function: Callable) -> str | None:
 def same(function: Callable) -> str | None:
     """Say whether two state dicts are the same: names, shapes, dtypes and every value."""
     base: State = {"w": torch.tensor([[1.0, 2.0], [3.0, 4.0]]), "b": torch.zeros(2)}
-    # Each case is one way in which two state dicts differ, and the hint for missing it.
-    cases: list[tuple[State, str]] = [
+    for other, missed in _others(base):
+        if hint := _hint_for_a_pair(function, base, other, missed):
+            return hint
+    return None
+
+
+def _others(base: State) -> list[tuple[State, str]]:
+    """Return equal ones, one for each way to differ, and the hint for missing each."""
+    return [
         (
             {name: tensor.clone() for name, tensor in base.items()},
             "two equal state dicts were called different.",
@@ -132,39 +145,38 @@ def same(function: Callable) -> str | None:
             "name.",
         ),
     ]
-    for other, hint in cases:
-        spec = _same_slowly(base, other)
-        try:
-            answer = function(dict(base), dict(other))
-        except KeyError as error:
-            return (
-                f"your function raises KeyError: {error} where a name is missing from one "
-                "side. That is an answer: False. Compare the names first."
-            )
-        except RuntimeError as error:
-            if "ambiguous" not in str(error):
-                raise
-            return (
-                "== between tensors gives many answers, not one. Go name by name, with "
-                "torch.equal."
-            )
-        if answer is None:
-            if is_stub(function):
-                raise NotTried
-            return (
-                "your function returns nothing for two equal state dicts; end with return "
-                "True."
-                if spec
-                else "your function returns nothing for two state dicts that differ; "
-                "return False there."
-            )
-        if isinstance(answer, torch.Tensor) and answer.numel() != 1:
-            return "expected True or False; your function returns a tensor of many values."
-        with contextlib.suppress(TypeError, ValueError):
-            if bool(answer) == spec:
-                continue
-        return hint
-    return None
+
+
+def _hint_for_a_pair(
+    function: Callable, one: State, other: State, missed: str
+) -> str | None:
+    spec = _same_slowly(one, other)
+    try:
+        answer = function(dict(one), dict(other))
+    except KeyError as error:
+        return (
+            f"your function raises KeyError: {error} where a name is missing from one "
+            "side. That is an answer: False. Compare the names first."
+        )
+    except RuntimeError as error:
+        if "ambiguous" not in str(error):
+            raise
+        return (
+            "== between tensors gives many answers, not one. Go name by name, with "
+            "torch.equal."
+        )
+    if answer is None:
+        if is_stub(function):
+            raise NotTried
+        equal = "equal state dicts; end with return True."
+        differ = "state dicts that differ; return False there."
+        return f"your function returns nothing for two {equal if spec else differ}"
+    if isinstance(answer, torch.Tensor) and answer.numel() != 1:
+        return "expected True or False; your function returns a tensor of many values."
+    with contextlib.suppress(TypeError, ValueError):
+        if bool(answer) == spec:
+            return None
+    return missed
 
 
 def _same_slowly(a: State, b: State) -> bool:
@@ -181,10 +193,6 @@ def _same_slowly(a: State, b: State) -> bool:
 
 def _equal(a: torch.Tensor, b: torch.Tensor) -> bool:
     return a.dtype == b.dtype and torch.equal(a, b)
-
-
-def _kind(thing: object) -> str:
-    return type(thing).__name__
 
 
 EXERCISES = {

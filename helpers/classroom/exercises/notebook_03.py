@@ -7,15 +7,12 @@ import zipfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from unittest import mock
 
 import torch
-from torch import nn
 from torch.serialization import add_safe_globals, clear_safe_globals, get_safe_globals
 
-from helpers.classroom.data.networks import DigitsNet
-from helpers.classroom.exercises.checking import Exercise, no_answer
-from helpers.state_dicts import compare
+from helpers.classroom.exercises.checking import Exercise, kind, no_answer
+from helpers.classroom.exercises.rescuing import check_rescue
 
 
 @dataclass
@@ -81,7 +78,7 @@ def refused(function: Callable) -> str | None:
 def _wrong_names(answer: object, spec: list[str]) -> str | None:
     if isinstance(answer, set | tuple):
         return (
-            f"expected a list; your function returns a {_kind(answer)}: sorted() makes one."
+            f"expected a list; your function returns a {kind(answer)}: sorted() makes one."
         )
     if not isinstance(answer, list) or not all(isinstance(a, str) for a in answer):
         return "expected a list of names, such as ['project.Settings']."
@@ -132,7 +129,7 @@ def _fault_of_opening(function: Callable, folder: Path, before: list) -> str | N
             content = function(path, [type(thing)])
         except pickle.UnpicklingError:
             return (
-                f"your function refuses a file with a {_kind(thing)}, which was in "
+                f"your function refuses a file with a {kind(thing)}, which was in "
                 "`allowed`: pass the list on to safe_globals, and load inside its with."
             )
         if content is None:
@@ -141,7 +138,7 @@ def _fault_of_opening(function: Callable, folder: Path, before: list) -> str | N
             return "return what torch.load gives, all of it."
         if set(get_safe_globals()) - set(before):
             return (
-                f"after your function {_kind(thing)} is still allowed, for every file to "
+                f"after your function {kind(thing)} is still allowed, for every file to "
                 "come: use the context manager safe_globals, not add_safe_globals."
             )
     for thing, what in ((Payload(marker), "exec"), (Author("Ada"), "Author")):
@@ -159,72 +156,6 @@ def _fault_of_opening(function: Callable, folder: Path, before: list) -> str | N
     return None
 
 
-def rescue(function: Callable) -> str | None:
-    """Turn the file of a whole model into a state dict, and verify what was written."""
-    model = DigitsNet(width=2)
-    spec = model.state_dict()
-    with tempfile.TemporaryDirectory() as folder:
-        old, new = Path(folder) / "old.pt", Path(folder) / "new.pt"
-        torch.save(model, old)
-        answer = function(old, new)
-        if not new.exists():
-            hint = "nothing was saved at `new`: call torch.save(..., new)."
-            return no_answer(function, hint)
-        if fault := _not_the_state_dict(new, spec):
-            return fault
-        if answer is None:
-            return "the file is right; now read it back and return whether it is equal."
-        if answer is not True:
-            return (
-                f"the file is right, but your function returns {answer!r}; expected True."
-            )
-        new.unlink()
-        with mock.patch.object(torch, "save", _save_damaged):
-            try:
-                answer = function(old, new)
-            except RuntimeError:
-                return "raise nothing when the file differs: return False."
-        if answer is not False:
-            return (
-                "the check has changed one number on its way into the file, and your "
-                f"function says {answer!r}. Compare every tensor of `new` with the model's."
-            )
-    return None
-
-
-def _not_the_state_dict(path: Path, spec: dict) -> str | None:
-    try:
-        content = torch.load(path, weights_only=True)
-    except pickle.UnpicklingError:
-        content = torch.load(path, weights_only=False)  # the learner's own file
-        if isinstance(content, nn.Module):
-            return "`new` holds a whole model again: save its state_dict()."
-        return f"`new` holds a {_kind(content)}: state_dict is a method, it needs brackets."
-    if isinstance(content, dict) and not set(content) & set(spec):
-        return f"`new` holds {sorted(map(str, content))[:2]}; save the state dict itself."
-    if not isinstance(content, dict):
-        return f"`new` holds a {_kind(content)}; expected a state dict."
-    if missing := [name for name in spec if name not in content]:
-        return f"{missing[0]!r} is missing: buffers belong to it, use state_dict()."
-    if not compare(spec, content).identical:
-        return "the tensors in `new` have other values or another dtype than the model's."
-    return None
-
-
-_torch_save = torch.save
-
-
-def _save_damaged(thing: object, path: Path, *args, **kwargs) -> None:
-    if isinstance(thing, dict):
-        thing = {name: tensor.clone() for name, tensor in thing.items()}
-        list(thing.values())[-1].view(-1)[-1] += 1
-    _torch_save(thing, path, *args, **kwargs)
-
-
-def _kind(thing: object) -> str:
-    return type(thing).__name__
-
-
 EXERCISES = {
     "03.1": Exercise(
         refused,
@@ -238,7 +169,7 @@ EXERCISES = {
         of_function=True,
     ),
     "03.3": Exercise(
-        rescue,
+        check_rescue,
         "the file needs no class any more, and a damaged one did not get past you.",
         of_function=True,
     ),

@@ -90,7 +90,7 @@ def move(function: Callable) -> str | None:
     pairs = zip(model.parameters(), spec_model.parameters(), strict=True)
     if not all(torch.equal(a, b) for a, b in pairs):
         return (
-            "the next step goes elsewhere than with every tensor moved by hand; move the "
+            "the next step differs from the one with every tensor moved by hand; move the "
             "whole state, and leave the step counters as they are."
         )
     return None

@@ -45,7 +45,7 @@ def rules_for_digits(rules: object) -> str | None:
         return "the names are right, but they belong to other tensors."
     found = map_keys(shapes_of(old, "old"), shapes_of(DigitsNet(), "new"), rules).counts
     rest = next(name for name in names if name not in spec)
-    hint = f"{found['match']} of {len(spec)} keys fit; {rest!r} is none of DigitsNet's."
+    hint = f"{found['match']} of {len(spec)} keys fit; {rest!r} is not one of DigitsNet's."
     if rest.startswith("module."):
         hint += " A prefix has to go first: later rules see the result of earlier ones."
     return hint
@@ -116,7 +116,7 @@ def _why(model: SimpleNet, broken: dict[str, torch.Tensor]) -> str:
             if not torch.equal(tensor[tuple(map(slice, old.shape))], old):
                 if layer == "fc1" and part == "weight":
                     return (
-                        "That is a network that has not got its weights: are the keys "
+                        "This network has not received its weights: are the keys "
                         "mapped, and did strict=False hide that they are not?"
                     )
                 return f"{layer}.{part} of the file is not in your model's corner."

@@ -120,7 +120,7 @@ def reader(answer: object) -> str | None:
     if right < 1:
         return (
             f"{right:.0%} of the classes are the model's: it wants ink, 0 for paper and 1 "
-            "for the darkest, and here paper is 255. Are they divided, and turned round?"
+            "for the darkest, and here paper is 255. Are they divided, and inverted?"
         )
     return _exported(module, pictures, {"the test images": pictures})
 

@@ -71,7 +71,7 @@ def wilson(function: Callable) -> str | None:
             share - low, half, abs_tol=1e-3
         ):
             return (
-                f"{case} that is share ± {half:.3f}, the interval of the schoolbook. It is "
+                f"{case} that is share ± {half:.3f}, the textbook interval. It is "
                 "symmetric, may leave 0 to 1, and has no width where all are right."
             )
         narrow = 0.51 * (truth[1] - truth[0])
@@ -149,7 +149,7 @@ QUIZZES = {
             (
                 "yes, 98.9 is more",
                 False,
-                "That is four images. Other test images might turn it round.",
+                "That is four images. Other test images might reverse it.",
             ),
             (
                 "these images cannot tell",

@@ -111,7 +111,7 @@ def cut_layers(function: Callable) -> str | None:
     if new_first.bias is None or not torch.equal(new_first.bias, first.bias[kept]):
         return "a unit has a bias too: bias[kept]."
     if not torch.equal(new_second.weight, second.weight[:, kept]):
-        return "the second layer listens in its columns: weight[:, kept]."
+        return "the second layer's inputs are its columns: weight[:, kept]."
     if new_second.bias is None or not torch.equal(new_second.bias, second.bias):
         return "the second layer's bias stays as it is: copy it too."
     return None

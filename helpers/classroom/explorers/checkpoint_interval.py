@@ -7,7 +7,8 @@ memory of the last one. After a crash the run goes on from its last whole checkp
 
 import math
 from dataclasses import dataclass
-from numbers import Real
+
+from helpers.arguments import finite_number
 
 
 @dataclass(frozen=True)
@@ -49,9 +50,9 @@ def crash_at(time: float, *, interval: float, save_cost: float) -> Crash:
         ValueError: the time or the cost is below 0, the interval not above 0, or one of
             them is not finite.
     """
-    _require("time", time, least=0)
-    _require("interval", interval, above=0)
-    _require("save_cost", save_cost, least=0)
+    finite_number("time", time, least=0)
+    finite_number("interval", interval, above=0)
+    finite_number("save_cost", save_cost, least=0)
     cycle = interval + save_cost
     saves = math.floor(time / cycle)
     inside = time - saves * cycle
@@ -78,16 +79,16 @@ def young_interval(save_cost: float, mtbf: float) -> float:
     Raises:
         ValueError: the cost is below 0, mtbf not above 0, or one of them is not finite.
     """
-    _require("save_cost", save_cost, least=0)
-    _require("mtbf", mtbf, above=0)
+    finite_number("save_cost", save_cost, least=0)
+    finite_number("mtbf", mtbf, above=0)
     return math.sqrt(2 * save_cost * mtbf)
 
 
 def young_overhead(interval: float, *, save_cost: float, mtbf: float) -> float:
     """Return the share of extra time that Young's approximation expects, 0.1 for 10 %."""
-    _require("interval", interval, above=0)
-    _require("save_cost", save_cost, least=0)
-    _require("mtbf", mtbf, above=0)
+    finite_number("interval", interval, above=0)
+    finite_number("save_cost", save_cost, least=0)
+    finite_number("mtbf", mtbf, above=0)
     return save_cost / interval + interval / (2 * mtbf)
 
 
@@ -122,11 +123,11 @@ def expected_time(
     Raises:
         ValueError: a number is out of its range or not finite.
     """
-    _require("steps", steps, least=1)
-    _require("interval", interval, above=0)
-    _require("save_cost", save_cost, least=0)
-    _require("mtbf", mtbf, above=0)
-    _require("restart_cost", restart_cost, least=0)
+    finite_number("steps", steps, least=1)
+    finite_number("interval", interval, above=0)
+    finite_number("save_cost", save_cost, least=0)
+    finite_number("mtbf", mtbf, above=0)
+    finite_number("restart_cost", restart_cost, least=0)
     whole, rest = divmod(steps, interval)
     try:
         pieces = whole * math.expm1((interval + save_cost) / mtbf)
@@ -145,15 +146,6 @@ def best_interval(
     Raises:
         ValueError: a number is out of its range or not finite.
     """
-    _require("steps", steps, least=1)
+    finite_number("steps", steps, least=1)
     costs = {"save_cost": save_cost, "mtbf": mtbf, "restart_cost": restart_cost}
     return min(range(1, steps + 1), key=lambda k: expected_time(steps, interval=k, **costs))
-
-
-def _require(
-    name: str, value: float, *, least: float | None = None, above: float | None = None
-) -> None:
-    expected = f"of {least} or more" if above is None else f"above {above}"
-    number = isinstance(value, Real) and math.isfinite(value)  # NumPy's numbers as well
-    if not number or (value < least if above is None else value <= above):
-        raise ValueError(f"{name} is {value!r}; expected a finite number {expected}")

@@ -3,10 +3,10 @@
 from functools import cache
 
 from helpers.classroom.charts import Chart, stack
+from helpers.classroom.charts.axes import Axes
 from helpers.classroom.charts.drawing import (
     COLOURS,
     WIDTH,
-    Axes,
     arrow,
     bar,
     label,
@@ -91,7 +91,7 @@ def _timeline(interval: int, time: int, cost: int, text: str) -> Chart:
     parts += [label(x, 94, f"crash at {time}", "middle", 12), arrow(x, 98, 112)]
     parts.append(label(LEFT + end * scale + 4, 129, f"{end:g}", size=12))
     parts.append(label(LEFT + STEPS * scale + 4, 73, f"{STEPS}", size=12))
-    return Chart(picture("One run of 600 steps", 150, parts, text), text)
+    return picture("One run of 600 steps", 150, parts, text)
 
 
 def _saves(places: list[float], top: float, width: float, height: int = 14) -> str:
@@ -126,7 +126,7 @@ def _average(interval: int, cost: int, text: str) -> Chart:
     spots |= {0: (best, extra(best, cost)), 4: (interval, extra(interval, cost))}
     for shape, (x, y) in spots.items():
         axes.parts.append(mark(axes.x(x), axes.y(100 * y), shape))
-    return Chart(axes.picture(f"All such runs, a crash every {MTBF} steps", text), text)
+    return axes.picture(f"All such runs, a crash every {MTBF} steps", text)
 
 
 def crash_timeline(interval: int = 100, time: int = 480) -> Panel:

@@ -1,6 +1,5 @@
 """The error clinic: paste a message, read what it means and the line that repairs it."""
 
-import re
 from collections.abc import Collection
 from html import escape
 from threading import Lock
@@ -77,7 +76,7 @@ class ErrorClinic(ipywidgets.GridBox):
 
     def _item(self, found: Diagnosis) -> str:
         return (
-            f"<li><strong>{escape(_message(found))}</strong><br>{escape(found.meaning)}"
+            f"<li><strong>{escape(found.says)}</strong><br>{escape(found.meaning)}"
             '<pre tabindex="0" style="overflow-x: auto"><code>'
             f"{escape(found.fix)}</code></pre>"
             f"Notebook: {_linked(found.notebook, self._notebooks)}</li>"
@@ -92,7 +91,7 @@ class ErrorClinic(ipywidgets.GridBox):
             asked = f"{asked[:SHOWN_OF_A_MESSAGE]}..."
         lines = [f"ErrorClinic({asked!r}): {self.heading}"]
         for k, found in enumerate(self.diagnoses, 1):
-            lines += [f"  {k}. {_message(found)}", f"     {found.meaning}"]
+            lines += [f"  {k}. {found.says}", f"     {found.meaning}"]
             lines += [f"     {found.fix}  ({found.notebook})"]
         return "\n".join(lines)
 
@@ -112,13 +111,13 @@ class MessageTable:
     def __repr__(self) -> str:
         """Return one block of lines for each message."""
         return "\n".join(
-            f"{spoken(some.sign)}\n    {some.meaning}\n    {some.fix}  ({some.notebook})"
+            f"{some.says}\n    {some.meaning}\n    {some.fix}  ({some.notebook})"
             for some in ENTRIES
         )
 
     def _repr_html_(self) -> str:
         rows = "".join(
-            f'<tr><th scope="row" style="{_CELL}">{escape(spoken(some.sign))}</th>'
+            f'<tr><th scope="row" style="{_CELL}">{escape(some.says)}</th>'
             f'<td style="{_CELL}">{escape(some.meaning)}<br>'
             f'<code style="white-space: pre-wrap">{escape(some.fix)}</code></td>'
             f'<td style="{_CELL}; white-space: nowrap">'
@@ -131,31 +130,6 @@ class MessageTable:
 
 
 _CELL = "text-align: left; vertical-align: top; overflow-wrap: anywhere"
-
-
-def spoken(sign: str) -> str:
-    r"""Return a message that the regular expression of an entry matches.
-
-    The first of several alternatives is taken; NAME stands for what differs from case to
-    case, and an ellipsis for a gap.
-
-    Args:
-        sign: of the clinic's entries: groups that are not nested, no look-around.
-    """
-    brackets = {r"\(": "\0", r"\)": "\1", r"\.": "\2"}  # those that are meant as such
-    for written, mark in brackets.items():
-        sign = sign.replace(written, mark)
-    sign = re.sub(r"\([^()]*\)\?|\\b|[`']\?", "", sign)  # what may be left out
-    sign = re.sub(r"\(([^()|]*)[^()]*\)", r"\1", sign).partition("|")[0]
-    sign = re.sub(r"\.\*", "…", sign)
-    sign = re.sub(r"(\[[^]]*\]|\\[wS]|\.)\+", "NAME", sign)
-    for written, mark in brackets.items():
-        sign = sign.replace(mark, written[1])
-    return sign
-
-
-def _message(found: Diagnosis) -> str:
-    return next(spoken(entry.sign) for entry in ENTRIES if entry.id == found.id)
 
 
 def _linked(notebook: str, there: Collection[str], name: str = "") -> str:

@@ -1,6 +1,6 @@
 """Which format do I need? Four questions, five formats, one table that decides."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import pandas
 
@@ -123,7 +123,7 @@ def draw(**answers: bool) -> Chart:
             f"Give away: {give.name}. {give.reason}"
         )
     links = tuple(_link(some) for some in chosen)
-    return Chart(picture("Which format answers what", 232, parts, text), text, links)
+    return replace(picture("Which format answers what", 232, parts, text), links=links)
 
 
 def format_chooser() -> Panel:

@@ -91,4 +91,4 @@ def _bits(bits: int, text: str) -> Chart:
         label(LEFT + 5 * BOX, 84, "8 of exponent", "middle", 12),
         label(LEFT + 9 * BOX, 84, f"{bits} of 23 of fraction", size=12),
     ]
-    return Chart(picture("A weight's bits: filled ones are kept", 96, parts, text), text)
+    return picture("A weight's bits: filled ones are kept", 96, parts, text)

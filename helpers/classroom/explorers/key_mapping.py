@@ -173,7 +173,7 @@ def draw(mapped: Mapped, text: str, *, everything: bool = True) -> Chart:
         parts.append(label(x + 17, 71, words, size=12))
         left += width
     title = "What becomes of the keys" if everything else "What is open"
-    return Chart(picture(title, 82, parts, text), text)
+    return picture(title, 82, parts, text)
 
 
 def table(rows: Sequence[Row]) -> str:

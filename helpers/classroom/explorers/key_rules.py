@@ -109,7 +109,7 @@ def read_rules(text: str) -> tuple[list[tuple[str, str]], list[str]]:
     do nothing, nor does a line that starts with #.
 
     Returns:
-        The rules as remap_keys takes them, and a sentence for each line that is none.
+        The rules as remap_keys takes them, and a sentence for each line that is not a rule.
     """
     rules, faults = [], []
     for number, line in enumerate(text.splitlines(), start=1):

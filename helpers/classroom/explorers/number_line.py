@@ -36,7 +36,7 @@ def draw(bits: int, range: str, symmetric: bool, hundredths: int) -> Chart:
     )
     parts = _line(levels) + _journey(value.item(), back.item(), qparams)
     kind = "symmetric" if symmetric else "asymmetric"
-    return Chart(picture(f"{bits} bits, {kind}, for {range}", 190, parts, text), text)
+    return picture(f"{bits} bits, {kind}, for {range}", 190, parts, text)
 
 
 def number_line() -> Panel:

@@ -123,9 +123,7 @@ def draw(results: dict[Setting, KernelRun], width: int, batch: int) -> Chart:
     title = f"Linear layer {width} → {width} with ReLU, batch {batch}"
     if (width, batch) not in results:
         text = f"{title}: not measured yet: press Measure."
-        return Chart(
-            picture(title, HEIGHT, [label(14, 56, "Not measured yet.")], text), text
-        )
+        return picture(title, HEIGHT, [label(14, 56, "Not measured yet.")], text)
     run = results[width, batch]
     rows, words = [], []
     for kind, row in run.table.iterrows():

@@ -106,7 +106,7 @@ def timed_bars(
     if any(row.high > largest for row in rows):
         note += " Arrow: beyond the picture."
     parts.append(label(14, base + (36 if limit else 16), note, size=12))
-    return Chart(picture(title, base + (46 if limit else 26), parts, text), text)
+    return picture(title, base + (46 if limit else 26), parts, text)
 
 
 def _whisker(low: float, high: float, y: float, beyond: bool) -> str:

@@ -173,4 +173,4 @@ def _changed(now: Evaluation, images: torch.Tensor) -> Chart:
 
 def _part(parts: Sequence[str], height: float) -> Chart:
     paper = f'<rect class="paper" width="{WIDTH}" height="{number(height)}" fill="#fff"/>'
-    return Chart(sheet(height, [paper, *parts], ""), "")
+    return sheet(height, [paper, *parts], "")

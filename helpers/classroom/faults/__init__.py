@@ -42,7 +42,7 @@ def truncate(path: str | os.PathLike, size: int) -> None:
     """Cut the file to its first `size` bytes, as a crash or a full disk does.
 
     Raises:
-        ValueError: the file has not so many bytes.
+        ValueError: the file has fewer bytes.
     """
     now = Path(path).stat().st_size
     if not 0 <= size <= now:

@@ -35,7 +35,7 @@ class Range(_Control):
     never drift, as steps of 0.01 would.
 
     Raises:
-        ValueError: the limits are no range, or the value is not one that the slider can
+        ValueError: the limits are not a range, or the value is not one that the slider can
             stand on.
     """
 
@@ -49,7 +49,7 @@ class Range(_Control):
     kind: str = "range"
 
     def __post_init__(self):
-        """Refuse limits that are no range."""
+        """Refuse limits that are not a range."""
         limits = (self.low, self.high, self.step)
         if not all(type(limit) is int for limit in limits):
             raise ValueError(f"{self.name} has low, high, step {limits}; expected integers")

@@ -19,40 +19,13 @@ import sys
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[3]
+if not __package__:  # run as a file
+    sys.path.insert(0, str(ROOT))
+
+from helpers.classroom.setup.steps import ROOM, run  # noqa: E402
+
 WEB = Path("helpers", "classroom", "runtimes", "web", "package.json")
 OLDEST_PYTHON = (3, 11)
-# Measured: .venv takes 1.8 GB with torch for CPUs alone, and pip keeps 0.4 GB of what it
-# downloads. The libraries for CUDA take several GB more.
-ROOM = 2.5e9  # bytes
-
-# What a failed step writes, and its cure. The first that fits is shown: without a
-# network, pip also says "No matching distribution found".
-CURES = (
-    (
-        "No space left on device",
-        f"The disk is full. Make about {ROOM / 1e9:.1f} GB of room, then run this again.",
-    ),
-    (
-        "ResolutionImpossible",
-        "constraints.txt and pyproject.toml contradict each other. Undo the change to "
-        "one of them (git diff shows it), then run this again.",
-    ),
-    (
-        "npm error code E",
-        "npm did not get the package. Check the network, then run: make runtimes",
-    ),
-    (
-        "connection broken by",
-        "The package index was not reached. Check the network or the proxy, then run "
-        "this again.",
-    ),
-    (
-        "No matching distribution found",
-        "A package is not made for this Python on this system, or your index lacks it. "
-        "Delete .venv, then take a 64-bit Python 3.11 to 3.13: make lab "
-        "PYTHON=python3.12",
-    ),
-)
 
 
 def venv_python(venv: Path) -> Path:
@@ -76,6 +49,12 @@ def is_new_enough(version: str) -> bool:
     return tuple(int(part) for part in version.split(".")[:2]) >= OLDEST_PYTHON
 
 
+def pip_install(python: Path, course: str) -> list:
+    """Return the command that installs the course, in the versions of constraints.txt."""
+    quiet = ["--no-input", "--disable-pip-version-check", "--progress-bar", "off"]
+    return [python, "-m", "pip", "install", *quiet, "-c", "constraints.txt", "-e", course]
+
+
 def stamp_for(root: Path, version: str) -> str:
     """Return what the stamp says once everything is installed.
 
@@ -90,37 +69,6 @@ def stamp_for(root: Path, version: str) -> str:
     for name in ("pyproject.toml", "constraints.txt"):
         digest.update((root / name).read_bytes())
     return f"{root}\n{digest.hexdigest()}\n"
-
-
-def explain(log: str) -> str:
-    """Say what a failed step wrote, at most four lines of it, and the cure."""
-    lines = [line.strip() for line in log.splitlines() if line.strip()]
-    errors = [line for line in lines if line.lower().startswith("error")]
-    cures = (cure for sign, cure in CURES if sign in log)
-    cure = next(cures, "Mend what it says, then run this again.")
-    return "\n".join(["    " + line for line in (errors or lines)[-4:]] + [cure])
-
-
-def run(step: str, command: list, root: Path) -> None:
-    """Run one step of the installation, its output in .venv/install.log.
-
-    Args:
-        step: what is done, as the learner reads it.
-        command: the program and its arguments.
-        root: the project's folder; the command runs there.
-
-    Raises:
-        SystemExit: the command failed; the message says why and what to do.
-    """
-    log = root / ".venv" / "install.log"
-    print(f"{step} ...", flush=True)
-    with log.open("wb") as output:
-        result = subprocess.run(
-            command, cwd=str(root), stdout=output, stderr=subprocess.STDOUT
-        )
-    if result.returncode != 0:
-        said = explain(log.read_text(encoding="utf-8", errors="replace"))
-        sys.exit(f"This step failed. All it wrote is in {log}; in short:\n{said}")
 
 
 def make_venv(root: Path) -> None:
@@ -141,7 +89,7 @@ def make_venv(root: Path) -> None:
         sys.exit(
             f"The course needs Python 3.11 or newer; {sys.executable} is {here}. Name "
             "another one: make lab PYTHON=python3.12 "
-            "(Windows: py -3.12 helpers\\install.py)"
+            "(Windows: py -3.12 helpers\\classroom\\setup\\install.py)"
         )
     if not all(importlib.util.find_spec(name) for name in ("venv", "ensurepip")):
         minor = ".".join(here.split(".")[:2])
@@ -198,10 +146,9 @@ def install(root: Path) -> None:
     # An interrupted run, or another tool, leaves an environment without pip.
     if subprocess.call([str(python), "-c", "import pip"], stderr=subprocess.DEVNULL):
         run("Adding pip", [python, "-m", "ensurepip", "--default-pip"], root)
-    pip = [python, "-m", "pip", "install", "--no-input", "--disable-pip-version-check"]
     run(
         "Installing the course's packages (a minute or more, once)",
-        [*pip, "-c", "constraints.txt", "-e", ".[test]"],
+        pip_install(python, ".[test]"),
         root,
     )
     stamp.write_text(wanted, encoding="utf-8")
@@ -226,10 +173,9 @@ def install_runtimes(root: Path) -> None:
     said = f"{stamp_for(root, python_version(python))}npm: {npm}\n{web.read_text()}"
     if stamp.exists() and stamp.read_text(encoding="utf-8") == said:
         return
-    pip = [python, "-m", "pip", "install", "--no-input", "--disable-pip-version-check"]
     run(
         "Installing other runtimes for notebook 07",
-        [*pip, "-c", "constraints.txt", "-e", ".[runtimes]"],
+        pip_install(python, ".[runtimes]"),
         root,
     )
     if npm:
@@ -273,7 +219,7 @@ def main(root: Path = ROOT, extras: tuple = ()) -> None:
     except OSError as error:
         # A full disk is noticed while a file is written, and then names no file.
         where = f"{error.filename}: " if error.filename else ""
-        sys.exit(f"{where}{error.strerror}. Mend that, then run this again.")
+        sys.exit(f"{where}{error.strerror}. Fix that, then run this again.")
     except KeyboardInterrupt:
         sys.exit("Interrupted; the next run finishes it.")
 

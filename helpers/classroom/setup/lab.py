@@ -1,8 +1,8 @@
-"""Open JupyterLab on the first notebook: ``python -m helpers.lab [arguments]``.
+"""Open JupyterLab on the first notebook: ``python -m helpers lab [arguments]``.
 
 The server's root is the project, it listens on this machine only, Jupyter's token is
 on, and one Ctrl-C ends the server and its kernels. Arguments that are not named here go
-to JupyterLab as they are: ``python -m helpers.lab --no-browser``.
+to JupyterLab as they are: ``python -m helpers lab --no-browser``.
 """
 
 from __future__ import annotations
@@ -15,11 +15,10 @@ import sys
 from importlib.util import find_spec
 from pathlib import Path
 
-from helpers.classroom.setup.environments import how_to_install, in_conda
+from helpers.classroom.setup.course_folder import FIRST_NOTEBOOK, FOLDER, require_whole
+from helpers.classroom.setup.doctor.environments import how_to_install, in_conda
 from helpers.classroom.setup.install import is_new_enough
 
-ROOT = Path(__file__).resolve().parents[3]
-FIRST_NOTEBOOK = "notebooks/00_start_here.ipynb"
 # Jupyter asks whether it may fetch its news, unless an overrides.json says no.
 SETTINGS = Path(__file__).resolve().with_name("lab_settings")
 NEEDED = ("jupyterlab", "ipykernel", "ipywidgets", "anywidget", "torch")
@@ -105,7 +104,7 @@ def jupyter_arguments(port: int | None, ip: str, extra: list[str]) -> list[str]:
     """
     arguments = [
         f"--ServerApp.ip={ip}",
-        f"--ServerApp.root_dir={ROOT}",
+        f"--ServerApp.root_dir={FOLDER}",
         f"--LabApp.default_url=/lab/tree/{FIRST_NOTEBOOK}",
         f"--LabApp.app_settings_dir={SETTINGS}",
         "--ServerApp.log_level=ERROR",
@@ -117,13 +116,13 @@ def jupyter_arguments(port: int | None, ip: str, extra: list[str]) -> list[str]:
     if can_encrypt_kernels():
         arguments.append("--KernelManager.transport_encryption=auto")
     if hasattr(os, "geteuid") and os.geteuid() == 0:
-        print("Running as root: what a notebook does, it does with all rights.")
+        print("Running as root: whatever a notebook does, it does with full rights.")
         arguments.append("--allow-root")
     return arguments + extra
 
 
 def can_encrypt_kernels() -> bool:
-    """Can this Jupyter encrypt the way to its kernels? If not used, kernels warn."""
+    """Can this Jupyter encrypt what it tells kernels? They warn where it does not."""
     import zmq
     from jupyter_client import KernelManager
 
@@ -157,18 +156,21 @@ def serve(arguments: list[str]) -> None:
     server.start()
 
 
-def main(argv: list[str] | None = None) -> None:
+def main(argv: list[str] | None = None) -> str | None:
     """Read the command line and run JupyterLab.
 
     Args:
         argv: the arguments, by default those of the command line.
+
+    Returns:
+        What to say if it was interrupted before the server was ready.
 
     Raises:
         SystemExit: something is missing or the port is taken; the message says what
             to do.
     """
     parser = argparse.ArgumentParser(
-        prog="python -m helpers.lab",
+        prog="python -m helpers lab",
         description="Open JupyterLab on the course's first notebook.",
         epilog="Every other argument goes to JupyterLab, for example --no-browser.",
         allow_abbrev=False,
@@ -177,18 +179,14 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--ip", default="127.0.0.1", help="default: this machine only")
     options, extra = parser.parse_known_args(argv)
     require_new_python(platform.python_version())
+    require_whole("make lab")
     require_course_environment()
     # A kernel that was once installed for all environments would otherwise stand before
     # the one beside this Python. Jupyter reads this, so it comes before the imports.
     os.environ["JUPYTER_PREFER_ENV_PATH"] = "1"
-    require_free_port(options.port or 0, options.ip)
-    print(f"Starting JupyterLab on {FIRST_NOTEBOOK} ...", flush=True)
-    serve(jupyter_arguments(options.port, options.ip, extra))
-
-
-def run(argv: list[str] | None = None) -> str | None:
-    """Run `main`; return what to say if it was interrupted before the server was ready."""
     try:
-        main(argv)
+        require_free_port(options.port or 0, options.ip)
+        print(f"Starting JupyterLab on {FIRST_NOTEBOOK} ...", flush=True)
+        serve(jupyter_arguments(options.port, options.ip, extra))
     except KeyboardInterrupt:
         return "Interrupted before JupyterLab was ready."

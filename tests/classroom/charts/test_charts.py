@@ -13,10 +13,11 @@ from matplotlib.textpath import TextPath
 
 from helpers.classroom import charts
 from helpers.classroom.charts import Chart, drawing
+from helpers.classroom.charts.axes import Axes
 from helpers.classroom.charts.drawing import COLOURS
 from helpers.classroom.data.digits import load_digits
 
-# A busy machine is no fault, so no example has a deadline.
+# A busy machine is not a fault, so no example has a deadline.
 settings.register_profile("patient", settings(), deadline=None)
 settings.load_profile("patient")
 
@@ -185,7 +186,7 @@ def test_in_a_notebook_the_picture_comes_first_and_then_its_words(monkeypatch, c
     def display(data, raw):
         print(f"displayed, raw={raw}: {data}")
 
-    monkeypatch.setattr(charts, "display", display)
+    monkeypatch.setattr(drawing, "display", display)
     Chart("<svg/>", "What it shows.")._ipython_display_()
     bundle = {"image/svg+xml": "<svg/>", "text/plain": "[picture]"}
     assert capsys.readouterr().out == f"displayed, raw=True: {bundle}\nWhat it shows.\n"
@@ -230,7 +231,7 @@ def test_a_histogram_counts_every_value_once():
 
 def test_ticks_are_round_and_at_their_place():
     for low, high in [(0, 1), (-3, 17), (1e-13, 2e-13), (999, 1001), (1e20, 3e20)]:
-        axes = drawing.Axes({"": [(low, low), (high, high)]}, "", "", right=20)
+        axes = Axes({"": [(low, low), (high, high)]}, "", "", right=20)
         ticks = [part for part in axes.parts if 'text-anchor="middle"' in part][:-2]
         assert 3 <= len(ticks) <= 11
         shown = []
@@ -573,3 +574,26 @@ def test_names_of_lines_that_end_together_do_not_cover_each_other():
     at = sorted(float(text.get("y")) for text in texts if text.text in close)
     assert len(at) == 3
     assert min(b - a for a, b in pairwise(at)) >= 15.9
+
+
+# One picture of several.
+
+
+def test_a_stack_is_as_high_as_its_charts_and_moves_each_below_the_one_before():
+    above = charts.bars("a", ["x"], {"s": [1.0]})
+    below = charts.histogram("b", [1, 2], x_label="x", text="t", height=200)
+    both = charts.stack([above, below, above], "Three.")
+    assert both.height == 2 * above.height + 200
+    root = parse(both)
+    assert (root.get("height"), root.get("aria-label")) == (f"{both.height:g}", "Three.")
+    moved = [group.get("transform") for group in root]
+    tops = (0, above.height, above.height + 200)
+    assert moved == [f"translate(0 {top:g})" for top in tops]
+    for group, chart in zip(root, (above, below, above), strict=True):
+        alone = [ElementTree.tostring(part) for part in parse(chart)]
+        assert [ElementTree.tostring(part) for part in group] == alone
+
+
+def test_there_is_no_stack_of_nothing():
+    with pytest.raises(ValueError, match="there is no chart to stack"):
+        charts.stack([], "None.")

@@ -240,7 +240,7 @@ def complaint(path, error=ValueError) -> str:
 def test_a_missing_file(tmp_path):
     path = tmp_path / "gone.safetensors"
     assert complaint(path, FileNotFoundError) == f"the file of weights {path} is missing"
-    complaint(tmp_path, FileNotFoundError)  # a folder is no file either
+    complaint(tmp_path, FileNotFoundError)  # a folder is not a file either
 
 
 @pytest.mark.parametrize("kept", [0, 7, 8, 100, HEADER - 1, HEADER, -1])

@@ -9,8 +9,7 @@ import nbformat
 import pytest
 
 from helpers.classroom import handouts
-from helpers.classroom.handouts import __main__ as command
-from helpers.classroom.handouts import execute, panels
+from helpers.classroom.handouts import command, execute, panels
 from helpers.classroom.handouts.pages import with_links_between_pages
 from tests.browser import chromium
 from tests.make_notebooks import NOTEBOOKS

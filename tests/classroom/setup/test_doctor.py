@@ -16,8 +16,15 @@ import pytest
 from nbval.plugin import get_sanitize_patterns
 
 from helpers.classroom.setup import doctor
-from helpers.classroom.setup.doctor import Finding, Report, examine, problems
-from helpers.classroom.setup.environments import Environments, how_to_install
+from helpers.classroom.setup.doctor import (
+    Finding,
+    Report,
+    checks,
+    environments,
+    examine,
+    problems,
+)
+from helpers.classroom.setup.doctor.environments import Environments, how_to_install
 
 HERE = Environments(sys.prefix)
 INSTALL = how_to_install()
@@ -177,8 +184,8 @@ def test_a_check_that_fails_itself_is_a_warning_and_the_others_go_on(monkeypatch
 
 def test_an_old_python_is_a_problem(monkeypatch, tmp_path):
     monkeypatch.setattr(sys, "prefix", str(tmp_path))  # not an environment of conda
-    assert doctor.check_python((3, 11, 0)) == Finding("Python", "3.11.0")
-    old = doctor.check_python((3, 10, 14))
+    assert checks.check_python((3, 11, 0)) == Finding("Python", "3.11.0")
+    old = checks.check_python((3, 10, 14))
     assert (old.found, old.status) == ("3.10.14, needs >=3.11", "problem")
     assert "make lab PYTHON=python3.12" in old.cure
 
@@ -246,7 +253,7 @@ def test_a_course_that_is_not_installed_is_one_problem(monkeypatch):
 def test_only_a_notebook_of_another_environment_is_a_problem(tmp_path):
     other = Environments(sys.prefix, str(tmp_path))
     for home in (HERE, Environments(sys.prefix, None, "code"), other):
-        finding = doctor.check_environments(home)
+        finding = checks.check_environments(home)
         assert finding.found == str(home)
         assert finding.status == ("problem" if home == other else "OK")
     assert "make lab" in finding.cure and "Change Kernel" in finding.cure
@@ -302,7 +309,7 @@ def ask_kernel_of(server, folder):
 def test_a_real_kernel_finds_the_environment_it_shares_with_its_server(tmp_path):
     home = ask_kernel_of(sys.executable, tmp_path)
     assert (home.kernel, home.server) == (sys.prefix, sys.prefix)
-    assert doctor.check_environments(home).status == "OK"
+    assert checks.check_environments(home).status == "OK"
 
 
 def test_a_real_kernel_finds_that_its_server_runs_elsewhere(tmp_path):
@@ -311,36 +318,46 @@ def test_a_real_kernel_finds_that_its_server_runs_elsewhere(tmp_path):
     folder = "Scripts" if os.name == "nt" else "bin"
     home = ask_kernel_of(tmp_path / "other" / folder / "python", tmp_path)
     assert Path(home.server).samefile(tmp_path / "other")
-    assert doctor.check_environments(home).status == "problem"
+    assert checks.check_environments(home).status == "problem"
 
 
 # ---- What the course needs around it
 
 
 def test_a_missing_widget_extension_is_named():
-    assert doctor.check_extensions([]).status == "OK"
-    finding = doctor.check_extensions(["anywidget"])
+    assert checks.check_extensions([]).status == "OK"
+    finding = checks.check_extensions(["anywidget"])
     assert (finding.found, finding.status) == ("missing: anywidget", "problem")
     assert finding.cure.endswith("--force-reinstall anywidget")
 
 
 def test_weights_that_are_missing_or_cut_off_are_a_problem(tmp_path):
     path = tmp_path / "digits_net.safetensors"
-    assert doctor.check_weights(path).found == "digits_net.safetensors is missing"
+    assert checks.check_weights(path).found == "digits_net.safetensors is missing"
     path.write_bytes(b"x" * 4000)
-    finding = doctor.check_weights(path)
+    finding = checks.check_weights(path)
     assert finding.found == "digits_net.safetensors is only 4.00 kB"
     assert finding.status == "problem"
     path.write_bytes(b"x" * 95_000)
-    assert doctor.check_weights(path) == Finding("Reference weights", "95.0 kB")
+    assert checks.check_weights(path) == Finding("Reference weights", "95.0 kB")
+
+
+def test_without_notebooks_no_cure_is_one_of_the_whole_folder(monkeypatch, tmp_path):
+    for module in (checks, environments):
+        monkeypatch.setattr(module, "is_whole", lambda: False)
+    get_it = "Get the course's whole folder, and run there: make lab"
+    assert how_to_install() == checks.check_python((3, 10, 1)).cure == get_it
+    assert checks.check_folder(tmp_path).cure == get_it
+    lost = checks.check_weights(tmp_path / "gone.safetensors")
+    assert lost.cure == "Install again the wheel that this copy came from"
 
 
 def test_a_folder_where_no_file_can_be_made_is_a_problem(tmp_path):
-    assert doctor.check_writing("Folder", tmp_path).status == "OK"
+    assert checks.check_writing("Folder", tmp_path).status == "OK"
     assert list(tmp_path.iterdir()) == []
     # Also for root, who may write anywhere, there is no folder inside a file.
     (tmp_path / "file").touch()
-    finding = doctor.check_writing("Folder", tmp_path / "file")
+    finding = checks.check_writing("Folder", tmp_path / "file")
     assert finding.status == "problem"
     assert finding.found.startswith("no file can be made: ")
     assert finding.cure == "Move the course to a folder of your own"
@@ -348,7 +365,7 @@ def test_a_folder_where_no_file_can_be_made_is_a_problem(tmp_path):
 
 def test_a_temporary_folder_that_is_gone_is_a_problem(monkeypatch):
     monkeypatch.setattr(doctor.tempfile, "tempdir", str(doctor.FOLDER / "gone"))
-    finding = doctor.check_writing("Temporary folder", None)
+    finding = checks.check_writing("Temporary folder", None)
     assert finding.status == "problem" and "TMPDIR" in finding.cure
 
 
@@ -357,7 +374,7 @@ def test_a_temporary_folder_that_is_gone_is_a_problem(monkeypatch):
     [(2e9, "OK"), (1.99e9, "warning"), (1e9, "warning"), (0.99e9, "problem")],
 )
 def test_little_memory_is_a_warning_and_very_little_a_problem(free, status):
-    finding = doctor.check_room("Free memory", free, 2e9, 1e9)
+    finding = checks.check_room("Free memory", free, 2e9, 1e9)
     assert finding.status == status
     assert bool(finding.cure) == (status != "OK")
     assert ("at least 2.00 GB" in finding.found) == (status != "OK")
@@ -377,7 +394,7 @@ def test_little_memory_is_a_warning_and_very_little_a_problem(free, status):
     ],
 )
 def test_a_processor_without_avx2_or_neon_is_a_warning(features, found, status):
-    finding = doctor.check_cpu(features)
+    finding = checks.check_cpu(features)
     assert (finding.found, finding.status) == (found, status)
 
 
@@ -391,13 +408,13 @@ def test_a_gpu_is_named_and_none_is_fine():
             cuda=types.SimpleNamespace(get_device_name=lambda: "Some Card"),
         )
 
-    assert doctor.check_gpu(torch_with(None)) == Finding("GPU", "none; not needed")
-    assert doctor.check_gpu(torch_with("mps")) == Finding("GPU", "mps")
-    assert doctor.check_gpu(torch_with("cuda")) == Finding("GPU", "cuda (Some Card)")
+    assert checks.check_gpu(torch_with(None)) == Finding("GPU", "none; not needed")
+    assert checks.check_gpu(torch_with("mps")) == Finding("GPU", "mps")
+    assert checks.check_gpu(torch_with("cuda")) == Finding("GPU", "cuda (Some Card)")
 
 
 def test_without_chromium_and_node_the_machine_is_still_ready(monkeypatch):
-    monkeypatch.setattr(doctor.shutil, "which", lambda *args, **options: None)
+    monkeypatch.setattr(checks.shutil, "which", lambda *args, **options: None)
     findings = examine(environments=HERE)
     assert problems(findings) == []
     assert found_about("Chromium", findings) == Finding(

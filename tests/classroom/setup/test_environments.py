@@ -12,8 +12,9 @@ from pathlib import Path
 import psutil
 import pytest
 
-from helpers.classroom.setup import doctor, environments, lab
-from helpers.classroom.setup.environments import (
+from helpers.classroom.setup import lab
+from helpers.classroom.setup.doctor import checks, environments
+from helpers.classroom.setup.doctor.environments import (
     FOLDER,
     Environments,
     extension_folders,
@@ -61,7 +62,7 @@ def test_outside_a_notebook_nobody_is_asked(monkeypatch):
     assert find_environments() == Environments(sys.prefix)
 
 
-def test_the_server_is_the_first_ancestor_that_is_no_kernel(monkeypatch):
+def test_the_server_is_the_first_ancestor_that_is_not_a_kernel(monkeypatch):
     # On Windows the python.exe of a virtual environment starts another Python.
     launcher = ["gone/python.exe", "-m", "ipykernel_launcher", "-f", "connection.json"]
     pretend_kernel(monkeypatch, launcher, [sys.executable, "-m", "jupyterlab"])
@@ -203,9 +204,9 @@ def test_the_doctor_and_the_start_name_condas_cure_there(conda, monkeypatch):
         return "1.0"
 
     findings = [
-        *doctor.check_packages(["gone", "old>=2", "broken"], version_of, load),
-        doctor.check_extensions(["anywidget"]),
-        doctor.check_python((3, 10, 1)),
+        *checks.check_packages(["gone", "old>=2", "broken"], version_of, load),
+        checks.check_extensions(["anywidget"]),
+        checks.check_python((3, 10, 1)),
     ]
     assert {finding.status for finding in findings} == {"problem"}
     for finding in findings:

@@ -7,7 +7,10 @@ import shutil
 import subprocess
 import sys
 import tomllib
+import venv
+import zipfile
 from collections import namedtuple
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -16,7 +19,8 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 from helpers.classroom.setup import install
-from helpers.classroom.setup.environments import CONDA_NAMES
+from helpers.classroom.setup import steps as progress
+from helpers.classroom.setup.doctor.environments import CONDA_NAMES
 from tests import ROOT
 
 
@@ -110,7 +114,8 @@ def test_as_a_file_it_finds_its_project_and_is_silent_when_done(project, tmp_pat
     setup, elsewhere = project / "helpers/classroom/setup", tmp_path / "elsewhere"
     setup.mkdir(parents=True)
     elsewhere.mkdir()
-    shutil.copy(install.__file__, setup)
+    for module in (install, progress):
+        shutil.copy(module.__file__, setup)
     venv = project / ".venv"
     subprocess.run(
         [sys.executable, "-m", "venv", "--without-pip", venv], check=True, timeout=60
@@ -191,8 +196,9 @@ def test_an_old_python_is_told_how_to_name_another(project, steps, monkeypatch):
     assert not (project / ".venv").exists()
 
 
-def test_an_old_python_can_read_the_file():
-    source = Path(install.__file__).read_text(encoding="utf-8")
+@pytest.mark.parametrize("module", [install, progress], ids=lambda m: m.__name__)
+def test_an_old_python_can_read_the_file(module):
+    source = Path(module.__file__).read_text(encoding="utf-8")
     tree = ast.parse(source, feature_version=(3, 7))
     imported = {
         (node.module if isinstance(node, ast.ImportFrom) else alias.name).split(".")[0]
@@ -200,7 +206,7 @@ def test_an_old_python_can_read_the_file():
         if isinstance(node, ast.Import | ast.ImportFrom)
         for alias in node.names
     }
-    assert imported <= sys.stdlib_module_names
+    assert imported <= sys.stdlib_module_names | {"helpers"}
 
 
 def test_a_python_without_venv_names_the_debian_package(project, steps, monkeypatch):
@@ -235,7 +241,7 @@ def test_a_full_disk_is_named_where_no_file_is(installed, monkeypatch):
     monkeypatch.setattr(Path, "write_text", refuse)
     with pytest.raises(SystemExit) as left:
         install.main(installed)
-    assert str(left.value) == ("No space left on device. Mend that, then run this again.")
+    assert str(left.value) == ("No space left on device. Fix that, then run this again.")
 
 
 def test_a_nearly_full_disk_is_a_warning(project, steps, monkeypatch, capsys):
@@ -249,12 +255,12 @@ def test_a_nearly_full_disk_is_a_warning(project, steps, monkeypatch, capsys):
 
 
 def test_the_room_it_asks_for_is_what_its_comment_adds_up_to():
-    source = Path(install.__file__).read_text(encoding="utf-8")
+    source = Path(progress.__file__).read_text(encoding="utf-8")
     reason = re.search(r"# Measured: (.*?)\nROOM = ", source, re.DOTALL)[1]
     parts = [float(number) for number in re.findall(r"(\d\.\d) GB", reason)]
     assert len(parts) == 2
     assert sum(parts) * 1e9 <= install.ROOM <= (sum(parts) + 0.5) * 1e9
-    cure = install.explain("No space left on device")
+    cure = progress.explain("No space left on device")
     assert f"about {install.ROOM / 1e9:.1f} GB of room" in cure
 
 
@@ -297,20 +303,150 @@ def test_an_environment_with_an_old_python_is_named(installed, monkeypatch):
         ("ERROR: ResolutionImpossible: for help visit", "constraints.txt and pyproj"),
         ("ERROR: No matching distribution found for torch", "64-bit Python 3.11"),
         ("ERROR: [Errno 28] No space left on device", "The disk is full"),
-        ("ERROR: something new", "Mend what it says, then run this again"),
+        ("ERROR: something new", "Fix what it says, then run this again"),
     ],
 )
 def test_a_failed_step_shows_its_log_and_the_cure(project, capsys, written, cure):
     (project / ".venv").mkdir()
     fail = f"print('Collecting torch'); print({written!r}); raise SystemExit(1)"
     with pytest.raises(SystemExit) as error:
-        install.run("Installing", [sys.executable, "-c", fail], project)
+        progress.run("Installing", [sys.executable, "-c", fail], project)
     said = str(error.value)
     assert capsys.readouterr().out == "Installing ...\n"
     assert str(project / ".venv" / "install.log") in said
     assert written.splitlines()[-1] in said
     assert "Collecting torch" not in said
     assert said.splitlines()[-1].startswith(cure) or cure in said.splitlines()[-1]
+
+
+# How far it is.
+
+# What pip 23 writes, which learns what is needed while it downloads; its last lines too.
+PIP_23 = """\
+Obtaining file:///course
+Requirement already satisfied: packaging>=24 in ./lib (from save-load-ship==0.1.0) (24.2)
+Collecting torch<3,>=2.13 (from save-load-ship==0.1.0)
+  Downloading torch-2.13.0-cp311-cp311-manylinux_2_28_x86_64.whl (182.4 MB)
+Collecting numpy<3,>=2.1 (from save-load-ship==0.1.0)
+  Using cached numpy-2.3.5-cp311-cp311-manylinux_2_28_x86_64.whl (16.9 MB)
+Collecting typing-extensions>=4.10 (from torch<3,>=2.13->save-load-ship==0.1.0)
+  Downloading typing_extensions-4.15.0-py3-none-any.whl (44 kB)
+"""
+INSTALLING = """\
+Building wheels for collected packages: save-load-ship
+Installing collected packages: typing-extensions, numpy, torch, save-load-ship
+"""
+# pip 24 reads first what each package needs, and downloads at the end.
+PIP_24 = """\
+Collecting torch<3,>=2.13 (from save-load-ship==0.1.0)
+  Downloading torch-2.13.0-cp311-cp311-manylinux_2_28_x86_64.whl.metadata (30 kB)
+Collecting six>=1.5 (from python-dateutil->save-load-ship==0.1.0)
+  Downloading six-1.17.0-py2.py3-none-any.whl.metadata (1.7 kB)
+"""
+
+
+@pytest.mark.parametrize(
+    ("log", "installed", "said"),
+    [
+        ("", 0, ""),
+        ("Looking in indexes: somewhere\n", 0, ""),
+        (PIP_23[:200], 0, "2 packages looked up"),
+        (PIP_23, 0, "3 of about 150 packages, 199 MB; now typing_extensions (44 kB)"),
+        (PIP_23 + INSTALLING, 3, "3 of 4 packages installed, 199 MB"),
+        (PIP_23 + INSTALLING, 9, "4 of 4 packages installed, 199 MB"),
+        (PIP_24, 0, "2 packages looked up"),
+        (
+            f"{PIP_24}Downloading torch-2.13.0-cp311-none-any.whl (1.2 GB)\n",
+            0,
+            "0 of about 150 packages, 1200 MB; now torch (1.2 GB)",
+        ),
+        (
+            "  Downloading some_thing-1.0.tar.gz (812 bytes)\n" * 151,
+            0,
+            "150 of about 151 packages, 0 MB; now some_thing (812 bytes)",
+        ),
+    ],
+)
+def test_pips_lines_tell_how_far_it_is(log, installed, said):
+    assert progress.how_far(log, 150, installed) == said
+
+
+@pytest.fixture
+def quick(monkeypatch):
+    """Look often, so that a step of moments shows what one of minutes does."""
+    monkeypatch.setattr(progress, "LOOK", 0.02)
+    monkeypatch.setattr(progress, "LINE", 0.02)
+
+
+SLOW = f"""
+import time
+for line in {PIP_23.splitlines()!r} + {INSTALLING.splitlines()!r}:
+    print(line, flush=True)
+    time.sleep(0.1)
+"""
+
+
+def test_where_no_terminal_is_there_are_lines_now_and_then(project, quick, capsys):
+    (project / ".venv").mkdir()
+    progress.run("Installing", [sys.executable, "-c", SLOW], project)
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0] == "Installing ..." and 4 <= len(lines) <= 9
+    assert "  2 of about 3 packages, 199 MB; now numpy (16.9 MB)" in lines
+    assert lines[-1] == "  0 of 4 packages installed, 199 MB"
+
+
+def test_a_quick_step_is_one_line(project, capsys):
+    (project / ".venv").mkdir()
+    progress.run("Installing", [sys.executable, "-c", SLOW], project)
+    assert capsys.readouterr().out == "Installing ...\n"
+
+
+def test_on_a_terminal_one_line_is_written_over(project, quick, monkeypatch, capsys):
+    (project / ".venv").mkdir()
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: True, raising=False)
+    progress.run("Installing", [sys.executable, "-c", SLOW], project)
+    head, line, rest = capsys.readouterr().out.split("\n")
+    assert (head, rest) == ("Installing ...", "")
+    states = line.split("\r")
+    assert states[0] == "" and len(states) > 4
+    # No end of a longer state before it is left.
+    assert all(len(b) >= len(a.rstrip()) for a, b in pairwise(states))
+
+
+def test_a_real_pip_installs_a_real_package_and_each_is_counted(
+    project, quick, monkeypatch, capsys
+):
+    for name, needs in (("tiny", "Requires-Dist: small\n"), ("small", "")):
+        about = f"Metadata-Version: 2.1\nName: {name}\nVersion: 1.0\n{needs}"
+        wheel = "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n"
+        with zipfile.ZipFile(project / f"{name}-1.0-py3-none-any.whl", "w") as file:
+            file.writestr(f"{name}.py", "here = True\n")
+            file.writestr(f"{name}-1.0.dist-info/METADATA", about)
+            file.writestr(f"{name}-1.0.dist-info/WHEEL", wheel)
+            file.writestr(f"{name}-1.0.dist-info/RECORD", "")
+    venv.create(project / ".venv", symlinks=os.name == "posix")
+    python = install.venv_python(project / ".venv")
+    pip = [sys.executable, "-m", "pip", "--python", python, "install", "--no-index"]
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: True, raising=False)
+    progress.run("Installing", [*pip, "--find-links", project, "tiny"], project)
+    said = capsys.readouterr().out
+    assert said.endswith("\r  2 of 2 packages installed, 0 MB\n")
+    subprocess.run([python, "-c", "import tiny, small"], check=True)
+
+
+def test_ctrl_c_ends_the_step(project, monkeypatch):
+    (project / ".venv").mkdir()
+    started = []
+
+    def interrupted(process, root):
+        started.append(process)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(progress, "watch", interrupted)
+    sleep = [sys.executable, "-c", "import time; time.sleep(60)"]
+    with pytest.raises(KeyboardInterrupt):
+        progress.run("Installing", sleep, project)
+    assert started[0].returncode is not None
 
 
 # The same requirements in three files.

@@ -216,7 +216,7 @@ def test_a_taken_port_that_was_asked_for_is_an_error():
     assert len(result.stderr.splitlines()) == 1
 
 
-def test_a_number_that_is_no_port_is_an_error():
+def test_a_number_that_is_not_a_port_is_an_error():
     with pytest.raises(SystemExit, match="--port 99999: a port is a number from 0 to"):
         lab.main(["--port", "99999"])
 
@@ -287,7 +287,7 @@ def test_an_old_python_gets_as_far_as_that_sentence(module):
         annotated = any(isinstance(node, ast.BinOp) for node in annotations(tree))
         assert not annotated or "__future__" in from_modules, name
         todo += [n for n in names if n.startswith("helpers.") and n not in seen]
-    assert "helpers.classroom.setup.environments" in seen
+    assert "helpers.classroom.setup.doctor.environments" in seen
 
 
 def annotations(tree):

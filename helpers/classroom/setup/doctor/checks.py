@@ -1,14 +1,7 @@
-"""Is this machine ready for the workshop? `python -m helpers.doctor` says so.
-
-Every check gives a finding: a status in words and, where something is wrong, its cure.
-Packages are imported inside the checks, so that a missing one is a row of the table and
-not a traceback.
-"""
+"""The doctor's checks: each looks at one thing and returns one finding."""
 
 from __future__ import annotations
 
-import argparse
-import importlib
 import os
 import shutil
 import sys
@@ -18,81 +11,18 @@ from collections.abc import Callable, Iterable, Sequence
 from importlib import metadata
 from pathlib import Path
 
-from helpers.classroom.setup.environments import (
-    FOLDER,
+from helpers.classroom.setup.course_folder import GET_IT, is_whole
+from helpers.classroom.setup.doctor.environments import (
     Environments,
-    find_environments,
     how_to_install,
     how_to_reinstall,
     in_conda,
-    missing_extensions,
 )
-from helpers.classroom.setup.findings import Finding, Report
-from helpers.measurement import cpu_features, format_bytes, free_disk, free_memory
+from helpers.classroom.setup.doctor.findings import Finding
+from helpers.measurement import format_bytes
 
 COURSE = "save-load-ship"
-SAYS = "Is this machine ready for the course? A table of findings, each with its cure."
-WEIGHTS = FOLDER / "helpers" / "classroom" / "data" / "weights" / "digits_net.safetensors"
 SLOW = {"torchao"}  # takes seconds to import: that it is installed must do
-BROWSERS = ("chromium", "chromium-browser", "google-chrome", "chrome")
-
-
-def report() -> Report:
-    """Examine this machine; the last line of a cell shows the table."""
-    return Report(examine())
-
-
-def versions(*packages: str) -> str:
-    """Return one line with Python's version and that of each package, for a set-up cell."""
-    found = [f"Python {'.'.join(map(str, sys.version_info[:3]))}"]
-    return " · ".join(found + [f"{name} {metadata.version(name)}" for name in packages])
-
-
-def problems(findings: Iterable[Finding]) -> list[Finding]:
-    """Return the findings that keep the course from running."""
-    return [finding for finding in findings if finding.status == "problem"]
-
-
-def examine(
-    *,
-    requirements: Sequence[str] | None = None,
-    version_of: Callable[[str], str] = metadata.version,
-    load: Callable[[str], object] = importlib.import_module,
-    environments: Environments | None = None,
-) -> list[Finding]:
-    """Make every check; this imports each package that the course needs.
-
-    Args:
-        requirements: Such as "torch>=2.13,<3"; those of the installed course if None.
-        version_of: Name of a package -> its version, or PackageNotFoundError.
-        load: Imports a module by its name.
-        environments: Of the notebook and its server; looked up if None.
-    """
-    home = environments or find_environments()
-    checks = {
-        "Notebook and server": lambda: check_environments(home),
-        "Widget extensions": lambda: check_extensions(missing_extensions(home)),
-        "Reference weights": lambda: check_weights(WEIGHTS),
-        "Course's folder": lambda: check_writing("Course's folder", FOLDER),
-        "Temporary folder": lambda: check_writing("Temporary folder", None),
-        "Free memory": lambda: check_room("Free memory", free_memory(), 2e9, 1e9),
-        "Free disk": lambda: check_room(
-            "Free disk", free_disk(FOLDER, tempfile.gettempdir()), 2e9, 0.5e9
-        ),
-        "CPU": lambda: check_cpu(cpu_features()),
-        "GPU": lambda: check_gpu(load("torch")),
-        "Threads": lambda: check_threads(load("torch")),
-        "Chromium": lambda: check_tool("Chromium", BROWSERS, "the browser tests use"),
-        "Node": lambda: check_tool("Node", ["node"], "a section of notebook 07 uses"),
-    }
-    findings = [check_python(), *check_packages(requirements, version_of, load)]
-    for subject, check in checks.items():
-        try:
-            findings.append(check())
-        except Exception as error:
-            unknown = f"not known ({type(error).__name__}: {error})"
-            findings.append(Finding(subject, unknown, "warning"))
-    return findings
 
 
 def check_python(version: Sequence[int] = sys.version_info) -> Finding:
@@ -101,7 +31,7 @@ def check_python(version: Sequence[int] = sys.version_info) -> Finding:
     if tuple(version[:2]) >= (3, 11):
         return Finding("Python", found)
     cure = "Delete .venv; make lab PYTHON=python3.12 (with a Python 3.11 or newer)"
-    cure = how_to_install() if in_conda() else cure
+    cure = how_to_install() if in_conda() or not is_whole() else cure
     return Finding("Python", f"{found}, needs >=3.11", "problem", cure)
 
 
@@ -174,7 +104,16 @@ def check_weights(path: Path) -> Finding:
         "git checkout -- helpers/classroom/data/weights; or train it: "
         "python -m helpers.classroom.data.networks"
     )
+    if not is_whole():
+        cure = "Install again the wheel that this copy came from"
     return Finding("Reference weights", found, "problem", cure)
+
+
+def check_folder(folder: Path) -> Finding:
+    """Are the notebooks there, and can files be made beside them?"""
+    if not is_whole():
+        return Finding("Course's folder", "helpers without notebooks", "problem", GET_IT)
+    return check_writing("Course's folder", folder)
 
 
 def check_writing(subject: str, folder: Path | None) -> Finding:
@@ -231,12 +170,3 @@ def check_tool(subject: str, programs: Iterable[str], user: str) -> Finding:
     if any(map(shutil.which, programs)):
         return Finding(subject, "found")
     return Finding(subject, f"not found; only {user} it")
-
-
-def main(argv: Sequence[str] = ()) -> int:
-    """Print the table; return 1 if there is a problem, else 0."""
-    parser = argparse.ArgumentParser("python -m helpers doctor", description=SAYS)
-    parser.parse_args(argv)
-    table = report()
-    print(table)
-    return 1 if problems(table.findings) else 0

@@ -1,7 +1,7 @@
 """Which Python environments take part: this one and, in a notebook, its server's.
 
 Imports with the standard library alone: a missing psutil or Jupyter leaves a question
-open and is no error.
+open and is not an error.
 """
 
 from __future__ import annotations
@@ -14,10 +14,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from helpers.classroom.setup.course_folder import FOLDER, GET_IT, is_whole
+
 if TYPE_CHECKING:
     import psutil
 
-FOLDER = Path(__file__).resolve().parents[3]
 CONDA_NAMES = {"torch": "pytorch-cpu"}
 # Each package with the folder that it adds to JupyterLab's extensions.
 EXTENSIONS = {
@@ -37,6 +38,8 @@ def how_to_install() -> str:
     pip with the exact versions of constraints.txt would replace packages that conda has
     installed, and break others that were linked against them.
     """
+    if not is_whole():
+        return GET_IT
     if in_conda():  # in whichever environment of conda: it updates the one it names
         command = "conda env update -f environment.yml, then conda activate save-load-ship"
     elif own := _course_python():

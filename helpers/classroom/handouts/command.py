@@ -1,9 +1,8 @@
-"""Write everything that is handed out to the folder `handouts`."""
+"""The command: write everything that is handed out to the folder `handouts`."""
 
 import argparse
 import shutil
 import subprocess
-import sys
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
@@ -13,9 +12,9 @@ from nbconvert.filters import strip_ansi
 
 from helpers.classroom import handouts
 from helpers.classroom.handouts.slides import REVEAL_FILES
+from helpers.classroom.setup.course_folder import FOLDER, require_whole
 
-ROOT = Path(__file__).parents[3]
-NOTEBOOKS = ROOT / "notebooks"
+NOTEBOOKS = FOLDER / "notebooks"
 PACKAGE = Path(__file__).with_name("package.json")
 
 
@@ -93,11 +92,12 @@ def main(arguments: list[str] | None = None) -> None:
     """Read the command line, write, and say what was written."""
     parser = argparse.ArgumentParser(prog="python -m helpers handouts", description=__doc__)
     parser.add_argument("names", nargs="*", help="notebooks; all where none is given")
-    parser.add_argument("--to", type=Path, default=ROOT / "handouts", help="the folder")
+    parser.add_argument("--to", type=Path, default=FOLDER / "handouts", help="the folder")
     parser.add_argument(
         "--still", action="store_true", help="execute nothing: no live panels"
     )
     options = parser.parse_args(arguments)
+    require_whole("make handouts")
     paths = [NOTEBOOKS / Path(name).name for name in options.names]
     for path in paths:
         if not path.is_file():
@@ -120,7 +120,3 @@ def main(arguments: list[str] | None = None) -> None:
     print(
         f"Written to {options.to}: learner, teacher, pages{'' if missing else ', slides'}"
     )
-
-
-if __name__ == "__main__":
-    sys.exit(main())

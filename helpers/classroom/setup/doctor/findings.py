@@ -1,4 +1,4 @@
-"""Findings of the doctor: one row each, shown as a table or as plain text."""
+"""What a check returns, and the table of all: as text, and in a notebook."""
 
 from __future__ import annotations
 

@@ -1,0 +1,126 @@
+"""Lines, points and counts over an axis."""
+
+from collections.abc import Mapping, Sequence
+
+from helpers.classroom.charts.axes import Axes
+from helpers.classroom.charts.drawing import (
+    COLOURS,
+    TOO_MANY_LINES,
+    Chart,
+    bar,
+    label,
+    legend,
+    mark,
+    number,
+    polyline,
+    require_few,
+    require_finite,
+)
+
+
+def lines(
+    title: str,
+    series: Mapping[str, Sequence[tuple[float, float]]],
+    *,
+    x_label: str,
+    y_label: str,
+    text: str,
+) -> Chart:
+    """Draw lines through (x, y) points; each has its own dash and its name at the end.
+
+    Raises:
+        ValueError: there are more than 4 series, one has no points, or a point is not
+            finite.
+    """
+    require_few(series, most=4)
+    for name, points in series.items():
+        if len(points) == 0:
+            raise ValueError(f"series {name!r} has no points")
+    axes = Axes(series, x_label, y_label, right=110)
+    ends = []
+    for k, (name, points) in enumerate(series.items()):
+        placed = [(axes.x(x), axes.y(y)) for x, y in points]
+        axes.parts.append(polyline(placed, k))
+        axes.parts += [mark(x, y, k) for x, y in placed]
+        ends.append((placed[-1][1], placed[-1][0], name))
+    # Lines that end close together would write one name over the other: names are moved
+    # apart, towards the middle of the picture.
+    down = sum(y for y, _, _ in ends) / len(ends) < axes.height / 2
+    ends.sort(reverse=not down)
+    place = ends[0][0]
+    for k, (y, x, name) in enumerate(ends):
+        if k:
+            place = max(y, place + 16) if down else min(y, place - 16)
+        axes.parts.append(label(x + 10, place + 4, name))
+    return axes.picture(title, text)
+
+
+def scatter(
+    title: str,
+    series: Mapping[str, Sequence[tuple[float, float]]],
+    *,
+    x_label: str,
+    y_label: str,
+    text: str,
+) -> Chart:
+    """Draw (x, y) points; each series has its own shape.
+
+    Raises:
+        ValueError: there are more than 5 series or no point at all, or one is not finite.
+    """
+    require_few(series, most=5)
+    axes = Axes(series, x_label, y_label, right=20)
+    axes.parts += legend(list(series), 40)
+    for k, points in enumerate(series.values()):
+        axes.parts += [mark(axes.x(x), axes.y(y), k) for x, y in points]
+    return axes.picture(title, text)
+
+
+def histogram(
+    title: str,
+    values: Sequence[float],
+    *,
+    bins: int = 40,
+    x_label: str,
+    text: str,
+    ticks: Sequence[float] = (),
+    height: int = 320,
+) -> Chart:
+    """Draw how many values fall into each of equally wide bins.
+
+    Args:
+        title: stands above the picture.
+        values: what is counted.
+        bins: how many.
+        x_label: what the values are.
+        text: the words.
+        ticks: places on the x axis to mark with a dashed line, such as quantization
+            levels; left out outside the values, and where there are 64 or more.
+        height: of the picture.
+
+    Raises:
+        ValueError: there are no values, one is not finite, or bins is below 1.
+    """
+    if bins < 1:
+        raise ValueError(f"bins is {bins}; expected at least 1")
+    if not len(values):
+        raise ValueError("there are no values to count")
+    require_finite(values)
+    low, high = min(values), max(values)
+    width = (high - low) / bins or 1.0
+    counts = [0] * bins
+    for value in values:
+        counts[min(int((value - low) / width), bins - 1)] += 1
+    corners = [(low, 0), (low + bins * width, max(counts))]
+    axes = Axes({"": corners}, x_label, "count", right=20, height=height)
+    for k, count in enumerate(counts):
+        left, right = axes.x(low + k * width), axes.x(low + (k + 1) * width)
+        top, base = axes.y(count), axes.y(0)
+        axes.parts.append(bar(left, top, right - left - 1, base - top, 0))
+    inside = [tick for tick in ticks if low <= tick <= high]
+    if len(inside) < TOO_MANY_LINES:  # the words say how many there are
+        base, top = number(axes.y(0)), number(axes.y(max(counts)))
+        path = "".join(f"M{number(axes.x(tick))} {base}V{top}" for tick in inside)
+        style = f'stroke="{COLOURS[1]}" stroke-dasharray="5 3"'
+        axes.parts.append(f'<path d="{path}" {style}/>')
+    return axes.picture(title, text)
