@@ -12,7 +12,7 @@ Save, Load, Ship 0.2.0: helpers/state_dicts/__init__.py · repairs: CHANGELOG.md
 
 from helpers.state_dicts.comparing import Comparison, compare
 from helpers.state_dicts.keys import remap_keys, strip_prefix
-from helpers.state_dicts.loading import LoadReport, load_matching
+from helpers.state_dicts.partial_loading import LoadReport, load_matching
 from helpers.state_dicts.summarizing import summarize
 from helpers.state_dicts.tensors import StateDict, tensors_of
 

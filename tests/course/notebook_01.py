@@ -194,7 +194,10 @@ ROUNDS = (
             "back-right prefix-repair",
         ),
         Mutation(
-            "state_dicts/loading", "value.is_meta or", "value.dim() == 1 or", "size-repair"
+            "state_dicts/partial_loading",
+            "value.is_meta or",
+            "value.dim() == 1 or",
+            "size-repair",
         ),
         Mutation(
             "classroom/exercises/claims",

@@ -183,7 +183,7 @@ CELLS = (
 EDITS = (
     Edit("explorer-table", "text/html", r"\d\d\.\d", "12.3"),
     Edit("claim-loss", MIME, '"holds": false', '"holds": true'),
-    Edit("misspelled", "evalue", "no layer", "a layer"),
+    Edit("misspelled", "evalue", "not a layer", "a layer"),
 )
 # A kernel takes seconds to start, so each round alters what different cells catch.
 ROUNDS = (

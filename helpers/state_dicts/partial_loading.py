@@ -1,6 +1,6 @@
 """Copy into a model what fits it, and say what became of the rest.
 
-Save, Load, Ship 0.2.0: helpers/state_dicts/loading.py · repairs: CHANGELOG.md
+Save, Load, Ship 0.2.0: helpers/state_dicts/partial_loading.py · repairs: CHANGELOG.md
 """
 
 import contextlib
