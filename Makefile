@@ -33,7 +33,7 @@ check: install
 	@$(RUN) -m ruff check $(CODE) || $(call FAILED,Most is mended by: $(RUN) -m ruff check --fix $(CODE))
 	@$(RUN) -m ruff format --check $(CODE) || $(call FAILED,Run: $(RUN) -m ruff format $(CODE))
 	@echo "Imports and types of the library"
-	@.venv/bin/lint-imports --no-cache || $(call FAILED,pyproject.toml has the contracts)
+	@.venv/bin/lint-imports --no-cache --no-logo || $(call FAILED,pyproject.toml has the contracts)
 	@$(RUN) -m mypy || $(call FAILED,See above)
 	@echo "JavaScript"
 	@$(RUN) -m tests.javascript || $(call FAILED,Most of the style is mended by: $(RUN) -m tests.javascript --fix)

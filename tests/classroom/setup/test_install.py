@@ -530,7 +530,7 @@ CHECK = [
     "python3 helpers/classroom/setup/install.py",
     ".venv/bin/python -m ruff check helpers tests notebooks",
     ".venv/bin/python -m ruff format --check helpers tests notebooks",
-    ".venv/bin/lint-imports --no-cache",
+    ".venv/bin/lint-imports --no-cache --no-logo",
     ".venv/bin/python -m mypy",
     ".venv/bin/python -m tests.javascript",
     f"{PYTEST}--doctest-modules helpers --ignore=helpers/classroom",
