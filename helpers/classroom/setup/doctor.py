@@ -28,7 +28,8 @@ from helpers.classroom.setup.environments import (
     missing_extensions,
 )
 from helpers.classroom.setup.findings import Finding, Report
-from helpers.measurement import cpu_features, format_bytes, free_disk, free_memory
+from helpers.classroom.setup.free_space import free_disk, free_memory
+from helpers.measurement import cpu_features, format_bytes
 
 COURSE = "save-load-ship"
 SAYS = "Is this machine ready for the course? A table of findings, each with its cure."
