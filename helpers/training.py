@@ -95,7 +95,6 @@ def check_rng(state: dict[str, Any]) -> None:
     Raises:
         ValueError: the state is not one of `capture_rng`.
 
-    >>> check_rng(capture_rng())
     >>> check_rng({})
     Traceback (most recent call last):
     ValueError: this is not a state of capture_rng (KeyError: 'python')

@@ -16,7 +16,7 @@ from typing import Any
 from torch import nn
 
 from helpers.arguments import require_one_of, whole_number
-from helpers.checkpoints.archive import (
+from helpers.checkpoints.archive.errors import (
     CheckpointError,
     CorruptCheckpointError,
     UnsafeCheckpointError,
@@ -151,11 +151,8 @@ class CheckpointFolder:
         """Return the metric of every checkpoint that can be read, oldest first."""
         found = {}
         for path in self.paths():
-            try:
-                value = read_metadata(path)["metrics"].get(self.metric, math.nan)
-            except (CheckpointError, OSError):
-                continue
-            found[path] = value
+            with suppress(CheckpointError, OSError):
+                found[path] = read_metadata(path)["metrics"].get(self.metric, math.nan)
         return found
 
     def _rank(self, metrics: dict[Path, float]) -> list[Path]:

@@ -17,12 +17,9 @@ from torch.optim.lr_scheduler import LRScheduler
 
 from helpers.arguments import require_module, type_of, whole_number
 from helpers.atomic import atomic_write
-from helpers.checkpoints.archive import (
-    UnsafeCheckpointError,
-    map_archive,
-    seal,
-    unsafe_globals,
-)
+from helpers.checkpoints.archive.container import map_archive, seal
+from helpers.checkpoints.archive.errors import UnsafeCheckpointError
+from helpers.checkpoints.archive.pickles import unsafe_globals
 from helpers.training import capture_rng
 
 FORMAT_VERSION = 1

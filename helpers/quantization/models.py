@@ -101,9 +101,7 @@ def calibrate(
         )
     ranges: dict[str, QParams] = {}
 
-    def choose_range(
-        name: str, layer: nn.Module, inputs: tuple, output: torch.Tensor
-    ) -> None:
+    def choose_range(name: str, layer: nn.Module, inputs: tuple, output: object) -> None:
         if name in ranges:
             raise ValueError(
                 f"{name} runs more than once, and one range cannot serve all its inputs; "

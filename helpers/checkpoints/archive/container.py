@@ -97,8 +97,7 @@ class Archive:
                 self._check_crc(record)
             return
         with ThreadPoolExecutor(_THREADS) as pool:  # zlib releases the GIL
-            for _ in pool.map(self._check_crc, largest_first):
-                pass
+            list(pool.map(self._check_crc, largest_first))  # raises what they raise
 
     def _damaged_bookkeeping(self) -> CorruptCheckpointError:
         return CorruptCheckpointError(
