@@ -44,9 +44,7 @@ def model_problem(model: nn.Module, saved: dict[str, Any]) -> str | None:
 
 
 def optimizer_problem(
-    model: nn.Module,
-    optimizer: torch.optim.Optimizer,
-    metadata: dict[str, Any],
+    model: nn.Module, optimizer: torch.optim.Optimizer, metadata: dict[str, Any]
 ) -> str | None:
     """Return why a saved state does not fit the optimizer, None if it does.
 

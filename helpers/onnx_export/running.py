@@ -53,8 +53,7 @@ def session(
 
 
 def run(
-    session: onnxruntime.InferenceSession,
-    inputs: torch.Tensor | Sequence[torch.Tensor],
+    session: onnxruntime.InferenceSession, inputs: torch.Tensor | Sequence[torch.Tensor]
 ) -> torch.Tensor | tuple[torch.Tensor, ...]:
     """Return the outputs for the inputs, which are given in the order of the file.
 

@@ -20,10 +20,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from helpers.checkpoints.archive.directory import END_SIZE, Record, read_records
-from helpers.checkpoints.archive.errors import (
-    CheckpointError,
-    CorruptCheckpointError,
-)
+from helpers.checkpoints.archive.errors import CheckpointError, CorruptCheckpointError
 from helpers.checkpoints.archive.opening import RESTORE, not_an_archive, open_regular
 
 _END = b"PK\x05\x06"
