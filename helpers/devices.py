@@ -71,7 +71,7 @@ def best_device() -> BestDevice:
 def load_to_device(
     model: nn.Module, path: str | Path, device: str | torch.device
 ) -> nn.Module:
-    """Load a state dict's file into the model, and move the model to the device.
+    """Load a state dict's file into the model, move the model to the device, return it.
 
     All or nothing: names and shapes must fit exactly, and whatever fails leaves the model
     unchanged, on the device where it was. The parameters stay the same objects, so an
@@ -86,9 +86,6 @@ def load_to_device(
             without lazy layers that have seen no batch yet.
         path: a file that `torch.save(model.state_dict(), path)` wrote, on any device.
         device: such as "cpu", "cuda:0", "mps".
-
-    Returns:
-        The same model, for chaining, as `model.to` does.
 
     Raises:
         TypeError: the model is not a module, or the file does not hold a state dict.

@@ -60,13 +60,10 @@ def round_fraction(tensor: Tensor, bits: int, *, cut: bool = False) -> Tensor:
     """Keep the first bits of each number's fraction; sign and exponent stay whole.
 
     Args:
-        tensor: float32, any shape.
+        tensor: float32, any shape, which the result has as well.
         bits: 0 to 23. Rounding to 7 gives the values of bfloat16.
         cut: drop the rest, which rounds towards zero, instead of rounding to nearest,
             ties to even.
-
-    Returns:
-        float32, the same shape.
 
     Raises:
         TypeError: the tensor is not float32.

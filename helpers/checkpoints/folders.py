@@ -112,13 +112,11 @@ class CheckpointFolder:
 
     def latest(self) -> Path | None:
         """Return the newest checkpoint, whole or not; None in an empty folder."""
-        paths = self.paths()
-        return paths[-1] if paths else None
+        return next(reversed(self.paths()), None)
 
     def best(self) -> Path | None:
         """Return the checkpoint with the best metric, None if none can be read."""
-        ranked = self._rank(self._metrics())
-        return ranked[0] if ranked else None
+        return next(iter(self._rank(self._metrics())), None)
 
     def load_latest(self, *, model: nn.Module, **others: Any) -> Checkpoint | None:
         """Load the newest whole checkpoint; None if the folder has none at all.

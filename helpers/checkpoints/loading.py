@@ -112,7 +112,10 @@ def load_checkpoint(
     if scheduler is not None:
         problems["scheduler"] = scheduler_problem(scheduler, metadata["scheduler"])
     if with_rng:
-        problems["random number generators"] = _rng_problem(content["rng"])
+        try:
+            check_rng(content["rng"])
+        except ValueError as error:
+            problems["random number generators"] = str(error)
     for part, problem in problems.items():
         if problem:
             raise IncompatibleCheckpointError(
@@ -169,14 +172,6 @@ def _is_still(archive: Archive) -> bool:
     now, then = archive.path.stat(), archive.status
     same = now.st_size == then.st_size and now.st_mtime_ns == then.st_mtime_ns
     return same and os.path.samestat(now, then)
-
-
-def _rng_problem(state: Any) -> str | None:
-    try:
-        check_rng(state)
-    except ValueError as error:
-        return str(error)
-    return None
 
 
 def _undo_model(model: nn.Module, undo: ExitStack) -> None:

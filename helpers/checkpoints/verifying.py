@@ -53,8 +53,7 @@ class Verification:
 def verify(path: str | os.PathLike) -> Verification:
     """Check a `.pt`, from whatever writer, without loading it or executing anything.
 
-    Returns:
-        What the file guarantees. A file without checksums is returned as unverifiable.
+    A file without checksums is returned as unverifiable.
 
     Raises:
         FileNotFoundError, PermissionError: it cannot be opened.
@@ -139,7 +138,7 @@ def _require_own_format(archive: Archive) -> dict[str, Any]:
     content = read_structure(archive)
     if not isinstance(content, dict):
         found = f"a {type(content).__name__}"
-    elif set(KEYS) <= set(content) and isinstance(content["metadata"], dict):
+    elif set(KEYS) <= set(content) and isinstance(content.get("metadata"), dict):
         version = content["metadata"].get("format_version")
         if version == FORMAT_VERSION:
             return content

@@ -61,10 +61,7 @@ def has_int8_dot_product(features: dict[str, bool | None] | None = None) -> bool
     """Tell whether one instruction multiplies and adds up 8-bit integers in 32 bits.
 
     On x86 these are AVX-VNNI, AVX-512 VNNI and AMX, on ARM the dot product. Where the
-    system does not say, the answer is no.
-
-    Args:
-        features: see `cpu_features`; this processor's where None.
+    system does not say, the answer is no. Without `features`, this processor's are taken.
 
     >>> has_int8_dot_product({"AVX2": True, "AVX-VNNI": False})
     False

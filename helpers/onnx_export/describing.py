@@ -103,8 +103,5 @@ def _type(place: onnx.ValueInfoProto) -> tuple[str, Shape]:
     if kind != "tensor_type":
         return kind.removesuffix("_type"), ()
     tensor = place.type.tensor_type
-    shape = tuple(
-        axis.dim_param if axis.dim_param else axis.dim_value if axis.dim_value else "?"
-        for axis in tensor.shape.dim
-    )
+    shape = tuple(axis.dim_param or axis.dim_value or "?" for axis in tensor.shape.dim)
     return str(onnx.helper.tensor_dtype_to_np_dtype(tensor.elem_type)), shape

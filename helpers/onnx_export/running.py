@@ -55,11 +55,7 @@ def session(
 def run(
     session: onnxruntime.InferenceSession, inputs: torch.Tensor | Sequence[torch.Tensor]
 ) -> torch.Tensor | tuple[torch.Tensor, ...]:
-    """Return the outputs for the inputs, which are given in the order of the file.
-
-    Args:
-        session: an opened file.
-        inputs: one tensor, or one for each input.
+    """Run the file on a tensor, or on one for each input, in the order of the file.
 
     Returns:
         A tensor where the file has one output, otherwise a tuple of them.

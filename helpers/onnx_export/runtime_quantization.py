@@ -96,16 +96,13 @@ def quantize_static_onnx(
 ) -> Path:
     """Write an int8 copy of a model whose activations got their ranges beforehand (QDQ).
 
-    Activations are unsigned, weights signed.
+    Activations are unsigned, weights signed. The other arguments are those of
+    `quantize_dynamic_onnx`.
 
     Args:
-        source: the float32 file.
-        target: the file to write, all or nothing.
         calibration: typical inputs (N, ...), or a tuple with one tensor for each input.
-        per_channel: a scale for each output channel of a weight.
         method: how the range of an activation is chosen: "minmax", "entropy" or
             "percentile".
-        exclude: names of layers, as in the PyTorch model, or of nodes, that stay float.
         reduce_range: weights use 7 bits, so that the sum of two products fits into 16
             bits; where None, on x86 processors without VNNI, which need it.
 
@@ -155,13 +152,11 @@ def quantize_4bit_onnx(
 
     The weights are symmetric, with a scale for each block of them within an output
     channel; activations are rounded to int8 while a layer runs (accuracy level 4).
-    Convolutions stay as they are.
+    Convolutions stay as they are. The other arguments are those of
+    `quantize_dynamic_onnx`.
 
     Args:
-        source: the float32 file.
-        target: the file to write, all or nothing.
         block_size: weights that share a scale: 16, 32, 64, 128 or 256.
-        exclude: names of layers, as in the PyTorch model, or of nodes, that stay float.
 
     Raises:
         FileNotFoundError, ValueError: as `quantize_dynamic_onnx`; also where the block

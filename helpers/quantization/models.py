@@ -51,10 +51,9 @@ def quantize_model(
     layers = select_layers(quantized, keep_float)
     if activations is not None:
         # Calibrated on the float model, as engines do, so before the weights change.
-        if isinstance(calibration, Mapping):
-            ranges = calibration
-        else:
-            ranges = calibrate(quantized, activations, calibration)
+        ranges = calibration
+        if not isinstance(ranges, Mapping):
+            ranges = calibrate(quantized, activations, ranges)
         for name, layer in layers.items():
             if name not in ranges:
                 raise ValueError(

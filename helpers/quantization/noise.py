@@ -64,8 +64,7 @@ def layer_sensitivity(
         ValueError: there are no images, or not one label for each.
 
     >>> model = nn.Sequential(nn.Linear(4, 3), nn.ReLU(), nn.Linear(3, 2))
-    >>> inputs = torch.rand(8, 4)
-    >>> labels = model(inputs).argmax(dim=1)
+    >>> inputs, labels = torch.rand(8, 4), torch.arange(8) % 2
     >>> layer_sensitivity(model, Scheme(bits=2), inputs, labels).columns.tolist()
     ['layer', 'parameters', 'accuracy', 'sqnr_db']
     """

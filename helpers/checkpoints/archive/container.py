@@ -46,7 +46,6 @@ class Archive:
     >>> with TemporaryDirectory() as folder:
     ...     torch.save({"weight": torch.ones(2)}, path := Path(folder, "a.pt"))
     ...     with open_archive(path) as archive:
-    ...         archive.check_payload()
     ...         archive.has_crcs, archive.sealed, len(archive.read("data/0"))
     (True, False, 8)
     """
@@ -161,9 +160,8 @@ def map_archive(path: Path, file: BinaryIO) -> Iterator[Archive]:
 def seal(archive: Archive, file: BinaryIO) -> None:
     """Write the digest of the bookkeeping into the comment of a new archive.
 
-    Args:
-        archive: of what torch.save wrote, and no more.
-        file: the same, open for reading and writing.
+    The archive holds what torch.save wrote, and no more; `file` is the same, open for
+    reading and writing.
 
     >>> import torch
     >>> from tempfile import TemporaryDirectory
