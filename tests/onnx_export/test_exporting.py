@@ -4,7 +4,7 @@ import json
 import logging
 import os
 import warnings
-from importlib.metadata import PackageNotFoundError
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from stat import S_ISDIR
 
@@ -156,7 +156,7 @@ def test_metadata_holds_versions_opset_and_what_was_given(reference):
     model = read_onnx(reference)
     found = {entry.key: entry.value for entry in model.metadata_props}
     assert found == {
-        "course_version": "0.1.0",
+        "course_version": version("save-load-ship"),
         "torch_version": str(torch.__version__),
         "opset": str(model.opset_import[0].version),
         "classes": json.dumps(list(range(10))),
