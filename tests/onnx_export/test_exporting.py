@@ -3,8 +3,9 @@
 import json
 import logging
 import os
+import tomllib
 import warnings
-from importlib.metadata import PackageNotFoundError, version
+from importlib.metadata import PackageNotFoundError
 from pathlib import Path
 from stat import S_ISDIR
 
@@ -20,6 +21,7 @@ from helpers.classroom.data.networks import SimpleNet, load_reference_model
 from helpers.onnx_export import export_onnx, exporting, read_onnx, run, session
 from helpers.onnx_export.files import atomic_path
 from helpers.quiet import leave_out
+from tests import ROOT
 
 
 @pytest.fixture(scope="module")
@@ -153,10 +155,11 @@ def test_the_mode_is_restored_when_the_export_fails(tmp_path):
 
 
 def test_metadata_holds_versions_opset_and_what_was_given(reference):
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
     model = read_onnx(reference)
     found = {entry.key: entry.value for entry in model.metadata_props}
     assert found == {
-        "course_version": version("save-load-ship"),
+        "course_version": project["project"]["version"],
         "torch_version": str(torch.__version__),
         "opset": str(model.opset_import[0].version),
         "classes": json.dumps(list(range(10))),
