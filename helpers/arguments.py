@@ -3,11 +3,9 @@
 Save, Load, Ship 0.2.0: helpers/arguments.py · repairs: CHANGELOG.md
 """
 
-import math
 import operator
 from collections.abc import Collection
 from contextlib import suppress
-from numbers import Real
 from typing import SupportsIndex
 
 
@@ -55,36 +53,6 @@ def whole_number(name: str, value: object, *, least: int, most: int | None = Non
     if number is None or number < least or (most is not None and number > most):
         bounds = f"of {least} or more" if most is None else f"from {least} to {most}"
         raise ValueError(f"{name} is {value!r}; expected a whole number {bounds}")
-    return number
-
-
-def finite_number(
-    name: str, value: object, *, least: float | None = None, above: float | None = None
-) -> float:
-    """Return an argument as a float; NumPy's numbers are accepted.
-
-    Args:
-        name: of the argument.
-        value: of the argument.
-        least: the smallest accepted value.
-        above: what the value must exceed; at most one of the two is given.
-
-    Raises:
-        ValueError: the value is not a finite number in that range; bool is rejected.
-
-    >>> finite_number("seconds", 2, least=0)
-    2.0
-    >>> finite_number("interval", 0, above=0)
-    Traceback (most recent call last):
-    ValueError: interval is 0; expected a finite number above 0
-    """
-    number = float(value) if isinstance(value, Real) else math.nan
-    fits = math.isfinite(number) and not isinstance(value, bool)
-    fits = fits and (least is None or number >= least) and (above is None or number > above)
-    if not fits:
-        bounds = f" of {least} or more" if least is not None else ""
-        bounds = f" above {above}" if above is not None else bounds
-        raise ValueError(f"{name} is {value!r}; expected a finite number{bounds}")
     return number
 
 

@@ -53,7 +53,8 @@ def atomic_write(path: str | os.PathLike, needed: int) -> Iterator[BinaryIO]:
     (b'whole', 1)
     """
     path = Path(path)
-    temporary = path.with_name(f".{path.name}.{_host()}.{os.getpid()}.{_token()}.tmp")
+    random = secrets.token_hex(4)
+    temporary = path.with_name(f".{path.name}.{_host()}.{os.getpid()}.{random}.tmp")
     file = None
     try:
         if path.is_dir() and not path.is_symlink():
@@ -115,10 +116,7 @@ def flush_folder(folder: Path) -> None:
     The new file is in place by now, so a folder that may not be read, or a file system
     that cannot flush one, is not an error.
 
-    >>> from tempfile import TemporaryDirectory
-    >>> with TemporaryDirectory() as folder:
-    ...     Path(folder, "new").touch()
-    ...     flush_folder(Path(folder))
+    >>> flush_folder(Path("."))
     """
     if os.name == "posix":
         with suppress(OSError):
@@ -127,10 +125,6 @@ def flush_folder(folder: Path) -> None:
                 os.fsync(descriptor)
             finally:
                 os.close(descriptor)
-
-
-def _token() -> str:
-    return secrets.token_hex(4)
 
 
 @cache

@@ -71,7 +71,7 @@ def best_device() -> BestDevice:
 def load_to_device(
     model: nn.Module, path: str | Path, device: str | torch.device
 ) -> nn.Module:
-    """Load a state dict's file into the model, and move the model to the device.
+    """Load a state dict's file into the model, move the model to the device, return it.
 
     All or nothing: names and shapes must fit exactly, and whatever fails leaves the model
     unchanged, on the device where it was. The parameters stay the same objects, so an
@@ -87,9 +87,6 @@ def load_to_device(
         path: a file that `torch.save(model.state_dict(), path)` wrote, on any device.
         device: such as "cpu", "cuda:0", "mps".
 
-    Returns:
-        The same model, for chaining, as `model.to` does.
-
     Raises:
         TypeError: the model is not a module, or the file does not hold a state dict.
         ValueError: the device is not available, the model has tensors without memory or
@@ -101,8 +98,7 @@ def load_to_device(
     >>> saved, model = nn.Linear(3, 2), nn.Linear(3, 2)
     >>> with TemporaryDirectory() as folder:
     ...     torch.save(saved.state_dict(), path := Path(folder, "model.pt"))
-    ...     load_to_device(model, path, "cpu") is model
-    True
+    ...     model = load_to_device(model, path, "cpu")
     >>> torch.equal(saved.weight, model.weight)
     True
     """
@@ -170,36 +166,20 @@ def _read(path: Path) -> Mapping[str, Tensor]:
         raise
 
 
-class _Memory(NamedTuple):
-    """What a module's parameters (value, gradient) and buffers are kept in."""
-
-    parameters: list[tuple[Tensor, Tensor | None]]
-    buffers: list[dict[str, Tensor | None]]
-
-
-def _memory_of(model: nn.Module) -> _Memory:
-    return _Memory(
-        [(parameter.data, parameter.grad) for parameter in model.parameters()],
-        [dict(module._buffers) for module in model.modules()],
-    )
-
-
-def _set_memory(model: nn.Module, memory: _Memory) -> None:
-    for parameter, (value, gradient) in zip(
-        model.parameters(), memory.parameters, strict=True
-    ):
-        parameter.data, parameter.grad = value, gradient
-    for module, buffers in zip(model.modules(), memory.buffers, strict=True):
-        module._buffers.update(buffers)
-
-
 def _adopt(model: nn.Module, trial: nn.Module) -> None:
     """Let every parameter and buffer of the model take over its copy's memory."""
     for ours, theirs in zip(model.parameters(), trial.parameters(), strict=True):
         theirs.grad = None if ours.grad is None else ours.grad.to(theirs.device)
-    old, new = _memory_of(model), _memory_of(trial)
+    parameters = [(ours, ours.data, ours.grad) for ours in model.parameters()]
+    buffers = [(module._buffers, dict(module._buffers)) for module in model.modules()]
     try:
-        _set_memory(model, new)
+        for ours, theirs in zip(model.parameters(), trial.parameters(), strict=True):
+            ours.data, ours.grad = theirs.data, theirs.grad
+        for module, copied in zip(model.modules(), trial.modules(), strict=True):
+            module._buffers.update(copied._buffers)
     except BaseException:  # Ctrl-C, too
-        _set_memory(model, old)
+        for ours, data, gradient in parameters:
+            ours.data, ours.grad = data, gradient
+        for names, before in buffers:
+            names.update(before)
         raise

@@ -11,7 +11,7 @@ import logging
 import re
 import sys
 import warnings as warnings_module
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, redirect_stderr, redirect_stdout
 from typing import TextIO
 
@@ -31,7 +31,6 @@ def leave_out(
         printed: regular expressions that match the beginning of a line, written to
             sys.stdout or sys.stderr, such as one state of a progress bar.
 
-    >>> import logging
     >>> with leave_out({"engine": "^no GPU"}, printed=[r"\d+ % done"]):
     ...     logging.getLogger("engine").warning("no GPU found, using the CPU")
     ...     print("50 % done\n100 % done\n3 weights are NaN")
@@ -39,22 +38,20 @@ def leave_out(
     """
     with ExitStack() as stack:
         for name, pattern in (lines or {}).items():
-            log_filter = _LogFilter(pattern)
-            logging.getLogger(name).addFilter(log_filter)
-            stack.callback(logging.getLogger(name).removeFilter, log_filter)
+            logger, log_filter = logging.getLogger(name), _log_filter(pattern)
+            logger.addFilter(log_filter)
+            stack.callback(logger.removeFilter, log_filter)
         # Only where asked for: afterwards, filters set in the block would be gone.
         if warnings:
             stack.enter_context(warnings_module.catch_warnings())
         for pattern in warnings:
             warnings_module.filterwarnings("ignore", pattern)
         if printed:
-            for stream, redirect in (
-                (sys.stdout, redirect_stdout),
-                (sys.stderr, redirect_stderr),
-            ):
-                line_filter = _LineFilter(stream, printed)
-                stack.enter_context(redirect(line_filter))
-                stack.callback(line_filter.finish)
+            out, err = _LineFilter(sys.stdout, printed), _LineFilter(sys.stderr, printed)
+            stack.enter_context(redirect_stdout(out))
+            stack.enter_context(redirect_stderr(err))
+            stack.callback(out.finish)
+            stack.callback(err.finish)
         yield
 
 
@@ -112,7 +109,6 @@ def capture_output(*loggers: str) -> Iterator[list[str]]:
 def keep_root_logger() -> Iterator[None]:
     """Undo what the block does to the root logger, such as an import's basicConfig.
 
-    >>> import logging
     >>> level = logging.root.level
     >>> with keep_root_logger():
     ...     logging.basicConfig(level=logging.DEBUG, force=True)
@@ -128,13 +124,9 @@ def keep_root_logger() -> Iterator[None]:
         root.handlers[:] = handlers
 
 
-class _LogFilter(logging.Filter):
-    def __init__(self, pattern: str):
-        super().__init__()
-        self._pattern = re.compile(pattern)
-
-    def filter(self, record: logging.LogRecord) -> bool:
-        return not self._pattern.search(record.getMessage())
+def _log_filter(pattern: str) -> Callable[[logging.LogRecord], bool]:
+    search = re.compile(pattern).search
+    return lambda record: not search(record.getMessage())
 
 
 class _LineFilter(io.TextIOBase):

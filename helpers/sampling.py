@@ -141,17 +141,15 @@ class ResumableBatchSampler(Sampler[list[int]]):
             ValueError: an entry is missing, or the state belongs to another order (other
                 length, batch size, seed or drop_last); nothing is changed then.
         """
-        for name, own in self._fixed().items():
+        fixed = self._fixed()
+        for name in (*fixed, "epoch", "start_batch"):
             if name not in state:
                 raise ValueError(f"the sampler's state has no entry {name!r}")
-            if state[name] != own:
+            if name in fixed and state[name] != fixed[name]:
                 raise ValueError(
-                    f"the saved sampler has {name} {state[name]}, this one {own}: the "
-                    "order would differ; build the sampler as it was"
+                    f"the saved sampler has {name} {state[name]}, this one {fixed[name]}: "
+                    "the order would differ; build the sampler as it was"
                 )
-        for name in ("epoch", "start_batch"):
-            if name not in state:
-                raise ValueError(f"the sampler's state has no entry {name!r}")
         self.set_epoch(state["epoch"], state["start_batch"])
 
     def _fixed(self) -> dict[str, int]:

@@ -18,12 +18,9 @@ from helpers.arguments import whole_number
 def seed_everything(seed: int) -> None:
     """Seed Python's, NumPy's and torch's random number generators.
 
-    Args:
-        seed: a whole number (NumPy's and torch's too) from 0 to 2**32 - 1, the range
-            that NumPy accepts.
-
     Raises:
-        ValueError: the seed is not such a number.
+        ValueError: the seed is not a whole number (NumPy's and torch's are accepted) from
+            0 to 2**32 - 1, the range that NumPy accepts.
 
     >>> seed_everything(7)
     >>> first = torch.rand(2)
@@ -95,7 +92,6 @@ def check_rng(state: dict[str, Any]) -> None:
     Raises:
         ValueError: the state is not one of `capture_rng`.
 
-    >>> check_rng(capture_rng())
     >>> check_rng({})
     Traceback (most recent call last):
     ValueError: this is not a state of capture_rng (KeyError: 'python')

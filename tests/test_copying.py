@@ -133,7 +133,7 @@ def test_a_row_copied_into_an_empty_folder_runs_its_examples(what, tmp_path):
             shutil.copytree(place, folder / name, ignore=ignored)
         else:
             shutil.copy(place, folder)
-    command = [sys.executable, "-P", "-c", EXAMPLES, str(tmp_path)]
+    command = [sys.executable, "-E", "-P", "-c", EXAMPLES, str(tmp_path)]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
     assert done.returncode == 0, done.stdout + done.stderr
     assert int(done.stdout) >= 3, "there are examples"

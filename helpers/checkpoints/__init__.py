@@ -6,7 +6,7 @@ Begin with `saving.py` and the file that it rests on, `atomic.py`; then `loading
 Save, Load, Ship 0.2.0: helpers/checkpoints/__init__.py · repairs: CHANGELOG.md
 """
 
-from helpers.checkpoints.archive import (
+from helpers.checkpoints.archive.errors import (
     CheckpointError,
     CorruptCheckpointError,
     IncompatibleCheckpointError,

@@ -16,7 +16,7 @@ from typing import Any
 from torch import nn
 
 from helpers.arguments import require_one_of, whole_number
-from helpers.checkpoints.archive import (
+from helpers.checkpoints.archive.errors import (
     CheckpointError,
     CorruptCheckpointError,
     UnsafeCheckpointError,
@@ -112,13 +112,11 @@ class CheckpointFolder:
 
     def latest(self) -> Path | None:
         """Return the newest checkpoint, whole or not; None in an empty folder."""
-        paths = self.paths()
-        return paths[-1] if paths else None
+        return next(reversed(self.paths()), None)
 
     def best(self) -> Path | None:
         """Return the checkpoint with the best metric, None if none can be read."""
-        ranked = self._rank(self._metrics())
-        return ranked[0] if ranked else None
+        return next(iter(self._rank(self._metrics())), None)
 
     def load_latest(self, *, model: nn.Module, **others: Any) -> Checkpoint | None:
         """Load the newest whole checkpoint; None if the folder has none at all.
@@ -151,11 +149,8 @@ class CheckpointFolder:
         """Return the metric of every checkpoint that can be read, oldest first."""
         found = {}
         for path in self.paths():
-            try:
-                value = read_metadata(path)["metrics"].get(self.metric, math.nan)
-            except (CheckpointError, OSError):
-                continue
-            found[path] = value
+            with suppress(CheckpointError, OSError):
+                found[path] = read_metadata(path)["metrics"].get(self.metric, math.nan)
         return found
 
     def _rank(self, metrics: dict[Path, float]) -> list[Path]:

@@ -15,8 +15,8 @@ from torch import nn
 from torch.optim.lr_scheduler import LRScheduler
 
 from helpers.arguments import require_module
-from helpers.checkpoints.archive import (
-    Archive,
+from helpers.checkpoints.archive.container import Archive
+from helpers.checkpoints.archive.errors import (
     CorruptCheckpointError,
     IncompatibleCheckpointError,
 )
@@ -87,9 +87,7 @@ def load_checkpoint(
     Raises:
         TypeError: the model is not a module.
         ValueError: the optimizer holds a parameter that is not the model's.
-        FileNotFoundError, PermissionError: it cannot be opened.
-        CorruptCheckpointError: it is damaged.
-        UnsafeCheckpointError: opening it could run code, hang or fill the memory.
+        FileNotFoundError, PermissionError, CheckpointError: as `verify`.
         IncompatibleCheckpointError: `save_checkpoint` did not write it, or it does not
             fit.
 
@@ -114,7 +112,10 @@ def load_checkpoint(
     if scheduler is not None:
         problems["scheduler"] = scheduler_problem(scheduler, metadata["scheduler"])
     if with_rng:
-        problems["random number generators"] = _rng_problem(content["rng"])
+        try:
+            check_rng(content["rng"])
+        except ValueError as error:
+            problems["random number generators"] = str(error)
     for part, problem in problems.items():
         if problem:
             raise IncompatibleCheckpointError(
@@ -126,7 +127,9 @@ def load_checkpoint(
         _undo_model(model, undo)
         model.load_state_dict(content["model"])
         if optimizer is not None:
-            _undo_optimizer(optimizer, undo)
+            # Loading makes new objects: the old ones come back as they are.
+            before = {"state": optimizer.state, "param_groups": optimizer.param_groups}
+            undo.callback(optimizer.__dict__.update, before)
             state = copy.deepcopy(content["optimizer"])
             names = metadata["optimizer"]["groups"]
             optimizer.load_state_dict(reorder(model, optimizer, state, names))
@@ -145,7 +148,7 @@ def load_checkpoint(
 def _read(path: Path, map_location: str | torch.device) -> dict[str, Any]:
     """Return the content of a file of which every checksum is right."""
     for _ in range(_ATTEMPTS):
-        with open_whole(path) as (archive, _):
+        with open_whole(path) as archive:
             try:
                 content = torch.load(
                     path, map_location=map_location, weights_only=True, mmap=True
@@ -171,14 +174,6 @@ def _is_still(archive: Archive) -> bool:
     return same and os.path.samestat(now, then)
 
 
-def _rng_problem(state: Any) -> str | None:
-    try:
-        check_rng(state)
-    except ValueError as error:
-        return str(error)
-    return None
-
-
 def _undo_model(model: nn.Module, undo: ExitStack) -> None:
     """Let `undo` put the model's present values back."""
     live = model.state_dict()
@@ -196,9 +191,3 @@ def _undo_model(model: nn.Module, undo: ExitStack) -> None:
             model.load_state_dict(others, strict=False)
 
     undo.callback(put_back)
-
-
-def _undo_optimizer(optimizer: torch.optim.Optimizer, undo: ExitStack) -> None:
-    """Let `undo` put the optimizer's present state back; loading makes new objects."""
-    before = {"state": optimizer.state, "param_groups": optimizer.param_groups}
-    undo.callback(optimizer.__dict__.update, before)

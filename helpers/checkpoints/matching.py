@@ -44,16 +44,11 @@ def model_problem(model: nn.Module, saved: dict[str, Any]) -> str | None:
 
 
 def optimizer_problem(
-    model: nn.Module,
-    optimizer: torch.optim.Optimizer,
-    metadata: dict[str, Any],
+    model: nn.Module, optimizer: torch.optim.Optimizer, metadata: dict[str, Any]
 ) -> str | None:
     """Return why a saved state does not fit the optimizer, None if it does.
 
-    Args:
-        model: the one that the optimizer is for.
-        optimizer: the state is to be loaded into it.
-        metadata: as `read_metadata` returns it.
+    `metadata` is what `read_metadata` returns.
 
     >>> model = nn.Linear(3, 2)
     >>> saved = {"optimizer": {"class": "SGD", "groups": [["weight", "bias"]]}}
@@ -92,11 +87,8 @@ def reorder(
     An optimizer's state dict knows parameters by position. Two models with the same
     parameters in another order would swap their moments without a word.
 
-    Args:
-        model: the one that the optimizer is for.
-        optimizer: the state is to be loaded into it.
-        state: the saved `optimizer.state_dict()`.
-        names: for each saved group, its parameters' names in the saved order.
+    `state` is the saved `optimizer.state_dict()`; `names` holds, for each saved group, its
+    parameters' names in the saved order.
 
     >>> model = nn.Linear(3, 2)
     >>> optimizer = torch.optim.SGD([model.bias, model.weight], lr=0.1)

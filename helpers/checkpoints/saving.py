@@ -17,26 +17,13 @@ from torch.optim.lr_scheduler import LRScheduler
 
 from helpers.arguments import require_module, type_of, whole_number
 from helpers.atomic import atomic_write
-from helpers.checkpoints.archive import (
-    UnsafeCheckpointError,
-    map_archive,
-    seal,
-    unsafe_globals,
-)
+from helpers.checkpoints.archive.container import map_archive, seal
+from helpers.checkpoints.archive.errors import UnsafeCheckpointError
+from helpers.checkpoints.archive.pickles import unsafe_globals
 from helpers.training import capture_rng
 
 FORMAT_VERSION = 1
-KEYS = (
-    "model",
-    "optimizer",
-    "scheduler",
-    "rng",
-    "epoch",
-    "step",
-    "metrics",
-    "extra",
-    "metadata",
-)
+KEYS = ("model", "optimizer", "scheduler", "rng", "epoch", "step", "metrics", "extra")
 _LEAVES = (type(None), bool, int, float, str, bytes, torch.dtype, torch.device, torch.Size)
 _TENSORS = (torch.Tensor, nn.Parameter, nn.Buffer)
 _OVERHEAD = 4096
@@ -55,7 +42,9 @@ def save_checkpoint(
     architecture: Mapping[str, Any] | None = None,
     extra: Any = None,
 ) -> Path:
-    """Save a training run; the path then holds it whole, or what it held before.
+    """Save a training run and return the path.
+
+    The path then holds the run whole, or what it held before.
 
     Args:
         path: where to; the folder must exist.
@@ -68,9 +57,6 @@ def save_checkpoint(
         rng: whether to save the states of the random number generators.
         architecture: what to build the model from again, such as {"width": 24}.
         extra: anything else: numbers, strings, tensors, and containers of those.
-
-    Returns:
-        The path.
 
     Raises:
         TypeError: the model is not a module, the optimizer or the scheduler has no state

@@ -10,12 +10,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from helpers.checkpoints.archive import (
-    Archive,
-    IncompatibleCheckpointError,
-    open_archive,
-    read_structure,
-)
+from helpers.checkpoints.archive.container import Archive, open_archive
+from helpers.checkpoints.archive.errors import IncompatibleCheckpointError
+from helpers.checkpoints.archive.pickles import read_structure
 from helpers.checkpoints.saving import FORMAT_VERSION, KEYS
 
 _NO_DIGEST = "no digest of headers and directory: changes there may go unseen"
@@ -56,8 +53,7 @@ class Verification:
 def verify(path: str | os.PathLike) -> Verification:
     """Check a `.pt`, from whatever writer, without loading it or executing anything.
 
-    Returns:
-        What the file guarantees. A file without checksums is returned as unverifiable.
+    A file without checksums is returned as unverifiable.
 
     Raises:
         FileNotFoundError, PermissionError: it cannot be opened.
@@ -69,9 +65,8 @@ def verify(path: str | os.PathLike) -> Verification:
     >>> from tempfile import TemporaryDirectory
     >>> with TemporaryDirectory() as folder:
     ...     torch.save({"weight": torch.ones(2)}, f"{folder}/a.pt")
-    ...     found = verify(f"{folder}/a.pt")
-    >>> found.verifiable, found.missing
-    (True, ('no digest of headers and directory: changes there may go unseen',))
+    ...     verify(f"{folder}/a.pt").missing
+    ('no digest of headers and directory: changes there may go unseen',)
     """
     with open_archive(path) as archive:
         archive.check_bookkeeping()
@@ -109,25 +104,24 @@ def read_metadata(path: str | os.PathLike) -> dict[str, Any]:
 
 
 @contextmanager
-def open_whole(path: str | os.PathLike) -> Iterator[tuple[Archive, dict[str, Any]]]:
+def open_whole(path: str | os.PathLike) -> Iterator[Archive]:
     """Open a file of `save_checkpoint` of which every checksum is right.
-
-    Gives the archive and its content, with a stand-in for every tensor.
 
     >>> from tempfile import TemporaryDirectory
     >>> from torch import nn
     >>> from helpers.checkpoints import save_checkpoint
     >>> with TemporaryDirectory() as folder:
-    ...     path = save_checkpoint(f"{folder}/run.pt", model=nn.Linear(3, 2), epoch=3)
-    ...     with open_whole(path) as (archive, content):
-    ...         content["epoch"], archive.sealed
-    (3, True)
+    ...     path = save_checkpoint(f"{folder}/run.pt", model=nn.Linear(3, 2))
+    ...     with open_whole(path) as archive:
+    ...         archive.sealed
+    True
     """
     with open_archive(path) as archive:
         archive.check_bookkeeping()
         _require_crcs(archive)
         archive.check_payload()
-        yield archive, _require_own_format(archive)
+        _require_own_format(archive)
+        yield archive
 
 
 def _require_crcs(archive: Archive) -> None:
@@ -144,7 +138,7 @@ def _require_own_format(archive: Archive) -> dict[str, Any]:
     content = read_structure(archive)
     if not isinstance(content, dict):
         found = f"a {type(content).__name__}"
-    elif set(KEYS) <= set(content) and isinstance(content["metadata"], dict):
+    elif set(KEYS) <= set(content) and isinstance(content.get("metadata"), dict):
         version = content["metadata"].get("format_version")
         if version == FORMAT_VERSION:
             return content

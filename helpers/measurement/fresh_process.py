@@ -15,8 +15,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-__all__ = ["Outcome", "in_fresh_process"]
-
 
 @dataclass(frozen=True)
 class Outcome:

@@ -43,9 +43,7 @@ class PeakMemory:
             where the system does not tell the two kinds apart.
         result: What the function returned.
 
-    >>> measured = PeakMemory(total=12_000_000, allocated=9_000_000, mapped=3_000_000,
-    ...                       result="done")
-    >>> measured.counted.partition(",")[0]
+    >>> PeakMemory(total=12, allocated=9, mapped=3, result=None).counted.partition(",")[0]
     'Counted are allocated memory (RssAnon) and'
     """
 
@@ -75,16 +73,13 @@ def peak_memory(function: Callable[..., Any], *args: Any) -> PeakMemory:
     or a closure will do. What it refers to (modules, global variables, `args`) is there
     before the baseline is taken and is not counted: pass paths, not tensors. What it
     imports itself is counted, and so is program code that runs for the first time
-    (some MB of `mapped`). The process starts with the default number of threads.
+    (some MB of `mapped`). What it prints is thrown away. The process starts with the
+    default number of threads.
 
     This process reads the other's counters every millisecond or faster, and once more
     after the function has returned, while its result is alive. What comes and goes between
     two readings is in `total`, on Linux, and in neither `allocated` nor `mapped`: the
     kernel's mark does not tell the kinds apart.
-
-    Args:
-        function: What to measure. What it prints is thrown away.
-        *args: Its arguments.
 
     Raises:
         TypeError: if the function or its arguments cannot be sent to a process.

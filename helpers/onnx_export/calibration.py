@@ -18,14 +18,12 @@ class Calibration(CalibrationDataReader):
     """Feeds tensors to ONNX Runtime's calibration, a batch at a time.
 
     >>> import onnx, tempfile
-    >>> graph = onnx.parser.parse_model('''
-    ...     <ir_version: 10, opset_import: ["" : 20]>
-    ...     net (float[batch, 4] input) => (float[batch, 4] output)
-    ...     {output = Relu(input)}''')
+    >>> graph = onnx.parser.parse_model('''<ir_version: 10, opset_import: ["" : 20]>
+    ...     net (float[batch, 4] x) => (float[batch, 4] y) {y = Relu(x)}''')
     >>> with tempfile.TemporaryDirectory() as folder:
     ...     onnx.save(graph, path := f"{folder}/relu.onnx")
     ...     calibration = Calibration(path, torch.rand(100, 4))
-    >>> calibration.get_next()["input"].shape, calibration.get_next()["input"].shape
+    >>> calibration.get_next()["x"].shape, calibration.get_next()["x"].shape
     ((64, 4), (36, 4))
     """
 

@@ -3,6 +3,7 @@
 Save, Load, Ship 0.2.0: helpers/onnx_export/describing.py · repairs: CHANGELOG.md
 """
 
+import math
 import os
 from collections import Counter
 from dataclasses import dataclass, field
@@ -51,7 +52,7 @@ class Description:
     def __str__(self) -> str:
         """Return a line for each thing found."""
         lines = [
-            f"{kind} {name}: {type_} {_shape_text(shape)}"
+            f"{kind} {name}: {type_} [{', '.join(map(str, shape))}]"
             for kind, places in (("input", self.inputs), ("output", self.outputs))
             for name, (type_, shape) in places.items()
         ]
@@ -71,15 +72,13 @@ def describe(path: str | os.PathLike) -> Description:
         FileNotFoundError, ValueError: as `read_onnx`.
 
     >>> import tempfile
-    >>> graph = onnx.parser.parse_model('''
-    ...     <ir_version: 10, opset_import: ["" : 20]>
-    ...     net (float[batch, 4] input) => (float[batch, 4] output)
-    ...     {output = Relu(input)}''')
+    >>> graph = onnx.parser.parse_model('''<ir_version: 10, opset_import: ["" : 20]>
+    ...     net (float[batch, 4] x) => (float[batch, 4] y) {y = Relu(x)}''')
     >>> with tempfile.TemporaryDirectory() as folder:
     ...     onnx.save(graph, path := f"{folder}/relu.onnx")
     ...     found = describe(path)
     >>> found.inputs, found.operators, found.opset
-    ({'input': ('float32', ('batch', 4))}, {'Relu': 1}, 20)
+    ({'x': ('float32', ('batch', 4))}, {'Relu': 1}, 20)
     """
     path = Path(path)
     model = read_onnx(path)
@@ -92,7 +91,7 @@ def describe(path: str | os.PathLike) -> Description:
         outputs={output.name: _type(output) for output in graph.output},
         opset=next((o.version for o in model.opset_import if o.domain in OWN), 0),
         operators=dict(Counter(node.op_type for node in graph.node).most_common()),
-        parameters=sum(_numbers(tensor) for tensor in graph.initializer),
+        parameters=sum(math.prod(tensor.dims) for tensor in graph.initializer),
         bytes=path.stat().st_size
         + sum((path.parent / name).stat().st_size for name in beside),
         metadata={entry.key: entry.value for entry in model.metadata_props},
@@ -104,19 +103,5 @@ def _type(place: onnx.ValueInfoProto) -> tuple[str, Shape]:
     if kind != "tensor_type":
         return kind.removesuffix("_type"), ()
     tensor = place.type.tensor_type
-    shape = tuple(
-        axis.dim_param if axis.dim_param else axis.dim_value if axis.dim_value else "?"
-        for axis in tensor.shape.dim
-    )
+    shape = tuple(axis.dim_param or axis.dim_value or "?" for axis in tensor.shape.dim)
     return str(onnx.helper.tensor_dtype_to_np_dtype(tensor.elem_type)), shape
-
-
-def _numbers(tensor: onnx.TensorProto) -> int:
-    count = 1
-    for length in tensor.dims:
-        count *= length
-    return count
-
-
-def _shape_text(shape: Shape) -> str:
-    return f"[{', '.join(map(str, shape))}]"

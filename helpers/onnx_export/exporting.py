@@ -28,7 +28,7 @@ from helpers.training import eval_mode
 STRAY_LINES = {
     "torch.onnx._internal.exporter._registration": (
         r"^torchvision is not installed\. Skipping"
-    ),
+    )
 }
 STRAY_WARNINGS = (
     r"`isinstance\(treespec, LeafSpec\)` is deprecated",  # torch's own code, by itself

@@ -22,13 +22,13 @@ def to_float16_onnx(source: str | os.PathLike, target: str | os.PathLike) -> Pat
         FileNotFoundError: there is no source, or no folder for the target.
         ValueError: the source is not an ONNX file.
 
-    >>> import tempfile, torch
+    >>> import tempfile
+    >>> from torch import nn, rand
     >>> from helpers.onnx_export import export_onnx
     >>> with tempfile.TemporaryDirectory() as folder:
-    ...     model = torch.nn.Linear(64, 64)
-    ...     large = export_onnx(model, torch.rand(2, 64), Path(folder) / "m.onnx")
-    ...     small = to_float16_onnx(large, Path(folder) / "m16.onnx")
-    ...     print(small.stat().st_size < 0.7 * large.stat().st_size)
+    ...     large = export_onnx(nn.Linear(64, 64), rand(2, 64), f"{folder}/m.onnx")
+    ...     small = to_float16_onnx(large, f"{folder}/m16.onnx")
+    ...     small.stat().st_size < 0.7 * large.stat().st_size
     True
     """
     from onnxruntime.transformers import float16

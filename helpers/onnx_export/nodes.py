@@ -5,6 +5,7 @@ Save, Load, Ship 0.2.0: helpers/onnx_export/nodes.py · repairs: CHANGELOG.md
 
 import os
 from collections.abc import Sequence
+from itertools import chain
 
 import onnx
 from onnxruntime.quantization.onnx_model import ONNXModel
@@ -41,8 +42,7 @@ def load_float_model(source: str | os.PathLike) -> onnx.ModelProto:
 def split_gemm(model: onnx.ModelProto) -> onnx.ModelProto:
     """Write Gemm as MatMul and Add: there is no integer or 4-bit Gemm.
 
-    >>> linear = onnx.parser.parse_model('''
-    ...     <ir_version: 10, opset_import: ["" : 20]>
+    >>> linear = onnx.parser.parse_model('''<ir_version: 10, opset_import: ["" : 20]>
     ...     net (float[N, 2] x, float[2, 3] w, float[3] b) => (float[N, 3] y)
     ...     {[fc] y = Gemm(x, w, b)}''')
     >>> [node.op_type for node in split_gemm(linear).graph.node]
@@ -62,14 +62,11 @@ def node_names(model: onnx.ModelProto, names: Sequence[str]) -> list[str]:
     Raises:
         ValueError: a name is not that of a layer or a node.
 
-    >>> linear = onnx.parser.parse_model('''
-    ...     <ir_version: 10, opset_import: ["" : 20]>
-    ...     net (float[N, 2] x) => (float[N, 2] y)
-    ...     <float[2, 2] weight = {1.0, 0.0, 0.0, 1.0}>
-    ...     {[node_0] y = MatMul(x, weight)}''')
+    >>> linear = onnx.parser.parse_model('''<ir_version: 10, opset_import: ["" : 20]>
+    ...     net (float[1] x) => (float[1] y) <float[1] w={2.0}> {[first] y = Mul(x, w)}''')
     >>> linear.graph.initializer[0].name = linear.graph.node[0].input[1] = "fc.weight"
     >>> node_names(linear, ["fc"])
-    ['node_0']
+    ['first']
     """
     if isinstance(names, str):
         raise ValueError(f"exclude is {names!r}; expected a tuple of names")
@@ -86,13 +83,10 @@ def node_names(model: onnx.ModelProto, names: Sequence[str]) -> list[str]:
             if node == name or any(some.startswith(f"{name}.") for some in inputs)
         ]
         if not nodes:
-            layers = sorted(
-                {some.rpartition(".")[0] for inputs in reads.values() for some in inputs}
-                - {""}
-            )
+            layers = {some.rpartition(".")[0] for some in chain(*reads.values())} - {""}
             raise ValueError(
                 f"exclude names {name!r}, which is not a layer or node of the model; its "
-                f"layers are {', '.join(layers)}"
+                f"layers are {', '.join(sorted(layers))}"
             )
         found += nodes
     return found

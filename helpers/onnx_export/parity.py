@@ -91,13 +91,12 @@ def check_parity(
             such inputs or such a batch; there is nothing to compare; the shapes of the
             outputs differ, or one has no axis for the batch.
 
-    >>> import tempfile
+    >>> from tempfile import TemporaryDirectory
     >>> from helpers.onnx_export import export_onnx
-    >>> with tempfile.TemporaryDirectory() as folder:
-    ...     model = nn.Linear(4, 2).eval()
-    ...     export_onnx(model, torch.rand(1, 4), path := f"{folder}/model.onnx").name
+    >>> model = nn.Linear(4, 2).eval()
+    >>> with TemporaryDirectory() as folder:
+    ...     path = export_onnx(model, torch.rand(1, 4), f"{folder}/m.onnx")
     ...     check_parity(model, path, torch.rand(20, 4)).passed
-    'model.onnx'
     True
     """
     require_module(model)
@@ -117,7 +116,16 @@ def check_parity(
                 gap, magnitude, agree = (
                     torch.cat(parts) for parts in zip(*batches, strict=True)
                 )
-                rows.append(_row(size, gap, magnitude, agree, rtol, atol))
+                relative = (gap / magnitude)[magnitude > 0]
+                rows.append(
+                    {
+                        "batch": size,
+                        "max abs error": gap.max().item(),
+                        "max rel error": relative.max().item() if len(relative) else 0.0,
+                        "class agreement": agree.double().mean().item(),
+                        "passed": not bool(_fails(gap, magnitude, rtol, atol).any()),
+                    }
+                )
                 # The batches hold the inputs in their order, and then some again.
                 gaps = torch.maximum(gaps, gap[:count])
                 magnitudes = torch.maximum(magnitudes, magnitude[:count])
@@ -189,24 +197,6 @@ def _classes(output: torch.Tensor) -> torch.Tensor:
         return output
     rows = output if output.dim() > 1 else output[:, None]
     return rows.argmax(dim=-1)
-
-
-def _row(
-    size: int,
-    gap: torch.Tensor,
-    magnitude: torch.Tensor,
-    agree: torch.Tensor,
-    rtol: float,
-    atol: float,
-) -> dict[str, object]:
-    relative = (gap / magnitude)[magnitude > 0]
-    return {
-        "batch": size,
-        "max abs error": gap.max().item(),
-        "max rel error": relative.max().item() if len(relative) else 0.0,
-        "class agreement": agree.double().mean().item(),
-        "passed": not bool(_fails(gap, magnitude, rtol, atol).any()),
-    }
 
 
 def _fails(

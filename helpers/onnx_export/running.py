@@ -53,14 +53,9 @@ def session(
 
 
 def run(
-    session: onnxruntime.InferenceSession,
-    inputs: torch.Tensor | Sequence[torch.Tensor],
+    session: onnxruntime.InferenceSession, inputs: torch.Tensor | Sequence[torch.Tensor]
 ) -> torch.Tensor | tuple[torch.Tensor, ...]:
-    """Return the outputs for the inputs, which are given in the order of the file.
-
-    Args:
-        session: an opened file.
-        inputs: one tensor, or one for each input.
+    """Run the file on a tensor, or on one for each input, in the order of the file.
 
     Returns:
         A tensor where the file has one output, otherwise a tuple of them.
@@ -69,15 +64,12 @@ def run(
         TypeError: the inputs are not tensors.
         ValueError: the number, the type or the shape of the inputs is not the file's.
 
-    >>> import tempfile
-    >>> from pathlib import Path
+    >>> from tempfile import TemporaryDirectory
     >>> from helpers.onnx_export import export_onnx
-    >>> with tempfile.TemporaryDirectory() as folder:
-    ...     model = torch.nn.Linear(4, 2)
-    ...     path = export_onnx(model, torch.rand(1, 4), Path(folder) / "m.onnx")
-    ...     inputs = torch.rand(7, 4)
-    ...     print(torch.allclose(run(session(path), inputs), model(inputs), atol=1e-5))
-    True
+    >>> with TemporaryDirectory() as folder:
+    ...     path = export_onnx(torch.nn.Linear(4, 2), torch.rand(1, 4), f"{folder}/m.onnx")
+    ...     run(session(path), torch.rand(7, 4)).shape
+    torch.Size([7, 2])
     """
     given = input_tensors("inputs", inputs)
     wanted = session.get_inputs()

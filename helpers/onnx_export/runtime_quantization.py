@@ -61,13 +61,13 @@ def quantize_dynamic_onnx(
         ValueError: the source is not an ONNX file or is quantized already, a name in
             exclude is not in it, or its weights hold NaN or infinity.
 
-    >>> import tempfile
+    >>> from tempfile import TemporaryDirectory
     >>> from helpers.onnx_export import export_onnx
-    >>> with tempfile.TemporaryDirectory() as folder:
-    ...     model = torch.nn.Linear(64, 64)
-    ...     large = export_onnx(model, torch.rand(2, 64), Path(folder) / "m.onnx")
-    ...     small = quantize_dynamic_onnx(large, Path(folder) / "m8.onnx")
-    ...     print(small.stat().st_size < 0.5 * large.stat().st_size)
+    >>> model, inputs = torch.nn.Linear(64, 64), torch.rand(100, 64)
+    >>> with TemporaryDirectory() as folder:
+    ...     large = export_onnx(model, inputs, f"{folder}/m.onnx")
+    ...     small = quantize_dynamic_onnx(large, f"{folder}/m8.onnx")
+    ...     small.stat().st_size < 0.5 * large.stat().st_size
     True
     """
     model = split_gemm(load_float_model(source))
@@ -96,33 +96,27 @@ def quantize_static_onnx(
 ) -> Path:
     """Write an int8 copy of a model whose activations got their ranges beforehand (QDQ).
 
-    Activations are unsigned, weights signed.
+    Activations are unsigned, weights signed. The other arguments are those of
+    `quantize_dynamic_onnx`.
 
     Args:
-        source: the float32 file.
-        target: the file to write, all or nothing.
         calibration: typical inputs (N, ...), or a tuple with one tensor for each input.
-        per_channel: a scale for each output channel of a weight.
         method: how the range of an activation is chosen: "minmax", "entropy" or
             "percentile".
-        exclude: names of layers, as in the PyTorch model, or of nodes, that stay float.
         reduce_range: weights use 7 bits, so that the sum of two products fits into 16
             bits; where None, on x86 processors without VNNI, which need it.
 
     Raises:
-        FileNotFoundError: there is no source, or no folder for the target.
-        ValueError: the source is not an ONNX file or is quantized already, a name in
-            exclude is not in it, the method is unknown, the calibration does not fit the
-            model's inputs, or it or the weights hold NaN or infinity.
+        FileNotFoundError, ValueError: as `quantize_dynamic_onnx`; also where the method is
+            unknown, or the calibration does not fit the inputs or holds NaN or infinity.
 
-    >>> import tempfile
+    >>> from tempfile import TemporaryDirectory
     >>> from helpers.onnx_export import export_onnx
-    >>> with tempfile.TemporaryDirectory() as folder:
-    ...     model = torch.nn.Linear(64, 64)
-    ...     large = export_onnx(model, torch.rand(2, 64), Path(folder) / "m.onnx")
-    ...     typical = torch.rand(100, 64)
-    ...     small = quantize_static_onnx(large, Path(folder) / "m8.onnx", typical)
-    ...     print(small.stat().st_size < 0.5 * large.stat().st_size)
+    >>> model, inputs = torch.nn.Linear(64, 64), torch.rand(100, 64)
+    >>> with TemporaryDirectory() as folder:
+    ...     large = export_onnx(model, inputs, f"{folder}/m.onnx")
+    ...     small = quantize_static_onnx(large, f"{folder}/m8.onnx", inputs)
+    ...     small.stat().st_size < 0.5 * large.stat().st_size
     True
     """
     require_one_of("method", method, CALIBRATION_METHODS)
@@ -158,26 +152,23 @@ def quantize_4bit_onnx(
 
     The weights are symmetric, with a scale for each block of them within an output
     channel; activations are rounded to int8 while a layer runs (accuracy level 4).
-    Convolutions stay as they are.
+    Convolutions stay as they are. The other arguments are those of
+    `quantize_dynamic_onnx`.
 
     Args:
-        source: the float32 file.
-        target: the file to write, all or nothing.
         block_size: weights that share a scale: 16, 32, 64, 128 or 256.
-        exclude: names of layers, as in the PyTorch model, or of nodes, that stay float.
 
     Raises:
-        FileNotFoundError: there is no source, or no folder for the target.
-        ValueError: the source is not an ONNX file or is quantized already, a name in
-            exclude is not in it, the block size is another, or no layer is linear.
+        FileNotFoundError, ValueError: as `quantize_dynamic_onnx`; also where the block
+            size is another, or no layer is linear.
 
-    >>> import tempfile
+    >>> from tempfile import TemporaryDirectory
     >>> from helpers.onnx_export import export_onnx
-    >>> with tempfile.TemporaryDirectory() as folder:
-    ...     model = torch.nn.Linear(64, 64)
-    ...     large = export_onnx(model, torch.rand(2, 64), Path(folder) / "m.onnx")
-    ...     small = quantize_4bit_onnx(large, Path(folder) / "m4.onnx")
-    ...     print(small.stat().st_size < 0.4 * large.stat().st_size)
+    >>> model, inputs = torch.nn.Linear(64, 64), torch.rand(100, 64)
+    >>> with TemporaryDirectory() as folder:
+    ...     large = export_onnx(model, inputs, f"{folder}/m.onnx")
+    ...     small = quantize_4bit_onnx(large, f"{folder}/m4.onnx")
+    ...     small.stat().st_size < 0.4 * large.stat().st_size
     True
     """
     require_one_of("block_size", block_size, BLOCK_SIZES)

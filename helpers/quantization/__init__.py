@@ -2,19 +2,18 @@
 
 Begin with `schemes.py`, one tensor to integers and back, and `observers.py`, which
 chooses scale and zero point. `models.py` does it to the `layers.py` of a whole model,
-`packing.py` counts the bytes, `noise.py` and `evaluation.py` measure what a setting of
-`settings.py` costs, and `comparison.py` tells which is the better one. `hooks.py` looks at
-what goes through a model's layers.
+`packing.py` counts the bytes, `noise.py` measures what rounding costs, and
+`comparison.py` tells which model is the better one. `hooks.py` looks at what goes through
+a model's layers.
 
 Save, Load, Ship 0.2.0: helpers/quantization/__init__.py · repairs: CHANGELOG.md
 """
 
 from helpers.quantization.comparison import pareto_front, wilson_interval
-from helpers.quantization.evaluation import Evaluation, Evaluator
 from helpers.quantization.hooks import forward_hooks
 from helpers.quantization.layers import fold_batch_norm, quantizable_layers
 from helpers.quantization.models import calibrate, quantize_model
-from helpers.quantization.noise import layer_sensitivity, sqnr_db, worst_channel
+from helpers.quantization.noise import layer_sensitivity, sqnr_db
 from helpers.quantization.observers import choose_qparams, fake_quantize
 from helpers.quantization.packing import packed_bytes
 from helpers.quantization.schemes import (
@@ -26,16 +25,12 @@ from helpers.quantization.schemes import (
     quantize,
     round_trip,
 )
-from helpers.quantization.settings import Setting
 
 __all__ = [
     "GRANULARITIES",
     "OBSERVERS",
-    "Evaluation",
-    "Evaluator",
     "QParams",
     "Scheme",
-    "Setting",
     "calibrate",
     "choose_qparams",
     "dequantize",
@@ -51,5 +46,4 @@ __all__ = [
     "round_trip",
     "sqnr_db",
     "wilson_interval",
-    "worst_channel",
 ]

@@ -25,14 +25,13 @@ def forward_hooks(layers: Mapping[str, nn.Module], hook: ForwardHook) -> Iterato
         hook: called with the name, the layer, its inputs and its output. It returns
             None: PyTorch takes anything else for the layer's new output.
 
-    >>> model = nn.Sequential(nn.Linear(4, 3), nn.ReLU(), nn.Linear(3, 2))
+    >>> model = nn.Sequential(nn.Linear(4, 3), nn.ReLU())
     >>> def show(name, layer, inputs, output):
     ...     print(name, tuple(inputs[0].shape), "->", tuple(output.shape))
     >>> with forward_hooks(dict(model.named_children()), show):
     ...     outputs = model(torch.ones(5, 4))
     0 (5, 4) -> (5, 3)
     1 (5, 3) -> (5, 3)
-    2 (5, 3) -> (5, 2)
     """
     with ExitStack() as hooks:
         for name, layer in layers.items():

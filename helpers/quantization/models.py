@@ -51,10 +51,9 @@ def quantize_model(
     layers = select_layers(quantized, keep_float)
     if activations is not None:
         # Calibrated on the float model, as engines do, so before the weights change.
-        if isinstance(calibration, Mapping):
-            ranges = calibration
-        else:
-            ranges = calibrate(quantized, activations, calibration)
+        ranges = calibration
+        if not isinstance(ranges, Mapping):
+            ranges = calibrate(quantized, activations, ranges)
         for name, layer in layers.items():
             if name not in ranges:
                 raise ValueError(
@@ -101,9 +100,7 @@ def calibrate(
         )
     ranges: dict[str, QParams] = {}
 
-    def choose_range(
-        name: str, layer: nn.Module, inputs: tuple, output: torch.Tensor
-    ) -> None:
+    def choose_range(name: str, layer: nn.Module, inputs: tuple, output: object) -> None:
         if name in ranges:
             raise ValueError(
                 f"{name} runs more than once, and one range cannot serve all its inputs; "

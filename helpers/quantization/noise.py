@@ -1,4 +1,4 @@
-"""The noise that rounding adds: to a tensor, to each channel, and through each layer.
+"""The noise that rounding adds: to a tensor, and through each layer.
 
 Save, Load, Ship 0.2.0: helpers/quantization/noise.py · repairs: CHANGELOG.md
 """
@@ -45,25 +45,6 @@ def sqnr_db(reference: torch.Tensor, approximation: torch.Tensor) -> float:
     return 10 * math.log10(ratio) if ratio else -math.inf
 
 
-def worst_channel(
-    reference: torch.Tensor, approximation: torch.Tensor
-) -> tuple[int, float]:
-    """Return the output channel (axis 0) with the lowest SQNR, and that SQNR in dB.
-
-    Raises:
-        ValueError: the shapes differ.
-
-    >>> weight = torch.tensor([[1.0, -2.0], [0.1, 0.2]])
-    >>> channel, decibels = worst_channel(weight, weight + 0.01)
-    >>> channel, round(decibels, 1)
-    (1, 24.0)
-    """
-    pairs = zip(reference, approximation, strict=True)
-    found = [sqnr_db(one, other) for one, other in pairs]
-    lowest = min(found)
-    return found.index(lowest), lowest
-
-
 def layer_sensitivity(
     model: nn.Module, scheme: Scheme, images: torch.Tensor, labels: torch.Tensor
 ) -> pd.DataFrame:
@@ -83,8 +64,7 @@ def layer_sensitivity(
         ValueError: there are no images, or not one label for each.
 
     >>> model = nn.Sequential(nn.Linear(4, 3), nn.ReLU(), nn.Linear(3, 2))
-    >>> inputs = torch.rand(8, 4)
-    >>> labels = model(inputs).argmax(dim=1)
+    >>> inputs, labels = torch.rand(8, 4), torch.arange(8) % 2
     >>> layer_sensitivity(model, Scheme(bits=2), inputs, labels).columns.tolist()
     ['layer', 'parameters', 'accuracy', 'sqnr_db']
     """

@@ -48,14 +48,9 @@ def choose_qparams(tensor: torch.Tensor, scheme: Scheme) -> QParams:
 
 
 def fake_quantize(tensor: torch.Tensor, scheme: Scheme) -> torch.Tensor:
-    """Return what is left of the floats after the way to integers and back.
+    """Return what is left of the floats after the way to integers and back; shape is kept.
 
-    Args:
-        tensor: floats, any shape, which is kept; see choose_qparams.
-        scheme: how to choose scale and zero point.
-
-    Raises:
-        ValueError: see choose_qparams.
+    Arguments and errors are those of `choose_qparams`.
 
     >>> fake_quantize(torch.tensor([-1.0, 0.2, 3.5]), Scheme(bits=4))
     tensor([-1.0000,  0.0000,  3.5000])

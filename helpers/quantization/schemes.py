@@ -150,11 +150,8 @@ def round_trip(tensor: torch.Tensor, qparams: QParams) -> torch.Tensor:
     """Return dequantize(quantize(tensor)), bit for bit, several times as fast.
 
     The integers stay floats on the way: int32 costs a copy there and one back. Integers
-    of 16 bits are exact in float32. NaN stays NaN.
-
-    Args:
-        tensor: float32, any shape, which is kept.
-        qparams: chosen for a tensor of this shape; nothing is checked here.
+    of 16 bits are exact in float32. NaN stays NaN. The tensor is float32; that `qparams`
+    were chosen for its shape, which is kept, is not checked here.
 
     >>> qparams = QParams(torch.tensor(0.5), torch.tensor(0), qmin=-7, qmax=7)
     >>> round_trip(torch.tensor([0.6, -1.0, 99.0]), qparams)

@@ -15,17 +15,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 
-from helpers.checkpoints.archive import (
+from helpers.checkpoints.archive.container import map_archive, open_archive, seal
+from helpers.checkpoints.archive.errors import (
     CheckpointError,
     CorruptCheckpointError,
     IncompatibleCheckpointError,
-    StandIn,
     UnsafeCheckpointError,
-    map_archive,
-    open_archive,
-    read_structure,
-    seal,
 )
+from helpers.checkpoints.archive.pickles import StandIn, read_structure
 
 posix = pytest.mark.skipif(os.name != "posix", reason="Windows has no such kind of file")
 VALUES = {"weight": torch.arange(100.0), "bias": torch.ones(3), "epoch": 7}

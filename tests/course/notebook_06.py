@@ -202,8 +202,8 @@ ROUNDS = (
     (
         Mutation(
             "onnx_export/describing",
-            "count *= length",
-            "count += length",
+            "math.prod(tensor.dims)",
+            "sum(tensor.dims)",
             "describe",
         ),
         Mutation(

@@ -199,7 +199,7 @@ ROUNDS = (
         ),
         Mutation("quantization/comparison", "(4 * count**2)", "(2 * count)", "noise"),
         Mutation(
-            "measurement/processor", "4.0, 1.0 if arm", "2.0, 1.0 if arm", "real-table"
+            "classroom/runtimes/ceiling", "4.0, 1.0 if arm", "2.0, 1.0 if arm", "real-table"
         ),
         Mutation(
             "onnx_export/float16",

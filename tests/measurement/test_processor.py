@@ -1,4 +1,4 @@
-"""What the processor has for small numbers, and what int8 can gain by that at most."""
+"""What the processor has for small numbers."""
 
 import platform
 import subprocess
@@ -7,9 +7,7 @@ from pathlib import Path
 import pytest
 
 from helpers import measurement
-from helpers.measurement.processor import ceiling, cpu_features, has_int8_dot_product
-
-# ---- Features
+from helpers.measurement.processor import cpu_features, has_int8_dot_product
 
 X86 = """processor : 0
 model name : Some CPU with avx512f in its name
@@ -57,7 +55,6 @@ def test_features_are_unknown_where_the_system_does_not_say(monkeypatch):
 
 def test_notebooks_may_import_it_from_measurement():
     assert measurement.cpu_features is cpu_features
-    assert measurement.ceiling is ceiling
 
 
 @pytest.mark.parametrize(
@@ -77,43 +74,3 @@ def test_a_dot_product_of_int8_is_vnni_on_x86_and_sdot_on_arm(has, expected):
 
 def test_where_the_system_does_not_say_there_is_no_dot_product():
     assert has_int8_dot_product(dict.fromkeys(cpu_features())) is False
-
-
-# ---- The ceiling
-
-
-def features_of(*has: str) -> dict[str, bool]:
-    return {name: name in has for name in cpu_features()}
-
-
-def test_multiply_adds_and_bytes_are_counted_layer_by_layer():
-    found = ceiling([(1000, 500), (500, 10)], batch=8, features=features_of())
-    assert found.multiply_adds == 8 * (1000 * 500 + 500 * 10)
-    values = 1000 * 500 + 500 * 10 + 8 * (1000 + 500 + 500 + 10)
-    assert (found.float_bytes, found.int8_bytes) == (4 * values, values)
-    assert found.traffic == 4
-
-
-@pytest.mark.parametrize(
-    ("has", "arithmetic"),
-    [
-        (("AVX2",), 4 / 3),
-        (("AVX2", "AVX-VNNI"), 4),
-        (("AVX-512", "AVX-512 VNNI", "AMX int8"), 32),
-        (("NEON",), 1),
-        (("NEON", "NEON dot product"), 4),
-        (("NEON", "NEON dot product", "NEON int8 matrix"), 8),
-    ],
-)
-def test_the_arithmetic_gain_is_that_of_the_processor(has, arithmetic):
-    found = ceiling([(64, 64)], batch=1, features=features_of(*has))
-    assert found.arithmetic == arithmetic
-    assert found.speedup == max(arithmetic, 4)
-    assert found.with_vnni == 4
-    assert found.without_vnni == (1 if "NEON" in has else 4 / 3)
-
-
-@pytest.mark.parametrize(("layers", "batch"), [([], 1), ([(64, 64)], 0), ([(0, 64)], 1)])
-def test_a_ceiling_needs_layers_and_sizes(layers, batch):
-    with pytest.raises(ValueError, match="expected at least one pair"):
-        ceiling(layers, batch)

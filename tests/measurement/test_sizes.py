@@ -1,22 +1,14 @@
-"""What is free, how large a file is, and how bytes are written; imports without torch."""
+"""How large a file is, and how bytes are written; imports without torch."""
 
 import subprocess
 import sys
-import types
 from pathlib import Path
 
 import numpy
-import psutil
 import pytest
 
 from helpers import measurement
-from helpers.measurement import (
-    format_bytes,
-    free_disk,
-    free_memory,
-    size_on_disk,
-    sizes,
-)
+from helpers.measurement import format_bytes, size_on_disk
 
 # ---- Imports
 
@@ -34,31 +26,6 @@ print(format_bytes(1000), "AVX2" in cpu_features())
         [sys.executable, "-c", code], cwd=root, capture_output=True, text=True
     )
     assert (done.stdout, done.stderr) == ("1.00 kB True\n", "")
-
-
-# ---- What is free
-
-
-def test_free_memory_respects_the_limit_of_a_container(monkeypatch, tmp_path):
-    free = types.SimpleNamespace(available=8_000_000_000)
-    monkeypatch.setattr(psutil, "virtual_memory", lambda: free)
-    (tmp_path / "memory.stat").write_text("anon 500000000\nfile 900000000\n")
-    (tmp_path / "memory.max").write_text("1500000000\n")
-    assert free_memory(tmp_path) == 1_000_000_000
-    (tmp_path / "memory.max").write_text("max\n")
-    assert free_memory(tmp_path) == 8_000_000_000
-    assert free_memory(tmp_path / "none") == 8_000_000_000
-
-
-def test_the_free_disk_is_that_of_the_fuller_folder(monkeypatch):
-    free = {"course": 5e9, "temporary": 1e9}
-    monkeypatch.setattr(
-        sizes.shutil,
-        "disk_usage",
-        lambda folder: types.SimpleNamespace(free=free[folder]),
-    )
-    assert free_disk("course", "temporary") == 1e9
-    assert free_disk("course") == 5e9
 
 
 # ---- Sizes

@@ -1,4 +1,4 @@
-"""SQNR in decibels, the worst channel, the sensitivity of layers."""
+"""SQNR in decibels, the sensitivity of layers."""
 
 import math
 
@@ -13,7 +13,6 @@ from helpers.quantization import (
     quantizable_layers,
     quantize_model,
     sqnr_db,
-    worst_channel,
 )
 from helpers.training import accuracy
 
@@ -37,14 +36,6 @@ def test_six_decibels_a_bit():
     at = {bits: sqnr_db(x, fake_quantize(x, Scheme(bits=bits))) for bits in (6, 7, 8, 9)}
     gains = [at[bits + 1] - at[bits] for bits in (6, 7, 8)]
     assert gains == pytest.approx([6.02] * 3, abs=0.2)
-
-
-def test_the_worst_channel_is_the_one_that_was_damaged():
-    weight = torch.randn(5, 8)
-    damaged = weight.clone()
-    damaged[3] += 0.5
-    channel, decibels = worst_channel(weight, damaged)
-    assert channel == 3 and decibels == pytest.approx(sqnr_db(weight[3], damaged[3]))
 
 
 def test_sensitivity_quantizes_one_layer_at_a_time(model, digits):

@@ -6,33 +6,3 @@ reads the pickle without obeying it, and `errors.py` names what can be wrong.
 
 Save, Load, Ship 0.2.0: helpers/checkpoints/archive/__init__.py · repairs: CHANGELOG.md
 """
-
-from helpers.checkpoints.archive.container import (
-    Archive,
-    Record,
-    map_archive,
-    open_archive,
-    seal,
-)
-from helpers.checkpoints.archive.errors import (
-    CheckpointError,
-    CorruptCheckpointError,
-    IncompatibleCheckpointError,
-    UnsafeCheckpointError,
-)
-from helpers.checkpoints.archive.pickles import StandIn, read_structure, unsafe_globals
-
-__all__ = [
-    "Archive",
-    "CheckpointError",
-    "CorruptCheckpointError",
-    "IncompatibleCheckpointError",
-    "Record",
-    "StandIn",
-    "UnsafeCheckpointError",
-    "map_archive",
-    "open_archive",
-    "read_structure",
-    "seal",
-    "unsafe_globals",
-]

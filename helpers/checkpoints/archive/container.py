@@ -20,10 +20,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from helpers.checkpoints.archive.directory import END_SIZE, Record, read_records
-from helpers.checkpoints.archive.errors import (
-    CheckpointError,
-    CorruptCheckpointError,
-)
+from helpers.checkpoints.archive.errors import CheckpointError, CorruptCheckpointError
 from helpers.checkpoints.archive.opening import RESTORE, not_an_archive, open_regular
 
 _END = b"PK\x05\x06"
@@ -49,7 +46,6 @@ class Archive:
     >>> with TemporaryDirectory() as folder:
     ...     torch.save({"weight": torch.ones(2)}, path := Path(folder, "a.pt"))
     ...     with open_archive(path) as archive:
-    ...         archive.check_payload()
     ...         archive.has_crcs, archive.sealed, len(archive.read("data/0"))
     (True, False, 8)
     """
@@ -97,8 +93,7 @@ class Archive:
                 self._check_crc(record)
             return
         with ThreadPoolExecutor(_THREADS) as pool:  # zlib releases the GIL
-            for _ in pool.map(self._check_crc, largest_first):
-                pass
+            list(pool.map(self._check_crc, largest_first))  # raises what they raise
 
     def _damaged_bookkeeping(self) -> CorruptCheckpointError:
         return CorruptCheckpointError(
@@ -165,9 +160,8 @@ def map_archive(path: Path, file: BinaryIO) -> Iterator[Archive]:
 def seal(archive: Archive, file: BinaryIO) -> None:
     """Write the digest of the bookkeeping into the comment of a new archive.
 
-    Args:
-        archive: of what torch.save wrote, and no more.
-        file: the same, open for reading and writing.
+    The archive holds what torch.save wrote, and no more; `file` is the same, open for
+    reading and writing.
 
     >>> import torch
     >>> from tempfile import TemporaryDirectory

@@ -36,10 +36,7 @@ class Record:
 def read_records(path: Path, file: BinaryIO, view: memoryview) -> dict[str, Record]:
     """Return the records by name, each held against the header that precedes it.
 
-    Args:
-        path: for messages.
-        file: the archive, open for reading.
-        view: the same bytes.
+    `file`, open for reading, and `view` are the same bytes; `path` is for messages.
 
     Raises:
         CheckpointError: the directory does not describe this file, or not a safe one.

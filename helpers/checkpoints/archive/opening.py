@@ -32,13 +32,8 @@ def open_regular(path: Path) -> int:
         FileNotFoundError, PermissionError: it cannot be opened.
         CheckpointError: the path is not a regular file, or the file is empty.
 
-    >>> from tempfile import TemporaryDirectory
-    >>> with TemporaryDirectory() as folder:
-    ...     try:
-    ...         open_regular(Path(folder))
-    ...     except CheckpointError as error:
-    ...         print(type(error).__name__)
-    IncompatibleCheckpointError
+    >>> descriptor = open_regular(Path(__file__))
+    >>> os.close(descriptor)
     """
     # Without O_NONBLOCK, opening a named pipe waits for a writer, perhaps forever.
     flags = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
@@ -68,10 +63,8 @@ def open_regular(path: Path) -> int:
 def not_an_archive(path: Path, head: bytes, is_cut: bool) -> CheckpointError:
     """Return the error for a file that does not end as a zip archive does.
 
-    Args:
-        path: the file.
-        head: its first 64 bytes.
-        is_cut: whether an archive's directory was found, though not at the end.
+    `head` is its first 64 bytes; `is_cut` tells whether an archive's directory was found,
+    though not at the end.
 
     >>> print(not_an_archive(Path("a.pt"), b"\\x89HDF\\r\\n", is_cut=False))
     a.pt is not a checkpoint but an HDF5 file, such as Keras writes.

@@ -68,7 +68,7 @@ def unsafe_globals(archive: Archive) -> list[str]:
 
     >>> from fractions import Fraction
     >>> from tempfile import TemporaryDirectory
-    >>> from helpers.checkpoints.archive import open_archive
+    >>> from helpers.checkpoints.archive.container import open_archive
     >>> with TemporaryDirectory() as folder:
     ...     torch.save({"lr": Fraction(1, 10)}, f"{folder}/a.pt")
     ...     with open_archive(f"{folder}/a.pt") as archive:
@@ -96,7 +96,7 @@ def read_structure(archive: Archive) -> Any:
         CorruptCheckpointError: the pickle cannot be followed, or a record is missing.
 
     >>> from tempfile import TemporaryDirectory
-    >>> from helpers.checkpoints.archive import open_archive
+    >>> from helpers.checkpoints.archive.container import open_archive
     >>> with TemporaryDirectory() as folder:
     ...     torch.save({"epoch": 3, "weight": torch.ones(2)}, f"{folder}/a.pt")
     ...     with open_archive(f"{folder}/a.pt") as archive:

@@ -8,7 +8,7 @@ memory of the last one. After a crash the run goes on from its last whole checkp
 import math
 from dataclasses import dataclass
 
-from helpers.arguments import finite_number
+from helpers.classroom.explorers.finite_number import finite_number
 
 
 @dataclass(frozen=True)

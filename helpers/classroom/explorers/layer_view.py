@@ -15,8 +15,21 @@ from helpers.quantization import (
     fold_batch_norm,
     quantizable_layers,
     sqnr_db,
-    worst_channel,
 )
+
+
+def worst_channel(
+    reference: torch.Tensor, approximation: torch.Tensor
+) -> tuple[int, float]:
+    """Return the output channel (axis 0) with the lowest SQNR, and that SQNR in dB.
+
+    Raises:
+        ValueError: the shapes differ.
+    """
+    pairs = zip(reference, approximation, strict=True)
+    found = [sqnr_db(one, other) for one, other in pairs]
+    lowest = min(found)
+    return found.index(lowest), lowest
 
 
 def draw(

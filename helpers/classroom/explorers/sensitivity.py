@@ -6,15 +6,10 @@ from torch import nn
 from helpers.classroom.charts import Chart, bars, stack
 from helpers.classroom.data.digits import load_digits
 from helpers.classroom.data.networks import load_reference_model
+from helpers.classroom.explorers.evaluation import Evaluation, Evaluator, Setting
 from helpers.classroom.explorers.trade_off_charts import headline
 from helpers.classroom.panel import Panel, Ticks
-from helpers.quantization import (
-    Evaluation,
-    Evaluator,
-    Scheme,
-    Setting,
-    layer_sensitivity,
-)
+from helpers.quantization import Scheme, layer_sensitivity
 
 
 def draw(alone: dict[str, float], none: Evaluation, now: Evaluation) -> Chart:

@@ -2,7 +2,8 @@
 
 from dataclasses import fields
 
-from helpers.quantization import Scheme, Setting
+from helpers.classroom.explorers.evaluation import Setting
+from helpers.quantization import Scheme
 
 
 def setting_words(setting: Setting) -> tuple[str, str]:

@@ -9,18 +9,12 @@ from torch import nn
 from helpers.classroom.charts import Chart
 from helpers.classroom.data.digits import load_digits
 from helpers.classroom.data.networks import load_reference_model
+from helpers.classroom.explorers.evaluation import Evaluation, Evaluator, Setting
 from helpers.classroom.explorers.setting_words import setting_code, setting_words
 from helpers.classroom.explorers.trade_off_charts import trade_off_picture
 from helpers.classroom.explorers.trail import Trail
 from helpers.classroom.panel import Check, Choice, Panel, Range, Stops, Ticks
-from helpers.quantization import (
-    GRANULARITIES,
-    OBSERVERS,
-    Evaluation,
-    Evaluator,
-    Scheme,
-    Setting,
-)
+from helpers.quantization import GRANULARITIES, OBSERVERS, Scheme
 
 BITS = (2, 3, 4, 5, 6, 7, 8, 16, 32)
 FLOAT = 32  # bits that stand for "not quantized"

@@ -17,9 +17,9 @@ from helpers.classroom.charts.drawing import (
     polyline,
     sheet,
 )
+from helpers.classroom.explorers.evaluation import Evaluation
 from helpers.classroom.explorers.setting_words import setting_words
 from helpers.classroom.explorers.trail import Trail
-from helpers.quantization import Evaluation
 
 LEFT, RIGHT, TOP, BASE = 52, 336, 48, 250  # of the plot
 BAR_LEFT, BAR_RIGHT, MOST_DB = 424, 556, 60.0

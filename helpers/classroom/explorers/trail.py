@@ -1,6 +1,7 @@
 """What a learner has seen, guessed and pinned in the trade-off explorer."""
 
-from helpers.quantization import Evaluation, pareto_front
+from helpers.classroom.explorers.evaluation import Evaluation
+from helpers.quantization import pareto_front
 
 
 class Trail:

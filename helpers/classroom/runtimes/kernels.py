@@ -12,7 +12,8 @@ import pandas as pd
 import torch
 from torch import nn
 
-from helpers.measurement import Ceiling, ceiling, size_on_disk, time_interleaved
+from helpers.classroom.runtimes.ceiling import Ceiling, ceiling
+from helpers.measurement import size_on_disk, time_interleaved
 from helpers.onnx_export import (
     export_onnx,
     quantize_4bit_onnx,

@@ -8,7 +8,8 @@ import torch
 from torch import nn
 
 from helpers.classroom.charts import histogram
-from helpers.classroom.explorers.layer_view import draw, layer_view
+from helpers.classroom.explorers.layer_view import draw, layer_view, worst_channel
+from helpers.quantization import sqnr_db
 
 BITS, TOP = 3, 3  # the integers run from -3 to 3
 GROUP = 32  # values, neighbours within a channel
@@ -86,3 +87,11 @@ def test_a_model_with_nothing_to_choose_from_is_refused(count):
     )
     with pytest.raises(ValueError, match="layer is 'tail'; expected one of '0', '1'"):
         layer_view(nn.Sequential(nn.Linear(2, 2), nn.Linear(2, 2)), "tail")
+
+
+def test_the_worst_channel_is_the_one_that_was_damaged():
+    weight = torch.randn(5, 8)
+    damaged = weight.clone()
+    damaged[3] += 0.5
+    channel, decibels = worst_channel(weight, damaged)
+    assert channel == 3 and decibels == pytest.approx(sqnr_db(weight[3], damaged[3]))

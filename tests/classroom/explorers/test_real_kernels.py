@@ -13,8 +13,9 @@ from helpers.classroom.explorers.real_kernels import (
     draw,
     real_kernels,
 )
+from helpers.classroom.runtimes.ceiling import ceiling
 from helpers.classroom.runtimes.kernels import KINDS, STEPS, KernelRun
-from helpers.measurement.processor import ceiling, cpu_features
+from helpers.measurement.processor import cpu_features
 from tests.classroom.charts.test_charts import assert_texts_apart
 
 VNNI = {name: name in ("AVX2", "AVX-512 VNNI") for name in cpu_features()}

@@ -2,8 +2,9 @@
 
 import pytest
 
+from helpers.classroom.explorers.evaluation import Evaluator, Setting
 from helpers.classroom.explorers.setting_words import setting_code, setting_words
-from helpers.quantization import Evaluator, Scheme, Setting, quantize_model
+from helpers.quantization import Scheme, quantize_model
 from helpers.training import accuracy
 
 

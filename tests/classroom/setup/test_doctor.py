@@ -132,8 +132,8 @@ def test_without_torch_and_pandas_there_are_rows_and_no_traceback():
                 if name.split(".")[0] in ("torch", "pandas"):
                     raise ImportError("blocked by the test")
         sys.meta_path.insert(0, Block())
-        from helpers import measurement
-        measurement.free_memory = measurement.free_disk = lambda *folders: 8e9
+        from helpers.classroom.setup import free_space
+        free_space.free_memory = free_space.free_disk = lambda *folders: 8e9
         runpy.run_module("helpers.doctor", run_name="__main__")
         """
     )

@@ -35,7 +35,8 @@ from helpers.classroom.setup.doctor.environments import (
     missing_extensions,
 )
 from helpers.classroom.setup.doctor.findings import Finding, Report
-from helpers.measurement import cpu_features, free_disk, free_memory
+from helpers.classroom.setup.free_space import free_disk, free_memory
+from helpers.measurement import cpu_features
 
 SAYS = "Is this machine ready for the course? A table of findings, each with its cure."
 WEIGHTS = FOLDER / "helpers" / "classroom" / "data" / "weights" / "digits_net.safetensors"

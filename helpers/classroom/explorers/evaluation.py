@@ -1,22 +1,58 @@
-"""What one setting of the quantizer costs: accuracy with its interval, bytes, noise.
-
-Save, Load, Ship 0.2.0: helpers/quantization/evaluation.py · repairs: CHANGELOG.md
-"""
+"""What one setting of the quantizer costs: accuracy with its interval, bytes, noise."""
 
 from dataclasses import dataclass
 
 import torch
 from torch import nn
 
-from helpers.quantization.comparison import wilson_interval
-from helpers.quantization.layers import fold_batch_norm, quantizable_layers
-from helpers.quantization.models import calibrate, quantize_model
-from helpers.quantization.noise import sqnr_db
-from helpers.quantization.packing import packed_bytes
-from helpers.quantization.schemes import QParams, Scheme
-from helpers.quantization.settings import Setting
+from helpers.arguments import whole_number
+from helpers.quantization import (
+    QParams,
+    Scheme,
+    calibrate,
+    fold_batch_norm,
+    packed_bytes,
+    quantizable_layers,
+    quantize_model,
+    sqnr_db,
+    wilson_interval,
+)
 
 CHUNK = 180  # images at once: what they leave behind fits a processor's cache
+
+
+@dataclass(frozen=True)
+class Setting:
+    """What can be decided about a model that is to be quantized; see quantize_model.
+
+    Attributes:
+        weights: the scheme of the weights; None keeps float32.
+        activations: the scheme of the activations, per tensor; None keeps float32.
+        calibration: how many images the ranges of the activations are chosen from.
+        keep_float: names of layers that stay in float32.
+
+    Raises:
+        ValueError: calibration is not a whole number of 1 or more, keep_float is not a
+            tuple, or the scheme of the activations is not per tensor.
+    """
+
+    weights: Scheme | None = None
+    activations: Scheme | None = None
+    calibration: int = 64
+    keep_float: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        """Refuse what could not be carried out."""
+        whole_number("calibration", self.calibration, least=1)
+        if not isinstance(self.keep_float, tuple):
+            raise ValueError(
+                f"keep_float is {self.keep_float!r}; expected a tuple of names"
+            )
+        if self.activations and self.activations.granularity != "tensor":
+            raise ValueError(
+                "activations are quantized per tensor; got "
+                f"granularity={self.activations.granularity!r}"
+            )
 
 
 @dataclass(frozen=True)
@@ -33,10 +69,6 @@ class Evaluation:
         sqnr: layer -> SQNR of its weights in dB; infinite where they are exact.
         changed: (number of the image, class in float32, class now) for each image whose
             class is another one now.
-
-    >>> found = Evaluation(Setting(), 95, 100, (0.89, 0.98), 1000, 4000, {}, ())
-    >>> found.accuracy, found.ratio, found.point
-    (0.95, 4.0, (1000, 0.95))
     """
 
     setting: Setting
@@ -70,13 +102,6 @@ class Evaluator:
     Attributes:
         layers: names of the layers that can be quantized.
         exact: the evaluation of the model in float32.
-
-    >>> model, inputs = nn.Sequential(nn.Linear(4, 3)), torch.rand(100, 4)
-    >>> evaluate = Evaluator(model, inputs, model(inputs).argmax(dim=1))
-    >>> evaluate.exact.accuracy, evaluate.exact.bytes
-    (1.0, 60)
-    >>> evaluate(Setting(Scheme(bits=8))).bytes  # 12 weights, a scale, 3 biases
-    28
     """
 
     def __init__(

@@ -5,13 +5,8 @@ import math
 import pytest
 import torch
 
-from helpers.quantization import (
-    Evaluator,
-    Scheme,
-    Setting,
-    packed_bytes,
-    wilson_interval,
-)
+from helpers.classroom.explorers.evaluation import Evaluator, Setting
+from helpers.quantization import Scheme, packed_bytes, wilson_interval
 
 
 @pytest.fixture(scope="module")
