@@ -3,6 +3,8 @@
 Save, Load, Ship 0.2.0: helpers/measurement/sizes.py · repairs: CHANGELOG.md
 """
 
+from __future__ import annotations
+
 import os
 from pathlib import Path
 

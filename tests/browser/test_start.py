@@ -1,5 +1,6 @@
 """How the browser tests start: which browser is taken, and what is said if none is."""
 
+import contextlib
 import os
 import re
 import socket
@@ -89,6 +90,8 @@ def test_without_any_a_browser_test_is_skipped_with_that_reason():
 
 
 def test_without_any_a_benchmark_and_the_pictures_say_it_in_a_sentence(monkeypatch):
+    # Only one Playwright runs in a process, and other tests may have it.
+    monkeypatch.setattr(browser, "sync_playwright", contextlib.nullcontext)
     monkeypatch.setattr(browser, "launch", none_starts)
     monkeypatch.setattr(sys, "argv", ["benchmarks", "slider"])
     for main, start in ((benchmarks.main, "slider: "), (make_pictures.main, "")):

@@ -1,5 +1,7 @@
 """What is free on this machine: memory and disk."""
 
+from __future__ import annotations
+
 import os
 import shutil
 from contextlib import suppress
