@@ -46,7 +46,7 @@ test: runtimes check
 	@echo "Other runtimes"
 	@$(PYTEST) $(APART) || $(call FAILED,See above)
 	@echo "Kernels, browsers, and every notebook; its outputs are compared, twice"
-	@$(PYTEST) -n 3 -m slow --nbval tests notebooks --ignore=$(APART) || $(call FAILED,If a new output is the right one: make notebooks; then read the diff)
+	@$(PYTEST) -n 4 -m slow --nbval tests notebooks --ignore=$(APART) || $(call FAILED,If a new output is the right one: make notebooks; then read the diff)
 
 mutations: install
 	@$(PYTEST) tests/notebooks/mutations.py $(ARGS) || $(call FAILED,A cell compares too little or a row of tests/course is stale)

@@ -1,6 +1,7 @@
 """What is slow comes first; a skip names its reason, and with CI=true it is a failure."""
 
 import os
+import re
 
 import pytest
 
@@ -22,6 +23,9 @@ SLOW = (
 )
 # What shares a JupyterLab or a cache has to stay in one worker; so does each other file.
 TOGETHER = ("tests/browser/", "tests/classroom/clinic/")
+# One chain of browser tests is too long for one worker. So the notebooks that no other
+# browser test looks at get two workers more, each with a JupyterLab of its own.
+SHARED_PAGES = ("00_start_here", "01_state_dicts", "08_quantization", "09_trade_offs")
 
 
 def _first(places, nodeid):
@@ -38,17 +42,27 @@ def pytest_collection_modifyitems(items):
     items.sort(key=lambda item: last if ranks[item] is None else ranks[item])
 
 
+def worker_group(nodeid):
+    """Return what a test shares with all tests that have to run in the same worker."""
+    k = _first(TOGETHER, nodeid)
+    if k is None:
+        return nodeid.partition("::")[0]
+    notebook = re.search(r"\[.*?((\d\d)_\w+)\.ipynb", nodeid)
+    if notebook and notebook[1] not in SHARED_PAGES:
+        return f"{TOGETHER[k]}{'first' if int(notebook[2]) < 6 else 'second'} half"
+    return TOGETHER[k]
+
+
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config, log):
     from xdist.scheduler import LoadScopeScheduling
 
-    class Files(LoadScopeScheduling):
+    class Groups(LoadScopeScheduling):
         def _split_scope(self, nodeid):
-            k = _first(TOGETHER, nodeid)
-            return nodeid.partition("::")[0] if k is None else TOGETHER[k]
+            return worker_group(nodeid)
 
     config.option.loadscopereorder = False
-    return Files(config, log)
+    return Groups(config, log)
 
 
 @pytest.hookimpl(wrapper=True)

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from tests import ROOT
-from tests.conftest import SLOW, TOGETHER
+from tests.conftest import SHARED_PAGES, SLOW, TOGETHER, worker_group
 
 pytest_plugins = ["pytester"]
 
@@ -85,3 +85,15 @@ def test_a_module_that_is_skipped_is_a_failure_as_well(project, monkeypatch):
 @pytest.mark.parametrize("place", [*SLOW, *TOGETHER])
 def test_what_is_slow_or_stays_together_is_there(place):
     assert list(ROOT.glob(f"{place}*" if not place.endswith("/") else place))
+
+
+def test_browser_tests_go_to_three_workers_and_pages_that_are_shared_to_one():
+    def group(name, test="test_every_notebook.py::test_it"):
+        return worker_group(f"tests/browser/{test}[{name}.ipynb-JupyterLab Light]")
+
+    names = [path.stem for path in (ROOT / "notebooks").glob("*.ipynb")]
+    assert set(SHARED_PAGES) < set(names)
+    assert len({group(name) for name in names}) == 3
+    alone = worker_group("tests/browser/test_panels.py::test_it")
+    assert {group(name) for name in SHARED_PAGES} == {alone}
+    assert worker_group("tests/test_house.py::test_it") == "tests/test_house.py"

@@ -368,13 +368,21 @@ def screens(page: Page) -> Iterator[Locator]:
 
 
 def pictures(page: Page, prefix: str) -> str:
-    """Keep a screenshot of each screen of the notebook, return all text."""
-    SCREENSHOTS.mkdir(exist_ok=True)
+    """Return the text of the whole notebook; keep each screen if that is asked for."""
     text = ""
     for k, screen in enumerate(screens(page)):
-        page.screenshot(path=SCREENSHOTS / f"{prefix}_{k:02d}.png")
+        keep_screen(page, f"{prefix}_{k:02d}.png")
         text += screen.inner_text()
     return text
+
+
+def keep_screen(page: Page, name: str) -> None:
+    """Leave a screenshot in tests/screenshots where the variable SCREENSHOTS is set.
+
+    They are for somebody's eyes, and take a minute and a half of a processor in all.
+    """
+    if os.environ.get("SCREENSHOTS"):
+        page.screenshot(path=SCREENSHOTS / name)
 
 
 def too_wide(shown: Locator) -> list[str]:

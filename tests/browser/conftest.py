@@ -1,4 +1,4 @@
-"""One Chromium and one JupyterLab for all browser tests."""
+"""One Chromium and one JupyterLab for all browser tests that a worker runs."""
 
 from collections.abc import Iterable
 from pathlib import Path

@@ -7,7 +7,8 @@ import pytest
 from playwright.sync_api import expect
 
 from tests import browser as lab
-from tests.browser import PANEL, QUIZ, panels, pictures, screens, test_panels
+from tests.browser import PANEL, QUIZ, panels, pictures, screens
+from tests.conftest import SHARED_PAGES
 from tests.notebooks.comparing import compared, difference
 
 NAMES = sorted(path.name for path in (lab.ROOT / "notebooks").glob("*.ipynb"))
@@ -15,7 +16,7 @@ WITHOUT_PANEL = {"14_cheat_sheet.ipynb"}  # its clinic has browser tests of its 
 
 
 # Their panels are computed by hand as well.
-GO_ON = {f"{name}.ipynb" for name in test_panels.NOTEBOOKS}
+GO_ON = {f"{name}.ipynb" for name in SHARED_PAGES}
 
 
 @pytest.fixture(scope="module", params=NAMES)
@@ -168,8 +169,7 @@ def test_axe_finds_no_violation_in_a_panel_or_a_quiz(executed, theme):
                 cell.get_by_role("button", name=re.compile(r"^a\)")).click()
                 cell.get_by_role("status").wait_for()
             cell.locator(what).first.scroll_into_view_if_needed()
-            picture = f"{name[:2]}_{theme[11:].lower()}_{index}.png"
-            page.screenshot(path=lab.SCREENSHOTS / picture)
+            lab.keep_screen(page, f"{name[:2]}_{theme[11:].lower()}_{index}.png")
             context = f".jp-Notebook [data-windowed-list-index='{index}'] {what}"
             found = lab.axe_violations(page, context)
             violations += [(index, *violation) for violation in found]

@@ -13,7 +13,6 @@ from helpers.classroom.data.networks import DigitsNet, load_reference_model
 from tests import browser as lab
 from tests.browser import PANEL, QUIZ
 
-NOTEBOOKS = ("00_start_here", "01_state_dicts", "08_quantization", "09_trade_offs")
 # Notebooks of our own, with panels that the course's notebooks do not have.
 OURS = {
     # Python draws each move, more slowly than keys can be pressed.

@@ -551,7 +551,7 @@ def test_make_check_and_make_test_leave_nothing_out():
         f"{CHECK[0]} runtimes",
         *CHECK[1:],
         f"{PYTEST}{APART}",
-        f"{PYTEST}-n 3 -m slow --nbval tests notebooks --ignore={APART}",
+        f"{PYTEST}-n 4 -m slow --nbval tests notebooks --ignore={APART}",
     ]
     assert commands("mutations")[1:] == [f"{PYTEST}tests/notebooks/mutations.py "]
 
