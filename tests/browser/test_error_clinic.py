@@ -115,8 +115,7 @@ def test_it_is_accessible_and_fits_a_narrow_window(page, clinic, theme):
     expect(clinic.get_by_role("alert")).to_contain_text("GPU")
     page.set_viewport_size({"width": 800, "height": 1000})
     lab.change_theme(page, theme)
-    lab.SCREENSHOTS.mkdir(exist_ok=True)
-    page.screenshot(path=lab.SCREENSHOTS / f"clinic_800_{theme.split()[1]}.png")
+    lab.keep_screen(page, f"clinic_800_{theme.split()[1]}.png")
     assert field(clinic).bounding_box()["width"] > 500
     assert lab.too_wide(clinic) == []
     assert lab.axe_violations(page, ".jp-OutputArea-output .widget-gridbox") == []

@@ -464,4 +464,4 @@ def test_a_solution_is_closed_and_opens(executed):
     assert not page.get_by_text("def solution_1").is_visible()
     closed.click()
     page.get_by_text("def solution_1").wait_for()
-    page.screenshot(path=lab.SCREENSHOTS / "solution_open.png")
+    lab.keep_screen(page, "solution_open.png")

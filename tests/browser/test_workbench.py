@@ -111,8 +111,7 @@ def test_it_is_accessible_and_fits_a_narrow_window(page, bench, theme):
     expect(bench.locator(WORDS)).to_contain_text("collision")
     page.set_viewport_size({"width": 800, "height": 1000})
     lab.change_theme(page, theme)
-    lab.SCREENSHOTS.mkdir(exist_ok=True)
-    page.screenshot(path=lab.SCREENSHOTS / f"workbench_800_{theme.split()[1]}.png")
+    lab.keep_screen(page, f"workbench_800_{theme.split()[1]}.png")
     assert lab.too_wide(bench) == []
     boxes = [box.bounding_box()["width"] for box in bench.locator("textarea").all()]
     assert len(boxes) == 2 and min(boxes) > 500
