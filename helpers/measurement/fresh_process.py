@@ -100,7 +100,7 @@ def in_fresh_process(
                 f"{label!r} cannot be sent to a process: {error}. Refer to paths and plain "
                 "values; open everything else inside the function."
             ) from error
-    # -P: else this script's folder would offer its modules (memory, ...) as top-level names.
+    # -P keeps the script's folder off sys.path: its modules would hide others of that name.
     command = [sys.executable, "-P", __file__]
     request = json.dumps({"blocked": list(blocked), "functions": sent})
     try:
