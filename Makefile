@@ -30,17 +30,17 @@ lab: install
 
 check: install
 	@echo "Style"
-	@$(RUN) -m ruff check $(CODE) || $(call FAILED,Most is mended by: $(RUN) -m ruff check --fix $(CODE))
+	@$(RUN) -m ruff check $(CODE) || $(call FAILED,Most is fixed by: $(RUN) -m ruff check --fix $(CODE))
 	@$(RUN) -m ruff format --check $(CODE) || $(call FAILED,Run: $(RUN) -m ruff format $(CODE))
 	@echo "Imports and types of the library"
 	@.venv/bin/lint-imports --no-cache --no-logo || $(call FAILED,pyproject.toml has the contracts)
 	@$(RUN) -m mypy || $(call FAILED,See above)
 	@echo "JavaScript"
-	@$(RUN) -m tests.javascript || $(call FAILED,Most of the style is mended by: $(RUN) -m tests.javascript --fix)
+	@$(RUN) -m tests.javascript || $(call FAILED,Most of the style is fixed by: $(RUN) -m tests.javascript --fix)
 	@echo "Examples in docstrings"
 	@$(PYTEST) --doctest-modules helpers --ignore=helpers/classroom || $(call FAILED,See above)
 	@echo "Unit tests"
-	@$(PYTEST) -n 2 -m "not slow" tests --ignore=$(APART) || $(call FAILED,Run the first file that failed alone: $(RUN) -m pytest tests/test_NAME.py)
+	@$(PYTEST) -n 2 -m "not slow" tests --ignore=$(APART) || $(call FAILED,Run the first file that failed alone: $(RUN) -m pytest tests/ROOM/test_NAME.py)
 
 test: runtimes check
 	@echo "Other runtimes"

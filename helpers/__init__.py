@@ -1,18 +1,19 @@
 """A small library for keeping PyTorch models, and in `classroom` the course around it.
 
-What to copy with each, and what to install, says the README's table; taught in notebook:
+What each module is for, which notebooks teach it, and what to copy along with it (+):
 
-    state_dicts   look into state dicts, compare, rename, load what fits      01, 05
-    checkpoints   save and load a training run; every byte is checked         02
-    atomic        write a file so that a crash leaves the old or the new one  02
-    training      seeds, random generators, an epoch, an accuracy             02
-    sampling      an order of the data that follows from (seed, epoch)        02
-    devices       choose a device, load onto it, all or nothing               04
-    dtypes        what becomes of numbers in fewer bits                       04
-    onnx_export   export, prove parity, describe, quantize                    06, 09
-    quantization  the affine quantizer written out, whole models, sizes       08, 09
-    measurement   interleaved timing, memory, processor, fresh processes      01, 03, 07
-    arguments, quiet   argument checks; leave out what a library prints
+    state_dicts   01 05     look inside, compare, rename, load what fits + arguments
+    checkpoints   02        save and load a training run + arguments, atomic, training
+    atomic        02        write a file so that a crash leaves the old or the new one
+    training      02        seeds, random generators, an epoch, an accuracy + arguments
+    sampling      02        a data order that follows from (seed, epoch) + arguments
+    devices       04        choose a device, load onto it + arguments, state_dicts
+    dtypes        04        what fewer bits do to numbers + arguments, state_dicts
+    onnx_export   06 09     export to ONNX + arguments, atomic, measurement, quiet, training
+    quantization  08 09     the quantizer written out, sizes + arguments, training
+    measurement   01 03 07  interleaved timing, peak memory, fresh processes
+    quiet         06        leave out what another library prints
+    arguments               the argument checks that the others share
 
 Save, Load, Ship 0.2.0: helpers/__init__.py · repairs: CHANGELOG.md
 """

@@ -77,9 +77,8 @@ def load_to_device(
     unchanged, on the device where it was. The parameters stay the same objects, so an
     optimizer that was built before still trains them; its own state stays where it was.
     Dtypes are converted to the model's, as `load_state_dict` does. The file is read with
-    `weights_only=True`. Until all is loaded, a second copy of the model
-    is held. Its parameters and buffers are taken over, and nothing else that a load hook
-    may set.
+    `weights_only=True`. Until all is loaded, a second copy of the model is held. Only its
+    parameters and buffers are taken over, and nothing else that a load hook may set.
 
     Args:
         model: has the names and shapes that the file has; not on the meta device, and

@@ -47,6 +47,7 @@ class Row(NamedTuple):
     copied: list[str]
     linked: list[str]
     installed: set[str]
+    notebooks: set[str]
 
 
 def table() -> dict[str, Row]:
@@ -58,8 +59,9 @@ def table() -> dict[str, Row]:
             re.findall(r"`([\w.]+)`", copy),
             re.findall(r"\[`([\w.]+)`\]", copy),
             set(re.findall(r"\w+", install)),
+            set(re.findall(r"\d\d", taught)),
         )
-        for what, copy, install, *_ in cells[2:]
+        for what, copy, install, _, taught in cells[2:]
     }
 
 
@@ -101,7 +103,7 @@ def closure(names: list[str]) -> set[str]:
 
 @each_row
 def test_a_row_names_what_its_helpers_import_and_no_more(what):
-    copied, linked, installed = TABLE[what]
+    copied, linked, installed, _ = TABLE[what]
     assert set(copied) == closure(linked)
     outside = {
         name.partition(".")[0]
@@ -144,6 +146,36 @@ def test_every_part_of_the_library_is_in_the_table():
     assert parts - {"__init__.py"} == {
         name for row in TABLE.values() for name in row.copied
     }
+
+
+def test_the_docstring_of_helpers_agrees_with_the_table():
+    said = ast.get_docstring(ast.parse((ROOT / "helpers/__init__.py").read_text("utf-8")))
+    rows = re.findall(r"(?m)^    (\w+) +((?:\d\d )*) +[^+\n]+(?:\+ (.+))?$", said)
+    taught = {name: set(notebooks.split()) for name, notebooks, _ in rows}
+    copied = {name: {name, *re.findall(r"\w+", along)} for name, _, along in rows}
+    for row in TABLE.values():
+        linked = [name.removesuffix(".py") for name in row.linked]
+        names = {name.removesuffix(".py") for name in row.copied}
+        assert names == set().union(*(copied.pop(name) for name in linked)), linked
+        assert row.notebooks == set().union(*(taught.pop(name) for name in linked)), linked
+    assert (copied, taught) == ({"arguments": {"arguments"}}, {"arguments": set()})
+
+
+def test_each_public_function_and_class_has_an_example():
+    without = [
+        (file.relative_to(ROOT).as_posix(), node.name)
+        for file in LIBRARY
+        for node in ast.parse(file.read_text(encoding="utf-8")).body
+        if isinstance(node, ast.FunctionDef | ast.ClassDef)
+        and not node.name.startswith("_")
+        and ">>> " not in (ast.get_docstring(node) or "")
+    ]
+    assert without == []
+
+
+def test_the_library_is_small():
+    lines = sum(len(file.read_text(encoding="utf-8").splitlines()) for file in LIBRARY)
+    assert lines <= 6_000
 
 
 def test_each_module_of_the_library_names_its_version_and_place():

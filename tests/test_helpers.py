@@ -46,6 +46,12 @@ def test_nothing_is_imported_under_another_modules_private_name():
     assert private == []
 
 
+def test_the_package_itself_imports_nothing():
+    # So each module can be imported where only its own requirements are installed.
+    file = Path("helpers/__init__.py")
+    assert imported(file, TREES[file]) == set()
+
+
 def test_no_two_modules_have_a_public_class_of_one_name():
     classes = Counter(
         node.name

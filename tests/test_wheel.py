@@ -126,7 +126,7 @@ def test_what_needs_the_notebooks_says_so_in_one_sentence(ask, door):
     done = ask("-m", "helpers", door)
     assert (done.returncode, done.stdout) == (1, "")
     assert done.stderr == (
-        "This copy of the course has its helpers and no notebooks. Get the course's whole "
+        "This copy of the course has its helpers but no notebooks; get the course's whole "
         f"folder, and run there: make {door}\n"
     )
 

@@ -51,7 +51,7 @@ class Verification:
 
 
 def verify(path: str | os.PathLike) -> Verification:
-    """Check a `.pt`, from whatever writer, without loading it or executing anything.
+    """Check a `.pt`, whatever wrote it, without loading it or executing anything.
 
     A file without checksums is returned as unverifiable.
 

@@ -100,7 +100,7 @@ def in_fresh_process(
                 f"{label!r} cannot be sent to a process: {error}. Refer to paths and plain "
                 "values; open everything else inside the function."
             ) from error
-    # -P: the script's folder, helpers/, would offer its modules under their bare names.
+    # -P keeps the script's folder off sys.path: its modules would hide others of that name.
     command = [sys.executable, "-P", __file__]
     request = json.dumps({"blocked": list(blocked), "functions": sent})
     try:

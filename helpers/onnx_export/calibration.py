@@ -71,7 +71,7 @@ class Calibration(CalibrationDataReader):
         if equal_batches and isinstance(batch, str):
             size = next(size for size in range(64, 0, -1) if count % size == 0)
         run(ort_session, [tensor[:size] for tensor in tensors])  # refuses another dtype
-        # A file with a fixed batch takes no smaller one at the end.
+        # A file with a fixed batch size would reject a smaller last batch.
         kept = count if isinstance(batch, str) else count // size * size
         parts = (tensor[:kept].detach().cpu().split(size) for tensor in tensors)
         self._batches: Iterator = zip(*parts, strict=True)

@@ -169,7 +169,7 @@ def _compare(
     numbers: torch.Tensor,
 ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
     some = tuple(tensor[numbers] for tensor in given)
-    # The file first: it says better what it does not take.
+    # The file runs first: its errors say more clearly which input it rejects.
     found = output_tensors(run(ort_session, some))
     expected = output_tensors(model(*some))
     if [one.shape for one in expected] != [one.shape for one in found]:

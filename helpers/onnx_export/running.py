@@ -84,7 +84,7 @@ def run(
             for place, tensor in zip(wanted, given, strict=True)
         }
         outputs = session.run(None, feed)
-    except (errors.InvalidArgument, TypeError) as error:  # NumPy knows no bfloat16
+    except (errors.InvalidArgument, TypeError) as error:  # NumPy has no bfloat16
         raise ValueError(message) from error
     tensors = tuple(torch.from_numpy(output) for output in outputs)
     return tensors[0] if len(tensors) == 1 else tensors

@@ -159,8 +159,8 @@ def quantize_4bit_onnx(
         block_size: weights that share a scale: 16, 32, 64, 128 or 256.
 
     Raises:
-        FileNotFoundError, ValueError: as `quantize_dynamic_onnx`; also where the block
-            size is another, or no layer is linear.
+        FileNotFoundError, ValueError: as `quantize_dynamic_onnx`; also if the block
+            size is not one of these, or no layer is linear.
 
     >>> from tempfile import TemporaryDirectory
     >>> from helpers.onnx_export import export_onnx

@@ -19,7 +19,7 @@ from tests.make_notebooks import NOTEBOOKS, client
 
 LEARNERS = 8
 NOTEBOOK = NOTEBOOKS / "09_trade_offs.ipynb"
-PATIENCE = 900  # seconds for one cell: waiting is reported, and is no failure
+PATIENCE = 900  # seconds for one cell: waiting is reported, but is not a failure
 
 
 @dataclass

@@ -27,7 +27,7 @@ from playwright.sync_api import (
 from helpers.classroom.setup.doctor import BROWSERS
 from tests import ROOT
 
-# As patient as Playwright's other waits: a busy machine is no fault.
+# As patient as Playwright's other waits: a busy machine is not a fault.
 expect.set_options(timeout=30_000)
 
 SCREENSHOTS = ROOT / "tests" / "screenshots"

@@ -1,4 +1,4 @@
-"""Format, lint and test the JavaScript and CSS; with --fix, mend what can be mended.
+"""Format, lint and test the JavaScript and CSS; with --fix, fix what can be fixed.
 
 npm fetches the formatter and linter, biome, into .venv/javascript. Without npm, or
 without Node, a line says what is left out; where the variable CI is set, that is a failure.

@@ -38,7 +38,7 @@ def exercises(notebook, path: Path) -> list[str]:
         if not pair[1].metadata.get("jupyter", {}).get("source_hidden"):
             faults.append(f"{pair[1].id}: the solution is not folded (source_hidden)")
         if not pair[1].source.startswith("#"):
-            faults.append(f"{pair[1].id}: its first line, which shows, is no comment")
+            faults.append(f"{pair[1].id}: its first line, which shows, is not a comment")
     for cell in notebook.cells:
         if set(STEPS) & set(tags(cell)) and cell.id not in used:
             faults.append(f"{cell.id}: belongs to no exercise")

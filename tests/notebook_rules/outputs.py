@@ -52,7 +52,7 @@ def portable(notebook, path: Path) -> list[str]:
         if "shows-warning" in tags(cell):
             continue
         if any(output.get("name") == "stderr" for output in cell.outputs):
-            faults.append(f"{cell.id}: writes to stderr; mend it, or tag: shows-warning")
+            faults.append(f"{cell.id}: writes to stderr; fix it, or tag: shows-warning")
         if found := re.search(r"\b\w*Warning\b|\bTraceback\b", shown(cell)):
             faults.append(f"{cell.id}: {found[0]!r} in the output")
     return faults

@@ -172,7 +172,7 @@ FAULTS = [
     ("exercises", lambda c: c.drop("solution-2"), "01.2: after its text no cells tagged"),
     ("exercises", lambda c: c.put("exercise-3", "check", "x"), "does not call exercises"),
     ("exercises", lambda c: c.put("solution-3", "01.3.,", "01.2"), "does not call exer"),
-    ("exercises", lambda c: c.put("solution-1", "^#.*\n", ""), "is no comment"),
+    ("exercises", lambda c: c.put("solution-1", "^#.*\n", ""), "is not a comment"),
     ("exercises", lambda c: c["solution-1"].metadata.pop("jupyter"), "is not folded"),
     ("exercises", lambda c: c.show("exercise-1", text="ok"), "expected 'Not tried yet'"),
     ("exercises", lambda c: c.show("solution-1", text="ok"), "expected 'Right'"),

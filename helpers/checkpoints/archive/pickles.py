@@ -122,7 +122,7 @@ def read_structure(archive: Archive) -> Any:
         ) from error
 
 
-# A new object of a class: the class's stand-in stands for it.
+# In place of a new object, the stand-in of its class stays on the stack.
 def _keep_class(reader: Any) -> None:
     reader.stack.pop()  # the arguments
 

@@ -57,7 +57,7 @@ def timed_bars(
         text: the words.
 
     Raises:
-        ValueError: there is no row, a row has not as many figures as there are headings,
+        ValueError: there is no row, a row does not have one figure for each heading,
             or its times are not finite and in order.
     """
     if not rows:

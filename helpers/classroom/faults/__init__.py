@@ -217,7 +217,7 @@ def _fork(save: Callable, path: Path, version: int) -> tuple[int, BinaryIO]:
             os.write(sending, b"2")
             status = 0
         finally:
-            os._exit(status)  # runs nothing of what the parent would run at its own end
+            os._exit(status)  # skips the exit handlers inherited from the parent
     os.close(sending)
     return child, os.fdopen(receiving, "rb", buffering=0)
 

@@ -1,4 +1,4 @@
-"""Convert for Core ML, Apple's runtime: from PyTorch, since it takes no ONNX file."""
+"""Convert for Core ML, Apple's runtime: from PyTorch, since it does not read ONNX files."""
 
 import platform
 from importlib.util import find_spec

@@ -24,6 +24,6 @@ def require_whole(command: str) -> None:
     """
     if not is_whole():
         sys.exit(
-            "This copy of the course has its helpers and no notebooks. Get the course's "
+            "This copy of the course has its helpers but no notebooks; get the course's "
             f"whole folder, and run there: {command}"
         )

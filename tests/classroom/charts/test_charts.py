@@ -72,7 +72,7 @@ def places(root) -> list[tuple[float, float]]:
                 left, top = map(float, turned.groups())
                 found += [(left + y, top - x) for x, y in places(node)]
             case other:
-                raise AssertionError(f"the test knows no {other}")
+                raise AssertionError(f"the test does not know <{other}>")
     return found
 
 
@@ -97,7 +97,7 @@ def path_places(d: str) -> list[tuple[float, float]]:
             case "z":
                 continue
             case other:
-                raise AssertionError(f"the test knows no path command {other}")
+                raise AssertionError(f"the test does not know the path command {other}")
         found.append((x, y))
     return found
 
