@@ -14,7 +14,7 @@ from helpers.onnx_export import check_parity, describe, export_onnx
 
 @pytest.fixture(scope="module", autouse=True)
 def one_thread():
-    """Batches of one image are no work to share, and sharing it on a busy machine costs."""
+    """One image leaves threads nothing to share, and on a busy machine they cost."""
     before = torch.get_num_threads()
     torch.set_num_threads(1)
     yield

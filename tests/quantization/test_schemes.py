@@ -25,7 +25,7 @@ from helpers.quantization import (
 )
 
 LARGEST = float(np.float32(1e38))
-# A busy machine is no fault, so no example has a deadline.
+# A busy machine is not at fault, so no example has a deadline.
 settings.register_profile("patient", settings(), deadline=None)
 settings.load_profile("patient")
 
