@@ -6,10 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from helpers.checkpoints import (
-    load_checkpoint,
-    save_checkpoint,
-)
+from helpers.checkpoints import load_checkpoint, save_checkpoint
 from helpers.training import capture_rng
 from tests.checkpoints.runs import Net, Run, plain, problem_of
 

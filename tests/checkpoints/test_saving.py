@@ -10,12 +10,7 @@ import torch
 from torch import nn
 
 from helpers import atomic
-from helpers.checkpoints import (
-    load_checkpoint,
-    read_metadata,
-    save_checkpoint,
-    verify,
-)
+from helpers.checkpoints import load_checkpoint, read_metadata, save_checkpoint, verify
 from tests.checkpoints.runs import Net, Run
 
 

@@ -7,9 +7,7 @@ import pytest
 import torch
 
 from helpers.checkpoints.archive.container import map_archive, open_archive, seal
-from helpers.checkpoints.archive.errors import (
-    CheckpointError,
-)
+from helpers.checkpoints.archive.errors import CheckpointError
 from helpers.checkpoints.archive.pickles import read_structure
 
 VALUES = {"weight": torch.arange(100.0), "bias": torch.ones(3), "epoch": 7}

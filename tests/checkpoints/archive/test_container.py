@@ -11,18 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from helpers.checkpoints.archive.container import open_archive
-from helpers.checkpoints.archive.errors import (
-    CheckpointError,
-    CorruptCheckpointError,
-)
-from tests.checkpoints.archive.files import (
-    RESTORE,
-    VALUES,
-    check,
-    refused,
-    saved,
-    sealed,
-)
+from helpers.checkpoints.archive.errors import CheckpointError, CorruptCheckpointError
+from tests.checkpoints.archive.files import RESTORE, VALUES, check, refused, saved, sealed
 
 # A good file
 

@@ -3,9 +3,7 @@
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from helpers.checkpoints.archive.errors import (
-    CheckpointError,
-)
+from helpers.checkpoints.archive.errors import CheckpointError
 from tests.checkpoints.archive.files import check, saved
 
 

@@ -13,12 +13,7 @@ from helpers.checkpoints.archive.errors import (
     IncompatibleCheckpointError,
     UnsafeCheckpointError,
 )
-from tests.checkpoints.archive.files import (
-    RESTORE,
-    check,
-    refused,
-    saved,
-)
+from tests.checkpoints.archive.files import RESTORE, check, refused, saved
 
 posix = pytest.mark.skipif(os.name != "posix", reason="Windows has no such kind of file")
 

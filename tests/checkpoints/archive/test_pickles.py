@@ -7,18 +7,9 @@ from collections import OrderedDict
 import torch
 from torch import nn
 
-from helpers.checkpoints.archive.errors import (
-    CorruptCheckpointError,
-    UnsafeCheckpointError,
-)
+from helpers.checkpoints.archive.errors import CorruptCheckpointError, UnsafeCheckpointError
 from helpers.checkpoints.archive.pickles import StandIn
-from tests.checkpoints.archive.files import (
-    VALUES,
-    check,
-    refused,
-    rewrite,
-    saved,
-)
+from tests.checkpoints.archive.files import VALUES, check, refused, rewrite, saved
 
 # A good file
 
