@@ -14,7 +14,7 @@ SLOW = (
     "notebooks/04",
     "tests/notebooks/test_nbval_bites.py",
     "notebooks/",
-    "tests/classroom/setup/test_doctor.py",
+    "tests/classroom/setup/doctor/test_doctor.py",
     "tests/classroom/handouts/",
     "tests/checkpoints/test_crashes.py",
     "tests/classroom/faults/test_damage.py",

@@ -1,13 +1,14 @@
-"""The house: no two modules share a name, and each can be read in one sitting."""
+"""The house: each module has its own name, its tests, and a length for one sitting."""
 
 from collections import Counter
 
 from tests import ROOT
+from tests.make_origin_lines import LIBRARY
 
 HELPERS = ROOT / "helpers"
 FILES = sorted(HELPERS.rglob("*.py"))
 # Names that say the same everywhere; and doors, which are called like their room.
-SHARED = {"__init__", "__main__", "errors"}
+SHARED = {"__init__", "__main__"}
 DOORS = {HELPERS / "doctor.py", HELPERS / "lab.py"}
 MOST_LINES = 250
 # Tables of data are looked up, not read.
@@ -28,3 +29,13 @@ def test_each_module_can_be_read_in_one_sitting():
     assert lines.keys() >= TABLES.keys()
     long = {name for name, count in lines.items() if count > MOST_LINES}
     assert long == TABLES.keys(), {name: lines[name] for name in long}
+
+
+def test_the_tests_of_a_library_module_are_found_by_its_name():
+    missing = {}
+    for file in LIBRARY:
+        place = file.relative_to(HELPERS)
+        tests = ROOT / "tests" / place.with_name(f"test_{place.name}")
+        if place.name != "__init__.py" and not tests.exists():
+            missing[place.as_posix()] = tests.relative_to(ROOT).as_posix()
+    assert missing == {}

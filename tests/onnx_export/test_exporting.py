@@ -7,29 +7,17 @@ import tomllib
 import warnings
 from importlib.metadata import PackageNotFoundError
 from pathlib import Path
-from stat import S_ISDIR
 
 import numpy as np
-import onnx
 import pytest
 import torch
 from torch import nn
 
-from helpers import atomic
 from helpers.classroom.data.digits import load_digits
 from helpers.classroom.data.networks import SimpleNet, load_reference_model
 from helpers.onnx_export import export_onnx, exporting, read_onnx, run, session
-from helpers.onnx_export.files import atomic_path
 from helpers.quiet import leave_out
 from tests import ROOT
-
-
-@pytest.fixture(scope="module")
-def reference(tmp_path_factory) -> Path:
-    path = tmp_path_factory.mktemp("reference") / "digits.onnx"
-    images = load_digits().test_images[:2]
-    metadata = {"classes": list(range(10)), "trained_on": "digits"}
-    return export_onnx(load_reference_model(), images, path, metadata=metadata)
 
 
 class TwoInputs(nn.Module):
@@ -278,26 +266,6 @@ def test_a_crash_while_model_or_weights_are_moved_leaves_the_old_pair(
         torch.testing.assert_close(run(session(path), rows), model(rows))
 
 
-@pytest.mark.skipif(os.name != "posix", reason="Windows flushes a folder by itself")
-def test_file_and_folder_are_flushed_at_each_move(tmp_path, monkeypatch):
-    happened, fsync, replace = [], os.fsync, Path.replace
-
-    def recorded_fsync(descriptor):
-        happened.append("folder" if S_ISDIR(os.fstat(descriptor).st_mode) else "file")
-        fsync(descriptor)
-
-    def recorded_replace(self, target):
-        happened.append("move")
-        return replace(self, target)
-
-    monkeypatch.setattr(atomic.os, "fsync", recorded_fsync)
-    monkeypatch.setattr(Path, "replace", recorded_replace)
-    with atomic_path(tmp_path / "m.onnx") as new:
-        new.write_bytes(b"model")
-        new.with_name("m.onnx.data").write_bytes(b"weights")
-    assert happened == ["file", "move", "folder"] * 2
-
-
 # ---- What is said, and what is not
 
 
@@ -402,69 +370,3 @@ def test_model_path_and_metadata_are_checked(tmp_path):
     with pytest.raises(TypeError, match=r"metadata\['mean'\] is a Tensor; expected a text"):
         export_onnx(SimpleNet(), rows, tmp_path / "m.onnx", metadata={"mean": rows})
     assert list(tmp_path.iterdir()) == []
-
-
-def test_a_file_that_is_not_onnx_is_named(tmp_path):
-    path = tmp_path / "m.onnx"
-    with pytest.raises(FileNotFoundError, match="there is no such file; export the model"):
-        session(path)
-    for data in (b"not a model", b"", b"\x08"):
-        path.write_bytes(data)
-        for read in (read_onnx, session):
-            with pytest.raises(ValueError, match=r"m\.onnx is not an ONNX file"):
-                read(path)
-
-
-def test_weights_that_are_missing_or_outside_the_folder_are_named(tmp_path):
-    folder = tmp_path / "inside"
-    folder.mkdir()
-    path = folder / "m.onnx"
-    export_onnx(nn.Linear(400, 50), torch.zeros(2, 400), path, external_data=True)
-    [weights] = set(folder.iterdir()) - {path}
-    weights.rename(tmp_path / weights.name)
-    for read in (read_onnx, session):
-        with pytest.raises(FileNotFoundError, match=f"weights in {weights.name}, which is"):
-            read(path)
-    model = onnx.load(path, load_external_data=False)
-    for tensor in model.graph.initializer:
-        for entry in tensor.external_data:
-            if entry.key == "location":
-                entry.value = f"../{weights.name}"
-    path.write_bytes(model.SerializeToString())
-    for read in (read_onnx, session):
-        with pytest.raises(ValueError, match="not a plain file in its own folder"):
-            read(path)
-
-
-def test_the_number_of_inputs_and_settings_of_a_session_are_checked(reference):
-    with pytest.raises(ValueError, match=r"expects input: tensor\(float\) .*; got .*, "):
-        run(session(reference), (torch.zeros(1, 1, 8, 8), torch.zeros(1)))
-    with pytest.raises(ValueError, match=r"got torch.float64 \[1, 1, 8, 8\]"):
-        run(session(reference), torch.zeros(1, 1, 8, 8).double())
-    with pytest.raises(ValueError, match="optimization is 'fast'; expected one of 'off', "):
-        session(reference, optimization="fast")
-    for threads in (0, "two"):
-        with pytest.raises(ValueError, match=f"threads is {threads!r}; expected a whole"):
-            session(reference, threads=threads)
-
-
-@pytest.mark.parametrize("optimization", ["off", "basic", "all"])
-def test_the_settings_of_a_session_reach_onnx_runtime(reference, optimization):
-    found = session(reference, threads=2, optimization=optimization).get_session_options()
-    assert found.intra_op_num_threads == 2
-    wanted = {"off": "DISABLE_ALL", "basic": "ENABLE_BASIC", "all": "ENABLE_ALL"}
-    assert found.graph_optimization_level.name == f"ORT_{wanted[optimization]}"
-
-
-def test_what_numpy_and_lists_hold_is_no_input_and_bfloat16_is_no_type_of_the_file(
-    reference,
-):
-    opened, images = session(reference), torch.zeros(3, 1, 8, 8)
-    for given, kind in (
-        (images.numpy(), "of type ndarray"),
-        ([[1.0]], "of type list holding a list"),
-    ):
-        with pytest.raises(TypeError, match=f"inputs is {kind}; expected a tensor"):
-            run(opened, given)
-    with pytest.raises(ValueError, match=r"expects input: .*; got torch.bfloat16 \[3, 1"):
-        run(opened, images.bfloat16())

@@ -10,7 +10,6 @@ import numpy as np
 import onnx
 import pytest
 import torch
-from onnx import numpy_helper
 from torch import nn
 
 from helpers.classroom.data.digits import load_digits
@@ -19,35 +18,13 @@ from helpers.onnx_export import (
     export_onnx,
     float16,
     quantize_4bit_onnx,
-    quantize_dynamic_onnx,
     quantize_static_onnx,
     read_onnx,
     run,
     runtime_quantization,
     session,
-    to_float16_onnx,
 )
-from helpers.onnx_export.calibration import Calibration
-from helpers.onnx_export.nodes import node_names
-
-WIDTH = 256
-
-
-class Mlp(nn.Module):
-    def __init__(self):
-        super().__init__()
-        self.first = nn.Linear(WIDTH, WIDTH)
-        self.second = nn.Linear(WIDTH, WIDTH)
-
-    def forward(self, x):
-        return self.second(torch.relu(self.first(x)))
-
-
-@pytest.fixture(scope="module")
-def mlp(tmp_path_factory) -> Path:
-    torch.manual_seed(0)
-    path = tmp_path_factory.mktemp("mlp") / "mlp.onnx"
-    return export_onnx(Mlp(), torch.rand(2, WIDTH), path)
+from tests.onnx_export.quantizing import WIDTH, Mlp, constants, error, quantize, rows
 
 
 @pytest.fixture(scope="module")
@@ -56,28 +33,8 @@ def digits(tmp_path_factory) -> Path:
     return export_onnx(load_reference_model(), torch.zeros(2, 1, 8, 8), path)
 
 
-def rows(count: int) -> torch.Tensor:
-    return torch.rand(count, WIDTH, generator=torch.Generator().manual_seed(count))
-
-
-def quantize(kind: str, source: Path, target: Path, **options) -> Path:
-    make = {
-        "dynamic": quantize_dynamic_onnx,
-        "static": lambda *paths, **o: quantize_static_onnx(*paths, rows(200), **o),
-        "float16": to_float16_onnx,
-        "4bit": quantize_4bit_onnx,
-    }
-    return make[kind](source, target, **options)
-
-
 def operators(path: Path) -> Counter:
     return Counter(node.op_type for node in read_onnx(path).graph.node)
-
-
-def error(path: Path, source: Path, inputs: torch.Tensor) -> float:
-    """Norm of the difference over the norm of what the float32 file answers."""
-    exact = run(session(source), inputs)
-    return float((run(session(path), inputs) - exact).norm() / exact.norm())
 
 
 # ---- Bytes and answers
@@ -141,11 +98,6 @@ def test_convolutions_get_one_scale_for_each_channel_unless_told_otherwise(
         assert constants(path)["stem.0.weight_scale"].shape == length
 
 
-def constants(path: Path) -> dict[str, np.ndarray]:
-    graph = read_onnx(path).graph
-    return {tensor.name: numpy_helper.to_array(tensor) for tensor in graph.initializer}
-
-
 def test_a_larger_block_is_smaller_and_less_exact(mlp, tmp_path):
     paths = [
         quantize_4bit_onnx(mlp, tmp_path / f"{size}.onnx", block_size=size)
@@ -204,25 +156,6 @@ def test_an_excluded_layer_keeps_its_weights_and_the_other_does_not(kind, mlp, t
     assert error(path, mlp, rows(33)) < error(whole, mlp, rows(33))
 
 
-def test_a_name_means_a_layer_a_block_of_layers_or_a_node(digits):
-    model = read_onnx(digits)
-    assert len(node_names(model, ["blocks.1"])) == 2
-    [head] = node_names(model, ["head"])
-    assert node_names(model, [head]) == [head]
-    assert node_names(model, []) == []
-
-
-@pytest.mark.parametrize("kind", ["dynamic", "static", "4bit"])
-def test_a_name_that_is_not_in_the_model_is_refused_with_those_that_are(
-    kind, mlp, tmp_path
-):
-    with pytest.raises(ValueError, match=r"exclude names 'third'.*layers are first, sec"):
-        quantize(kind, mlp, tmp_path / "small.onnx", exclude=("third",))
-    with pytest.raises(ValueError, match="exclude is 'first'; expected a tuple of names"):
-        quantize(kind, mlp, tmp_path / "small.onnx", exclude="first")
-    assert list(tmp_path.iterdir()) == []
-
-
 # ---- Errors, and what is left alone
 
 
@@ -277,68 +210,6 @@ def test_source_and_folder_are_checked(kind, mlp, tmp_path):
         quantize(kind, mlp, tmp_path / "gone" / "small.onnx")
 
 
-@pytest.mark.parametrize(
-    "calibration",
-    [torch.rand(9, WIDTH + 1), torch.rand(WIDTH), torch.rand(0, WIDTH), (rows(2), rows(2))],
-)
-def test_calibration_that_does_not_fit_is_refused(calibration, mlp, tmp_path):
-    message = rf"calibration has the shape .*; expected input \['batch', {WIDTH}\]"
-    with pytest.raises(ValueError, match=message):
-        quantize_static_onnx(mlp, tmp_path / "small.onnx", calibration)
-
-
-@pytest.mark.parametrize("method", ["entropy", "percentile"])
-@pytest.mark.parametrize("count", [7, 65, 96])
-def test_histograms_are_made_of_any_number_of_inputs(count, method, mlp, tmp_path):
-    path = tmp_path / "small.onnx"
-    quantize_static_onnx(mlp, path, rows(count), method=method)
-    assert error(path, mlp, rows(33)) < 0.2
-    feed = Calibration(mlp, rows(count), equal_batches=True)
-    batches = [batch["input"] for batch in iter(feed.get_next, None)]
-    assert len({len(batch) for batch in batches}) == 1
-    assert np.array_equal(np.concatenate(batches), rows(count).numpy())
-
-
-@pytest.mark.parametrize(
-    "calibration, says",
-    [
-        (
-            None,
-            "calibration is of type NoneType; expected a tensor, or a tuple with one ",
-        ),
-        (
-            np.ones((9, WIDTH), np.float32),
-            "calibration is of type ndarray; expected a tensor",
-        ),
-        (rows(9).double(), rf"file expects input: .* got torch.float64 \[9, {WIDTH}\]"),
-        (
-            rows(9) * torch.nan,
-            "calibration holds NaN or infinity; repair it or leave it out",
-        ),
-        (rows(9) / 0, "calibration holds NaN or infinity"),
-    ],
-)
-@pytest.mark.parametrize("method", ["minmax", "entropy"])
-def test_calibration_that_gives_no_range_is_refused(
-    calibration, says, method, mlp, tmp_path
-):
-    with pytest.raises(ValueError, match=says):
-        quantize_static_onnx(mlp, tmp_path / "small.onnx", calibration, method=method)
-    assert list(tmp_path.iterdir()) == []
-
-
-class Sum(nn.Module):
-    def forward(self, x, y):
-        return x.sum() + y.sum()
-
-
-def test_inputs_for_calibration_must_be_as_many_of_each(tmp_path):
-    source = tmp_path / "sum.onnx"
-    export_onnx(Sum(), (rows(2), rows(3)), source, input_names=("x", "y"))
-    with pytest.raises(ValueError, match=r"calibration has the shape \[70, \d+\], \[9, "):
-        quantize_static_onnx(source, tmp_path / "small.onnx", (rows(70), rows(9)))
-
-
 @pytest.mark.filterwarnings("ignore:All-NaN axis")  # NumPy's, in the calibration
 @pytest.mark.parametrize("kind", ["dynamic", "static"])
 def test_weights_that_are_no_numbers_are_refused(kind, tmp_path):
@@ -349,34 +220,6 @@ def test_weights_that_are_no_numbers_are_refused(kind, tmp_path):
     with pytest.raises(ValueError, match=r"broken\.onnx: its weights or activations hold"):
         quantize(kind, source, tmp_path / "small.onnx")
     assert [file.name for file in tmp_path.iterdir()] == ["broken.onnx"]
-
-
-@pytest.mark.parametrize("again", ["dynamic", "static", "4bit"])
-@pytest.mark.parametrize("kind", ["dynamic", "static", "4bit"])
-def test_a_quantized_file_is_not_quantized_again(kind, again, mlp, tmp_path):
-    once = quantize(kind, mlp, tmp_path / "once.onnx")
-    with pytest.raises(ValueError, match=r"once\.onnx is quantized already: it holds "):
-        quantize(again, once, tmp_path / "twice.onnx")
-
-
-def test_float16_clips_what_it_cannot_hold(tmp_path):
-    model = Mlp()
-    with torch.no_grad():
-        model.second.bias[0] = -1e6
-    source = export_onnx(model, rows(2), tmp_path / "wide.onnx")
-    small = constants(to_float16_onnx(source, tmp_path / "small.onnx"))
-    assert small["second.bias"].dtype == np.float16
-    assert small["second.bias"].min() == -65504
-
-
-def test_a_file_with_a_fixed_batch_is_calibrated_with_whole_batches(tmp_path):
-    torch.manual_seed(0)
-    source = tmp_path / "fixed.onnx"
-    export_onnx(Mlp(), torch.rand(8, WIDTH), source, dynamic_batch=False)
-    path = quantize_static_onnx(source, tmp_path / "small.onnx", rows(20))
-    assert error(path, source, rows(8)) < 0.04
-    with pytest.raises(ValueError, match=rf"\[7, {WIDTH}\]; expected input \[8, {WIDTH}\]"):
-        quantize_static_onnx(source, path, rows(7))
 
 
 def test_method_and_block_size_are_checked(mlp, digits, tmp_path):

@@ -1,0 +1,80 @@
+"""The directory of a zip archive: each record is where it says, and is torch.save's."""
+
+import zipfile
+
+import pytest
+import torch
+
+from helpers.checkpoints.archive.errors import (
+    CorruptCheckpointError,
+    IncompatibleCheckpointError,
+    UnsafeCheckpointError,
+)
+from tests.checkpoints.archive.files import RESTORE, refused, rewrite, saved
+
+
+def test_two_records_may_not_share_bytes(tmp_path):
+    path = saved(tmp_path / "a.pt")
+    with zipfile.ZipFile(path) as archive:
+        first, second = archive.infolist()[4:6]
+    content = path.read_bytes()
+    old, new = (i.header_offset.to_bytes(4, "little") for i in (second, first))
+    at = content.rindex(old + second.filename.encode())
+    path.write_bytes(content[:at] + new + content[at + 4 :])
+    assert " is not where the archive's directory" in refused(path, CorruptCheckpointError)
+
+
+def test_a_record_that_would_end_outside_the_file_is_refused(tmp_path):
+    path = saved(tmp_path / "a.pt")
+    with zipfile.ZipFile(path) as archive:
+        info = archive.getinfo("a/data/0")
+    content = path.read_bytes()
+    at = content.rindex(b"PK\x01\x02", 0, content.rindex(b"a/data/0"))
+    size = (10**6).to_bytes(4, "little")
+    path.write_bytes(content[: at + 20] + 2 * size + content[at + 28 :])
+    message = refused(path, CorruptCheckpointError)
+    assert info.file_size == 400
+    assert f"{path} is damaged: record 'data/0' is not where the archive's" in message
+    assert message.endswith(f"of {len(content)}. {RESTORE}")
+
+
+def test_a_zip_archive_of_something_else_is_refused(tmp_path):
+    path = tmp_path / "a.zip"
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("word/document.xml", "text" * 100)
+    assert refused(path, IncompatibleCheckpointError) == (
+        f"{path} is a zip archive, but not torch.save's: it has no record 'data.pkl'."
+    )
+
+
+@pytest.mark.filterwarnings("ignore:`torch.jit")
+def test_a_torchscript_program_is_refused(tmp_path):
+    path = tmp_path / "program.pt"
+    with zipfile.ZipFile(path, "w") as archive:  # the shape of torch.jit.save's file
+        for name in ("data.pkl", "code/__torch__.py", "constants.pkl"):
+            archive.writestr(f"program/{name}", b"x")
+    assert refused(path, UnsafeCheckpointError) == (
+        f"{path} is a TorchScript program: it holds code, not a state dict. Ask its "
+        "author for the weights; run code only if you trust it."
+    )
+
+
+def test_a_deflate_bomb_is_refused_before_it_grows(tmp_path):
+    path = saved(tmp_path / "bomb.pt", {"zeros": torch.zeros(1_000_000)})
+    rewrite(path, compression=zipfile.ZIP_DEFLATED)
+    assert path.stat().st_size < 10_000
+    message = refused(path, UnsafeCheckpointError)
+    assert " is compressed or encrypted (" in message
+    assert message.endswith("a few bytes could fill the memory: do not open it.")
+
+
+def test_a_record_said_to_begin_in_the_last_bytes_is_refused(tmp_path):
+    path = saved(tmp_path / "a.pt")
+    data = bytearray(path.read_bytes())
+    entry = data.rindex(b"PK\x01\x02")  # the last one of the archive's directory
+    for back in (27, 28, 29):
+        data[entry + 42 : entry + 46] = (len(data) - back).to_bytes(4, "little")
+        path.write_bytes(data)
+        assert "is not where the archive's directory says" in refused(
+            path, CorruptCheckpointError
+        )

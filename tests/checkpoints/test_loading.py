@@ -1,0 +1,221 @@
+"""Loading: a checkpoint is loaded completely or not at all."""
+
+import os
+import random
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from helpers.checkpoints import (
+    CorruptCheckpointError,
+    UnsafeCheckpointError,
+    load_checkpoint,
+    loading,
+    read_metadata,
+    save_checkpoint,
+    verify,
+)
+from helpers.classroom.faults import flip, payload_offsets
+from helpers.training import capture_rng
+from tests.checkpoints.runs import Net, Run, plain, problem_of
+
+
+def draws():
+    return random.random(), np.random.rand(), torch.rand(2).tolist()
+
+
+# A round trip
+
+
+def test_a_run_comes_back_bit_for_bit(tmp_path):
+    run = Run(seed=1)
+    path = save_checkpoint(
+        tmp_path / "a.pt",
+        **run.parts,
+        epoch=2,
+        step=30,
+        metrics={"loss": 0.25},
+        extra={"average": torch.ones(3), "note": "x"},
+    )
+    expected = run.state()
+    following = draws()
+    other = Run(seed=2, steps=1)
+    found = load_checkpoint(path, **other.parts)
+    assert draws() == following
+    assert other.state() == expected
+    assert (found.epoch, found.step, found.metrics) == (2, 30, {"loss": 0.25})
+    assert found.extra["note"] == "x" and torch.equal(found.extra["average"], torch.ones(3))
+    assert (found.path, found.skipped) == (path, ())
+
+    # And the two go on alike.
+    for each in (run, other):
+        torch.manual_seed(5)
+        each.step()
+    assert other.state() == run.state() != expected
+
+
+def test_what_the_file_holds_beyond_the_question_is_left_alone(tmp_path):
+    path = save_checkpoint(tmp_path / "a.pt", **Run(seed=1).parts)
+    model = Net()
+    before = draws_after_seed(3)
+    torch.manual_seed(3)
+    load_checkpoint(path, model=model, restore_rng=False)
+    assert torch.rand(2).tolist() == before
+    assert plain(model.state_dict()) == plain(Run(seed=1).model.state_dict())
+
+
+def draws_after_seed(seed):
+    torch.manual_seed(seed)
+    return torch.rand(2).tolist()
+
+
+def test_nothing_that_was_loaded_hangs_on_the_file(tmp_path):
+    path = save_checkpoint(tmp_path / "a.pt", **Run().parts, extra=torch.ones(2000))
+    run = Run(seed=1)
+    found = load_checkpoint(path, **run.parts)
+    before = run.state()
+    path.write_bytes(bytes(path.stat().st_size))  # in place: the same file, other bytes
+    assert run.state() == before and found.extra.sum() == 2000
+
+
+def test_tied_weights_stay_tied(tmp_path):
+    def make():
+        model = nn.Sequential(nn.Linear(3, 3, bias=False), nn.Linear(3, 3, bias=False))
+        model[1].weight = model[0].weight
+        return model
+
+    model = make()
+    path = save_checkpoint(
+        tmp_path / "a.pt", model=model, optimizer=torch.optim.Adam(model.parameters())
+    )
+    assert read_metadata(path)["optimizer"]["groups"] == [["0.weight"]]
+    other = make()
+    load_checkpoint(path, model=other, optimizer=torch.optim.Adam(other.parameters()))
+    assert other[1].weight is other[0].weight
+    assert torch.equal(other[1].weight, model[1].weight)
+
+
+def test_loading_into_an_optimizer_over_foreign_parameters_changes_nothing(tmp_path):
+    path = save_checkpoint(tmp_path / "a.pt", **Run(seed=1).parts)
+    run = Run(seed=2)
+    before = run.state()
+    stranger = torch.optim.AdamW([nn.Parameter(torch.ones(1))])
+    with pytest.raises(ValueError, match="a parameter that is not the model's"):
+        load_checkpoint(path, model=run.model, optimizer=stranger)
+    assert run.state() == before
+
+
+# All or nothing
+
+
+def test_a_damaged_file_changes_nothing(tmp_path):
+    path = save_checkpoint(tmp_path / "a.pt", **Run(seed=1).parts)
+    for offset in payload_offsets(path, 10, seed=4):
+        run = Run(seed=2)
+        before, random_before = run.state(), plain(capture_rng())
+        flip(path, offset)
+        problem_of(path, CorruptCheckpointError, **run.parts)
+        flip(path, offset)
+        assert run.state() == before and plain(capture_rng()) == random_before
+
+
+@pytest.mark.parametrize("stage", ["model", "optimizer", "scheduler", "rng"])
+@pytest.mark.parametrize("kind", [RuntimeError, KeyboardInterrupt])
+def test_a_late_failure_puts_everything_back(tmp_path, monkeypatch, stage, kind):
+    path = save_checkpoint(tmp_path / "a.pt", **Run(seed=1).parts)
+    run = Run(seed=2)
+    before, random_before = run.state(), plain(capture_rng())
+    if stage == "rng":
+        owner, name, whole = loading, "_restore_rng", loading._restore_rng
+    else:
+        owner, name = type(run.parts[stage]), "load_state_dict"
+        whole = getattr(owner, name)
+
+    failed = []
+
+    def load_and_fail(*args, **kwargs):
+        result = whole(*args, **kwargs)
+        if not failed:
+            failed.append(True)
+            raise kind("too late")
+        return result
+
+    monkeypatch.setattr(owner, name, load_and_fail)
+    with pytest.raises(kind, match="too late"):
+        load_checkpoint(path, **run.parts)
+    assert failed and run.state() == before
+    assert plain(capture_rng()) == random_before
+
+
+def test_a_broken_state_of_the_generators_is_found_first(tmp_path, monkeypatch):
+    monkeypatch.setattr(
+        "helpers.checkpoints.saving.capture_rng", lambda: {"python": [3, [1], None]}
+    )
+    path = save_checkpoint(tmp_path / "a.pt", model=Net())
+    model = Net()
+    before = plain(model.state_dict())
+    message = problem_of(path, model=model)
+    assert "does not fit the random number generators: this is not a state of" in message
+    assert plain(model.state_dict()) == before
+
+
+# Files of somebody else
+
+
+def test_a_copy_that_torch_saved_again_still_loads(tmp_path):
+    path = save_checkpoint(tmp_path / "a.pt", **Run(seed=1).parts)
+    torch.save(torch.load(path, weights_only=True), tmp_path / "b.pt")
+    run = Run(seed=2)
+    load_checkpoint(tmp_path / "b.pt", **run.parts)
+    assert run.state() == Run(seed=1).state()
+
+
+class Evil:
+    def __init__(self, path):
+        self.path = path
+
+    def __reduce__(self):
+        return os.mkdir, (str(self.path),)
+
+
+def test_code_does_not_run_even_where_torch_was_told_to_allow_it(tmp_path, monkeypatch):
+    monkeypatch.setenv("TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD", "1")
+    path = tmp_path / "a.pt"
+    content = torch.load(save_checkpoint(path, model=Net()), weights_only=True)
+    torch.save({**content, "extra": Evil(tmp_path / "trap")}, path)
+    for read in (verify, read_metadata, lambda path: load_checkpoint(path, model=Net())):
+        with pytest.raises(UnsafeCheckpointError, match="asks for"):
+            read(path)
+    assert not (tmp_path / "trap").exists()
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows does not replace a file that is open")
+def test_a_file_that_is_replaced_while_it_is_read_is_read_again(tmp_path, monkeypatch):
+    old, new = Run(seed=1), Run(seed=2)
+    path = save_checkpoint(tmp_path / "a.pt", **old.parts)
+    other = save_checkpoint(tmp_path / "b.pt", **new.parts)
+    real, calls = torch.load, []
+
+    def replace_first(*args, **kwargs):
+        calls.append(args)
+        if len(calls) == 1:
+            os.replace(other, path)
+        return real(*args, **kwargs)
+
+    monkeypatch.setattr(torch, "load", replace_first)
+    run = Run(seed=3)
+    load_checkpoint(path, **run.parts)
+    assert len(calls) == 2 and run.state() == new.state()
+
+
+def test_an_unknown_device_is_not_damage(tmp_path):
+    path = save_checkpoint(tmp_path / "a.pt", model=Net())
+    with pytest.raises(RuntimeError, match="nowhere"):
+        load_checkpoint(path, model=Net(), map_location="nowhere")
+
+
+def test_a_model_without_any_tensor_is_saved_and_loaded(tmp_path):
+    path = save_checkpoint(tmp_path / "none.pt", model=nn.Identity(), epoch=3)
+    assert load_checkpoint(path, model=nn.Identity()).epoch == 3
