@@ -9,7 +9,7 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 import nbformat
@@ -31,6 +31,7 @@ from tests import ROOT
 expect.set_options(timeout=30_000)
 
 SCREENSHOTS = ROOT / "tests" / "screenshots"
+KEEPS_SCREENS = bool(os.environ.get("SCREENSHOTS"))
 PANEL = ".sls-panel"
 # A panel with buttons of ipywidgets is such a box, too.
 QUIZ = ".jp-OutputArea-output .widget-vbox:not(:has(.sls-panel))"
@@ -50,19 +51,20 @@ PLAINER = {"OMP_NUM_THREADS": "1"}
 if platform.machine() in ("x86_64", "AMD64"):
     PLAINER["ATEN_CPU_CAPABILITY"] = "avx2"
 
-# Where the notebook stands: executed cells, and whether the kernel is done.
-STATE = """() => {
+# Whether every cell has run, and the kernel is done. Asked often, so it looks at no output.
+FINISHED = """() => {
     const panel = window.jupyterapp.shell.currentWidget;
+    if (panel.sessionContext.session?.kernel?.status !== "idle") return false;
     const cells = [...panel.content.model.cells].filter((c) => c.type === "code");
-    return {
-        idle: panel.sessionContext.session?.kernel?.status === "idle",
-        counts: cells.map((c) => c.executionCount),
-        errors: cells
-            .filter((c) => !(c.getMetadata("tags") ?? []).includes("raises-exception"))
-            .flatMap((c) => c.outputs.toJSON())
-            .filter((o) => o.output_type === "error").map((o) => `${o.ename}: ${o.evalue}`),
-    };
+    return cells.every((cell, k) => cell.executionCount === k + 1);
 }"""
+
+# The errors of the cells that should not raise.
+ERRORS = """() => [...window.jupyterapp.shell.currentWidget.content.model.cells]
+    .filter((c) => c.type === "code")
+    .filter((c) => !(c.getMetadata("tags") ?? []).includes("raises-exception"))
+    .flatMap((c) => c.outputs.toJSON())
+    .filter((o) => o.output_type === "error").map((o) => `${o.ename}: ${o.evalue}`)"""
 
 
 # Whether every widget of every cell that is on the page has been drawn.
@@ -217,14 +219,9 @@ def open_notebook(page: Page, url: str, name: str) -> None:
 def run_all(page: Page, timeout: float = 300) -> list[str]:
     """Run every cell; return the errors of those that should not raise."""
     page.evaluate("() => { window.jupyterapp.commands.execute('notebook:run-all-cells'); }")
-    page.wait_for_function(
-        f"() => {{ const s = ({STATE})(); "
-        "return s.idle && s.counts.every((n, i) => n === i + 1); }",
-        timeout=timeout * 1000,
-        polling=200,
-    )
+    page.wait_for_function(FINISHED, timeout=timeout * 1000, polling=200)
     page.wait_for_function(DRAWN)
-    return page.evaluate(STATE)["errors"]
+    return page.evaluate(ERRORS)
 
 
 def cells(page: Page, selector: str) -> list[int]:
@@ -381,7 +378,7 @@ def keep_screen(page: Page, name: str) -> None:
 
     They are for somebody's eyes, and take a minute and a half of a processor in all.
     """
-    if os.environ.get("SCREENSHOTS"):
+    if KEEPS_SCREENS:
         page.screenshot(path=SCREENSHOTS / name)
 
 
@@ -405,15 +402,23 @@ def change_theme(page: Page, theme: str) -> None:
     expect(page.locator("#jupyterlab-splash")).to_have_count(0)
 
 
-def axe_violations(page: Page, context: str) -> list[tuple[str, str]]:
+def axe_violations(
+    page: Page, context: str, only: Sequence[str] = ()
+) -> list[tuple[str, str]]:
     """Return axe's violations in what a selector names: the rule, and what it says.
+
+    Args:
+        page: where to look.
+        context: the selector.
+        only: ids of the rules that are tried; all where there are none.
 
     Raises:
         AssertionError: axe sees no text there, so that finding nothing says nothing.
     """
     # JupyterLab's body has no height of its own; axe takes the text in it for invisible.
     page.evaluate("() => { document.body.style.height = '100vh'; }")
-    found = Axe().run(page, context=context).response
+    options = {"runOnly": list(only)} if only else {}
+    found = Axe().run(page, context=context, options=options).response
     passed = {each["id"] for each in found["passes"]}
     assert "color-contrast" in passed, f"axe sees no text in {context}"
     return [(each["id"], each["help"]) for each in found["violations"]]
