@@ -25,6 +25,8 @@ class Lab:
             page = self.chromium.new_page(viewport={"width": 1280, "height": 900})
             page.on("request", lambda some: self.hosts.add(urlsplit(some.url).hostname))
             lab.open_notebook(page, self.url, name)
+            # JupyterLab keeps the theme of the test before.
+            lab.change_theme(page, "JupyterLab Light")
             self._pages[name] = page
         return self._pages[name]
 
