@@ -7,31 +7,9 @@ import torch
 
 from helpers.classroom.explorers.evaluation import Evaluator, Setting
 from helpers.quantization import Scheme, packed_bytes, wilson_interval
-
-
-@pytest.fixture(scope="module")
-def evaluator(model, digits):
-    return Evaluator(model, digits.test_images, digits.test_labels, digits.train_images)
-
+from tests.classroom.explorers.settings import SETTINGS, each_setting
 
 # Settings
-
-
-SETTINGS = {
-    "float32": Setting(),
-    "3 bits": Setting(Scheme(bits=3)),
-    "16 bits, all kept but one": Setting(
-        Scheme(bits=16, granularity="group"), keep_float=("stem.0", "head")
-    ),
-    "activations only": Setting(None, Scheme(bits=4, symmetric=False), 16),
-    "everything": Setting(
-        Scheme(4, False, "channel", observer="mse"),
-        Scheme(6, False, observer="percentile"),
-        256,
-        ("blocks.1.0",),
-    ),
-}
-each_setting = pytest.mark.parametrize("setting", SETTINGS.values(), ids=SETTINGS)
 
 
 def test_a_setting_that_cannot_be_carried_out_is_refused(evaluator):

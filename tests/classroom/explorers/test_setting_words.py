@@ -1,33 +1,10 @@
 """A setting in words, and the code that repeats what was measured."""
 
-import pytest
-
-from helpers.classroom.explorers.evaluation import Evaluator, Setting
+from helpers.classroom.explorers.evaluation import Setting
 from helpers.classroom.explorers.setting_words import setting_code, setting_words
 from helpers.quantization import Scheme, quantize_model
 from helpers.training import accuracy
-
-
-@pytest.fixture(scope="module")
-def evaluator(model, digits):
-    return Evaluator(model, digits.test_images, digits.test_labels, digits.train_images)
-
-
-SETTINGS = {
-    "float32": Setting(),
-    "3 bits": Setting(Scheme(bits=3)),
-    "16 bits, all kept but one": Setting(
-        Scheme(bits=16, granularity="group"), keep_float=("stem.0", "head")
-    ),
-    "activations only": Setting(None, Scheme(bits=4, symmetric=False), 16),
-    "everything": Setting(
-        Scheme(4, False, "channel", observer="mse"),
-        Scheme(6, False, observer="percentile"),
-        256,
-        ("blocks.1.0",),
-    ),
-}
-each_setting = pytest.mark.parametrize("setting", SETTINGS.values(), ids=SETTINGS)
+from tests.classroom.explorers.settings import SETTINGS, each_setting
 
 
 @each_setting
