@@ -5,14 +5,13 @@ import re
 
 import pytest
 
-# They start kernels, browsers and servers, or kill processes. The longest come first, so
-# that no worker is left with one at the end; `make check` leaves them out.
+# They start kernels, browsers and servers, kill processes, or install. The longest come
+# first, so that no worker is left with one at the end; `make check` leaves them out.
 SLOW = (
     "tests/browser/",
     "notebooks/09",
     "notebooks/07",
     "notebooks/04",
-    "tests/notebooks/test_nbval_bites.py",
     "notebooks/",
     "tests/classroom/setup/doctor/test_doctor.py",
     "tests/classroom/handouts/",
@@ -20,16 +19,28 @@ SLOW = (
     "tests/classroom/faults/test_damage.py",
     "tests/classroom/setup/test_lab.py",
     "tests/notebooks/test_make_notebooks.py",
+    "tests/notebooks/test_collecting.py",
+    "tests/test_wheel.py",
 )
 # What shares a JupyterLab or a cache has to stay in one worker; so does each other file.
 TOGETHER = ("tests/browser/", "tests/classroom/clinic/")
 # One chain of browser tests is too long for one worker. So the notebooks that no other
-# browser test looks at get two workers more, each with a JupyterLab of its own.
+# browser test looks at get a worker with a JupyterLab of their own.
 SHARED_PAGES = ("00_start_here", "01_state_dicts", "08_quantization", "09_trade_offs")
 
 
 def _first(places, nodeid):
     return next((k for k, place in enumerate(places) if nodeid.startswith(place)), None)
+
+
+def pytest_ignore_collect(collection_path, config):
+    """Do not even import what `-m slow` or `-m "not slow"` would leave out."""
+    wanted = {"slow": True, "not slow": False}.get(config.option.markexpr)
+    inside = collection_path.is_relative_to(config.rootpath)
+    if wanted is None or not inside or collection_path.is_dir():
+        return None
+    place = collection_path.relative_to(config.rootpath).as_posix()
+    return None if (_first(SLOW, place) is not None) == wanted else True
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -47,9 +58,9 @@ def worker_group(nodeid):
     k = _first(TOGETHER, nodeid)
     if k is None:
         return nodeid.partition("::")[0]
-    notebook = re.search(r"\[.*?((\d\d)_\w+)\.ipynb", nodeid)
+    notebook = re.search(r"\[.*?(\d\d_\w+)\.ipynb", nodeid)
     if notebook and notebook[1] not in SHARED_PAGES:
-        return f"{TOGETHER[k]}{'first' if int(notebook[2]) < 6 else 'second'} half"
+        return f"{TOGETHER[k]} notebooks"
     return TOGETHER[k]
 
 

@@ -87,13 +87,30 @@ def test_what_is_slow_or_stays_together_is_there(place):
     assert list(ROOT.glob(f"{place}*" if not place.endswith("/") else place))
 
 
-def test_browser_tests_go_to_three_workers_and_pages_that_are_shared_to_one():
+@pytest.mark.parametrize(
+    ("wanted", "passes", "breaks"),
+    [
+        ("slow", "browser/test_slow", "test_fast"),
+        ("not slow", "test_fast", "browser/test_slow"),
+    ],
+)
+def test_what_is_left_out_is_not_even_imported(project, wanted, passes, breaks):
+    (project.path / "tests/browser").mkdir(parents=True)
+    (project.path / f"tests/{passes}.py").write_text("def test_it(): ...")
+    (project.path / f"tests/{breaks}.py").write_text("raise ImportError")
+    result = project.runpytest_inprocess("-p", "no:cacheprovider", "-m", wanted)
+    assert result.ret == pytest.ExitCode.OK
+    result.assert_outcomes(passed=1)
+    assert project.runpytest_inprocess("-p", "no:cacheprovider").ret != pytest.ExitCode.OK
+
+
+def test_browser_tests_go_to_two_workers_and_pages_that_are_shared_to_one():
     def group(name, test="test_every_notebook.py::test_it"):
         return worker_group(f"tests/browser/{test}[{name}.ipynb-JupyterLab Light]")
 
     names = [path.stem for path in (ROOT / "notebooks").glob("*.ipynb")]
     assert set(SHARED_PAGES) < set(names)
-    assert len({group(name) for name in names}) == 3
+    assert len({group(name) for name in names}) == 2
     alone = worker_group("tests/browser/test_panels.py::test_it")
     assert {group(name) for name in SHARED_PAGES} == {alone}
     assert worker_group("tests/test_house.py::test_it") == "tests/test_house.py"

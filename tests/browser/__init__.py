@@ -51,6 +51,10 @@ PLAINER = {"OMP_NUM_THREADS": "1"}
 if platform.machine() in ("x86_64", "AMD64"):
     PLAINER["ATEN_CPU_CAPABILITY"] = "avx2"
 
+# Whether the notebook that is open has a kernel that waits for work.
+READY = """() => window.jupyterapp?.shell.currentWidget?.sessionContext?.session?.kernel
+    ?.status === 'idle'"""
+
 # Whether every cell has run, and the kernel is done. Asked often, so it looks at no output.
 FINISHED = """() => {
     const panel = window.jupyterapp.shell.currentWidget;
@@ -138,7 +142,8 @@ def lab(folder: Path, settings: dict[str, str] | None = None) -> Iterator[str]:
     shutil.copy(ROOT / "README.md", folder)
     process = subprocess.Popen(
         [
-            *(sys.executable, "-m", "helpers.lab", "--no-browser"),
+            # Two that start at the same moment would look for the same next free port.
+            *(sys.executable, "-m", "helpers.lab", "--no-browser", "--port=0"),
             "--LabApp.expose_app_in_browser=True",
         ],
         stdout=subprocess.PIPE,
@@ -207,13 +212,24 @@ def open_notebook(page: Page, url: str, name: str) -> None:
     base, _, token = url.partition("?")
     base = base.partition("/lab")[0]
     page.goto(f"{base}/lab/tree/notebooks/{name}?reset&{token}")
-    page.wait_for_function(
-        "() => window.jupyterapp?.shell.currentWidget?.sessionContext?.session?.kernel"
-        "?.status === 'idle'",
-        timeout=60_000,
-    )
+    page.wait_for_function(READY, timeout=60_000)
     # The side bar takes a third of a narrow window.
     page.evaluate("() => window.jupyterapp.shell.collapseLeft()")
+
+
+def open_next(page: Page, name: str) -> None:
+    """Open another notebook in the JupyterLab of a page, and wait for its kernel.
+
+    To load JupyterLab takes five seconds of a processor.
+    """
+    page.evaluate(
+        """async path => {
+            const options = { path, factory: "Notebook" };
+            await window.jupyterapp.commands.execute("docmanager:open", options);
+        }""",
+        f"notebooks/{name}",
+    )
+    page.wait_for_function(READY, timeout=60_000)
 
 
 def run_all(page: Page, timeout: float = 300) -> list[str]:
@@ -338,8 +354,19 @@ def run_cell(page: Page, index: int) -> None:
 
 def close(page: Page) -> None:
     """End the page's kernel and close the page."""
-    page.evaluate("() => window.jupyterapp.shell.currentWidget.sessionContext.shutdown()")
+    close_notebook(page)
     page.close()
+
+
+def close_notebook(page: Page) -> None:
+    """End the page's kernel and close its notebook; JupyterLab stays open."""
+    page.evaluate(
+        """async () => {
+            const notebook = window.jupyterapp.shell.currentWidget;
+            await notebook.sessionContext.shutdown();
+            notebook.dispose();
+        }"""
+    )
 
 
 def panels(page: Page) -> Iterator[Locator]:
@@ -417,8 +444,12 @@ def axe_violations(
     """
     # JupyterLab's body has no height of its own; axe takes the text in it for invisible.
     page.evaluate("() => { document.body.style.height = '100vh'; }")
-    options = {"runOnly": list(only)} if only else {}
-    found = Axe().run(page, context=context, options=options).response
+    if not page.evaluate("() => 'axe' in window"):
+        page.evaluate(Axe().axe_script)
+    # Of what passes, the rule's name is enough.
+    options = {"resultTypes": ["violations"], "selectors": False, "preload": False}
+    options |= {"runOnly": list(only)} if only else {}
+    found = page.evaluate("some => axe.run(...some)", [context, options])
     passed = {each["id"] for each in found["passes"]}
     assert "color-contrast" in passed, f"axe sees no text in {context}"
     return [(each["id"], each["help"]) for each in found["violations"]]

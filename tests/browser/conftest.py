@@ -9,6 +9,8 @@ from playwright.sync_api import Browser, Page
 
 from tests import browser as lab
 
+SIZE = {"width": 1280, "height": 900}
+
 
 class Lab:
     """A running JupyterLab, and the pages that are open in it."""
@@ -17,14 +19,20 @@ class Lab:
         self.chromium, self.url, self.notebooks = chromium, url, notebooks
         self.hosts: set[str | None] = set()  # that any page has asked
         self._pages: dict[str, Page] = {}
+        self._spare: list[Page] = []  # whose notebooks are closed
         self._errors: dict[str, list[str]] = {}
 
     def open(self, name: str) -> Page:
         """Return the page of a notebook; it is opened once."""
         if name not in self._pages:
-            page = self.chromium.new_page(viewport={"width": 1280, "height": 900})
-            page.on("request", lambda some: self.hosts.add(urlsplit(some.url).hostname))
-            lab.open_notebook(page, self.url, name)
+            if self._spare:
+                page = self._spare.pop()
+                page.set_viewport_size(SIZE)
+                lab.open_next(page, name)
+            else:
+                page = self.chromium.new_page(viewport=SIZE)
+                page.on("request", lambda some: self.hosts.add(urlsplit(some.url).hostname))
+                lab.open_notebook(page, self.url, name)
             # JupyterLab keeps the theme of the test before.
             lab.change_theme(page, "JupyterLab Light")
             self._pages[name] = page
@@ -46,10 +54,11 @@ class Lab:
         return page
 
     def close(self, name: str) -> None:
-        """End a notebook's kernel and close its page."""
+        """End a notebook's kernel and close it; its page is kept for another."""
         self._errors.pop(name, None)
         if page := self._pages.pop(name, None):
-            lab.close(page)
+            lab.close_notebook(page)
+            self._spare.append(page)
 
 
 @pytest.fixture(scope="package")

@@ -19,44 +19,45 @@ from helpers.onnx_export import export_onnx
 
 model = load_reference_model()
 images = load_digits().test_images
-workspace = tempfile.TemporaryDirectory()
-file = export_onnx(model, images[:2], Path(workspace.name) / "digits.onnx")
+
+def drawing_pad():
+    # By the time that the browser asks for the file, a notebook may have removed it.
+    with tempfile.TemporaryDirectory() as folder:
+        file = export_onnx(model, images[:2], Path(folder) / "digits.onnx")
+        return module.drawing_pad(model, file, images[0])
 """
-# By the time that the browser asks for the file, a notebook may have removed it.
-PAD = "pad = module.drawing_pad(model, file, images[0])\nworkspace.cleanup()\npad"
-NOTEBOOKS = {
-    "pad": [SET_UP, PAD],
-    "alone": [SET_UP, f"module.web_missing = lambda: 'npm is on holiday'\n{PAD}"],
-}
+PAD = "pad = drawing_pad()\npad"
+# For the test that takes the runtime away, and runs this cell again.
+ALONE = "drawing_pad() if module.web_missing() else None"
 BOTH = "ONNX Runtime Web in this browser"
 
 
 @pytest.fixture(scope="module")
 def executed(jupyter):
-    """A function from a notebook's name to a page on which all its cells have run."""
+    """The page of a notebook with a pad, and a cell for another."""
+    yield jupyter.own("pads.ipynb", [SET_UP, PAD, ALONE])
+    jupyter.close("pads.ipynb")
 
-    def run(name):
-        page = jupyter.own(f"{name}.ipynb", NOTEBOOKS[name])
-        lab.show(page, ".sls-pad")
-        return page
 
-    yield run
-    for name in NOTEBOOKS:
-        jupyter.close(f"{name}.ipynb")
+def in_cell(page, number):
+    """Return the pad of a cell, on the page."""
+    return lab.cell(page, number).locator(".sls-pad")
 
 
 @pytest.fixture
-def page(executed):
+def pad(executed):
     if missing := runtimes.web_missing():
         pytest.skip(missing)
-    page = executed("pad")
-    expect(page.locator(".sls-pad .words")).to_contain_text(BOTH, timeout=60_000)
-    return page
+    pad = in_cell(executed, 1)
+    expect(pad.locator(".words")).to_contain_text(BOTH, timeout=60_000)
+    return pad
 
 
-def stroke(page, points):
+def stroke(pad, points):
     """Draw through points, in shares of the canvas, with the mouse."""
-    box = page.locator(".sls-pad canvas").bounding_box()
+    page, canvas = pad.page, pad.locator("canvas")
+    canvas.scroll_into_view_if_needed()
+    box = canvas.bounding_box()
     places = [
         (box["x"] + x * box["width"], box["y"] + y * box["height"]) for x, y in points
     ]
@@ -67,29 +68,30 @@ def stroke(page, points):
     page.mouse.up()
 
 
-def answered(page, image):
+def answered(pad, image):
     """Wait for both answers to another image than this; return image and difference."""
-    page.wait_for_function(
-        "before => { const pad = document.querySelector('.sls-pad');"
-        " return pad.hasAttribute('data-done')"
-        " && pad.querySelector('.grid').innerHTML !== before; }",
-        arg=image,
+    pad.page.wait_for_function(
+        "([pad, before]) => pad.hasAttribute('data-done')"
+        " && pad.querySelector('.grid').innerHTML !== before",
+        arg=[pad.element_handle(), image],
     )
-    expect(page.locator(".sls-pad .words")).to_contain_text(BOTH)
-    image, gap = lab.execute(page, "print(pad.image); print(pad.difference)").splitlines()
+    expect(pad.locator(".words")).to_contain_text(BOTH)
+    image, gap = lab.execute(
+        pad.page, "print(pad.image); print(pad.difference)"
+    ).splitlines()
     return torch.tensor([float(ink) for ink in image.strip("[]").split(",")]), float(gap)
 
 
-def test_a_stroke_is_answered_by_browser_and_python_alike(page, model, jupyter):
-    before = page.locator(".sls-pad .grid").inner_html()
-    stroke(page, [(0.5, 0.1), (0.5, 0.9)])
-    image, gap = answered(page, before)
+def test_a_stroke_is_answered_by_browser_and_python_alike(pad, model, jupyter):
+    before = pad.locator(".grid").inner_html()
+    stroke(pad, [(0.5, 0.1), (0.5, 0.9)])
+    image, gap = answered(pad, before)
     # An upright bar in the middle, as high as the picture.
     shape = image.reshape(8, 8)
     assert (shape[:, 3:5] > 0.4).all() and (shape[:, :2] == 0).all()
     with torch.no_grad():
         logits = model(image.reshape(1, 1, 8, 8))[0]
-    rows = page.locator(".sls-pad tbody tr").all()
+    rows = pad.locator("tbody tr").all()
     for column in (0, 1):
         shown = [row.locator("td").nth(column).inner_text().lstrip("▸ ") for row in rows]
         found = torch.tensor([float(text) for text in shown])
@@ -98,39 +100,32 @@ def test_a_stroke_is_answered_by_browser_and_python_alike(page, model, jupyter):
     assert jupyter.hosts <= {"127.0.0.1", "localhost", None, ""}
 
 
-def test_keys_alone_set_and_clear_ink(page):
-    page.locator(".sls-pad").get_by_role("button", name="Clear").click()
-    page.locator(".sls-pad [role=gridcell]").first.focus()
+def test_keys_alone_set_and_clear_ink(pad):
+    page = pad.page
+    pad.get_by_role("button", name="Clear").click()
+    pad.locator("[role=gridcell]").first.focus()
     for key in ("ArrowRight", "ArrowDown", "ArrowUp", "ArrowDown"):
         page.keyboard.press(key)
-    cell = page.locator(".sls-pad").get_by_label("row 2, column 2: ink 0 %")
+    cell = pad.get_by_label("row 2, column 2: ink 0 %")
     expect(cell).to_be_focused()
     page.keyboard.press("Space")
-    here = page.locator(".sls-pad").get_by_label("row 2, column 2: ink 100 %")
+    here = pad.get_by_label("row 2, column 2: ink 100 %")
     expect(here).to_be_focused()
-    expect(page.locator(".sls-pad .words")).to_contain_text(BOTH)
+    expect(pad.locator(".words")).to_contain_text(BOTH)
     page.keyboard.press("Space")
     expect(cell).to_be_focused()
 
 
 @pytest.mark.parametrize("theme", ["JupyterLab Light", "JupyterLab Dark"])
-def test_axe_finds_no_violation(page, theme):
-    lab.change_theme(page, theme)
-    assert lab.axe_violations(page, ".sls-pad") == []
+def test_axe_finds_no_violation(pad, theme):
+    lab.change_theme(pad.page, theme)
+    assert lab.axe_violations(pad.page, ".sls-pad") == []
 
 
-def test_without_the_runtime_python_answers_alone_and_the_pad_says_why(executed):
-    page = executed("alone")
-    words = page.locator(".sls-pad .words")
-    expect(words).to_contain_text("The browser does not answer: npm is on holiday.")
-    stroke(page, [(0.5, 0.1), (0.5, 0.9)])
-    expect(words).to_contain_text("PyTorch in Python: 1")
-    expect(words).not_to_contain_text(BOTH)
-
-
-def test_neither_the_right_button_nor_a_second_finger_draws(page):
-    page.locator(".sls-pad").get_by_role("button", name="Clear").click()
-    canvas, image = page.locator(".sls-pad canvas"), "print(pad.image)"
+def test_neither_the_right_button_nor_a_second_finger_draws(pad):
+    page = pad.page
+    pad.get_by_role("button", name="Clear").click()
+    canvas, image = pad.locator("canvas"), "print(pad.image)"
     canvas.click(button="right")
     page.keyboard.press("Escape")  # closes JupyterLab's menu
     assert lab.execute(page, image) == f"{[0.0] * 64}\n"
@@ -153,3 +148,14 @@ def test_neither_the_right_button_nor_a_second_finger_draws(page):
             break
         page.wait_for_timeout(100)
     assert (shape[:, 3:5] > 0.4).all() and (shape[:, :2] == 0).all()
+
+
+def test_without_the_runtime_python_answers_alone_and_the_pad_says_why(executed):
+    lab.execute(executed, "module.web_missing = lambda: 'npm is on holiday'")
+    lab.run_cell(executed, 2)
+    pad = in_cell(executed, 2)
+    words = pad.locator(".words")
+    expect(words).to_contain_text("The browser does not answer: npm is on holiday.")
+    stroke(pad, [(0.5, 0.1), (0.5, 0.9)])
+    expect(words).to_contain_text("PyTorch in Python: 1")
+    expect(words).not_to_contain_text(BOTH)

@@ -13,69 +13,54 @@ from helpers.classroom.data.networks import DigitsNet, load_reference_model
 from tests import browser as lab
 from tests.browser import PANEL, QUIZ
 
-# Notebooks of our own, with panels that the course's notebooks do not have.
-OURS = {
-    # Python draws each move, more slowly than keys can be pressed.
-    "slow": [
-        """
+# A notebook of our own, with panels that the course's notebooks do not have.
+OURS = [
+    """
 import time
 from helpers.classroom.charts import bars
-from helpers.classroom.panel import Panel, Range
-
+from helpers.classroom.panel import Choice, Panel, Range
+""",
+    # Python draws each move, more slowly than keys can be pressed.
+    """
 def draw(bits):
     time.sleep(0.2)
     return bars("Slow", ["bits"], {"": [bits]}, text=f"drawn for {bits}")
 
-Panel("Slow", [Range("bits", "Bits", 2, 16, 4)], draw)
-"""
-    ],
+slow = Panel("Slow", [Range("bits", "Bits", 2, 16, 4)], draw)
+slow
+""",
     # One of the moves cannot be drawn.
-    "raises": [
-        """
-from helpers.classroom.charts import bars
-from helpers.classroom.panel import Panel, Range
-
+    """
 def draw(bits):
     if bits == 3:
         raise ValueError("three is refused")
     return bars("Raises", ["bits"], {"": [bits]}, text=f"drawn for {bits}")
 
 Panel("Raises", [Range("bits", "Bits", 2, 16, 2)], draw)
-"""
-    ],
+""",
     # A button that notes what the slider stands on.
-    "counts": [
-        """
-from helpers.classroom.charts import bars
-from helpers.classroom.panel import Panel, Range
-
+    """
 found = []
 
 def draw(n):
     return bars("Counts", ["n"], {"": [n]}, text=f"counted {found}")
 
 def count():
-    found.append(panel.values["n"])
+    found.append(counts.values["n"])
 
-panel = Panel("Counts", [Range("n", "N", 0, 9, 4)], draw, buttons={"Count": count})
-panel
-"""
-    ],
+counts = Panel("Counts", [Range("n", "N", 0, 9, 4)], draw, buttons={"Count": count})
+counts
+""",
     # Two panels with a choice of the same name and options.
-    "two_choices": [
-        """
-from helpers.classroom.charts import bars
-from helpers.classroom.panel import Choice, Panel
-
+    """
 def panel(title):
     def draw(size):
         return bars(title, ["letters"], {"": [len(size)]}, text=f"{title}: {size}")
     return Panel(title, [Choice("size", "Size", ("small", "big"), "small")], draw)
 """,
-        'panel("Upper")',
-        'panel("Lower")',
-    ],
-}
+    'panel("Upper")',
+    'panel("Lower")',
+]
 
 
 @pytest.fixture(scope="module")
@@ -84,8 +69,8 @@ def executed(jupyter):
     pages = {}
 
     def run(name):
-        if name in OURS:
-            pages[name] = jupyter.own(f"{name}.ipynb", OURS[name])
+        if name == "ours":
+            pages[name] = jupyter.own(f"{name}.ipynb", OURS)
         elif name not in pages:
             pages[name], _ = jupyter.executed(f"{name}.ipynb")
             # Other tests have pressed everything that is on it.
@@ -110,10 +95,11 @@ def by_hand(row, bits):
     )
 
 
-def slider(page):
-    """Return the page's first slider, with the focus, and its panel."""
-    lab.show(page, f"{PANEL} input[type=range]")
-    panel = page.locator(PANEL, has=page.locator("input[type=range]")).first
+def slider(page, title=None):
+    """Return a panel's slider, with the focus, and the panel; the page's first of all."""
+    where = f"{PANEL}[aria-label='{title}']" if title else PANEL
+    lab.show(page, f"{where} input[type=range]")
+    panel = page.locator(where, has=page.locator("input[type=range]")).first
     handle = panel.locator("input[type=range]")
     handle.focus()
     return handle, panel
@@ -308,8 +294,8 @@ def test_after_a_fast_drag_the_last_setting_is_shown_and_nothing_is_left(execute
 
 
 def test_a_press_while_the_kernel_is_busy_takes_the_setting_that_was_seen(executed):
-    page = executed("counts")
-    _, panel = slider(page)
+    page = executed("ours")
+    _, panel = slider(page, "Counts")
     expect(panel.locator(".words")).to_have_text("counted []")
     lab.keep_busy(page, 600)
     try:
@@ -382,8 +368,8 @@ def test_the_slider_answers_while_the_kernel_is_busy(executed):
 
 
 def test_when_python_draws_the_last_value_wins(executed):
-    page = executed("slow")
-    handle, panel = slider(page)
+    page = executed("ours")
+    handle, panel = slider(page, "Slow")
     words, picture = panel.locator(".words"), panel.locator(".picture")
     expect(words).to_have_text("drawn for 4")
     picture.evaluate(
@@ -401,14 +387,14 @@ def test_when_python_draws_the_last_value_wins(executed):
     lab.execute(page, "")  # an older picture that is still on its way arrives before this
     assert words.inner_text() == "drawn for 11"
     # Setting the value from Python moves the control.
-    lab.execute(page, "_.values = {'bits': 6}")
+    lab.execute(page, "slow.values = {'bits': 6}")
     expect(words).to_have_text("drawn for 6")
     expect(handle).to_have_value("6")
 
 
 def test_a_draw_that_raises_is_told_in_the_panel_and_the_next_move_works(executed):
-    page = executed("raises")
-    _, panel = slider(page)
+    page = executed("ours")
+    _, panel = slider(page, "Raises")
     words = panel.locator(".words")
     expect(words).to_have_text("drawn for 2")
     page.keyboard.press("ArrowRight")
@@ -419,7 +405,8 @@ def test_a_draw_that_raises_is_told_in_the_panel_and_the_next_move_works(execute
 
 
 def test_the_choices_of_two_panels_are_independent(executed):
-    page = executed("two_choices")
+    page = executed("ours")
+    lab.show(page, f"{PANEL}[aria-label='Lower']")
     upper, lower = (page.get_by_role("region", name=name) for name in ("Upper", "Lower"))
     lower.get_by_role("radio", name="big").check()
     expect(lower.locator(".words")).to_have_text("Lower: big")

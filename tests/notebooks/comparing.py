@@ -83,8 +83,8 @@ class Copies:
         A kernel finds the helpers beside its notebook before those of the project.
         """
         place = self.folder / name
-        ignored = shutil.ignore_patterns("__pycache__")
-        shutil.copytree(ROOT / "helpers", place / "helpers", ignore=ignored)
+        # What is compiled comes along: Python compiles again what is newer.
+        shutil.copytree(ROOT / "helpers", place / "helpers")
         for some in mutations:
             file = place / f"helpers/{some.file}.py"
             text = file.read_text(encoding="utf-8")

@@ -1,14 +1,17 @@
 """Altered helpers are caught: `make mutations`, which the other tests leave out.
 
 In copies of each notebook some lines of helpers are altered; exactly the cells that are
-named must fail. A notebook is not run again while all that decides is as it was when its
-copies last passed: the notebook, what tests/course knows of it, helpers, and installed
-packages. So a fresh clone runs all. To run all again: make mutations ARGS=--cache-clear
+named must fail. So must cells that are edited: run here for the notebooks with an edited
+source, while test_comparison.py compares all other edits. A notebook is not run again
+while all that decides is as it was when its copies last passed: the notebook, what
+tests/course knows of it, helpers, and installed packages. So a fresh clone runs all. To
+run all again: make mutations ARGS=--cache-clear
 """
 
 import functools
 import hashlib
 import platform
+from collections.abc import Callable, Iterator
 from importlib.metadata import distributions
 from pathlib import Path
 
@@ -19,6 +22,11 @@ from tests.notebook_rules import FOLDER, ROOT, read
 from tests.notebooks import comparing
 
 ROUNDS = {stem: some.ROUNDS for stem, some in known().items() if some.ROUNDS}
+EDITS = {
+    stem: some.EDITS
+    for stem, some in known().items()
+    if any(edit.place == "source" for edit in some.EDITS)
+}
 
 
 @functools.cache
@@ -44,44 +52,65 @@ def digest(stem: str) -> str:
     return hashlib.sha256(b"".join(part.digest() for part in parts)).hexdigest()
 
 
-def has_passed(stem: str, cache: pytest.Cache) -> bool:
-    """Tell whether the rounds of a notebook have passed as everything is now."""
-    return cache.get(f"mutations/{stem}", None) == digest(stem)
-
-
-@pytest.fixture(scope="module")
-def failures(request, tmp_path_factory):
-    """The name of each copy that has to run -> its cells that failed and what was said."""
-    chosen = [item.callspec.params["stem"] for item in request.session.items]
-    copies = comparing.Copies(tmp_path_factory.mktemp("copies"))
-    for stem in chosen:
-        if not has_passed(stem, request.config.cache):
-            for k, mutations in enumerate(ROUNDS[stem]):
-                notebook = read(FOLDER / f"{stem}.ipynb")
-                copies.add(f"{stem}-{k}", stem, notebook, mutations)
-    return copies.failures() if copies.stems else {}
-
-
-@pytest.mark.parametrize("stem", ROUNDS)
-def test_exactly_the_named_cells_catch_the_altered_lines(
-    stem, failures, pytestconfig, capsys
-):
-    if has_passed(stem, pytestconfig.cache):
-        with capsys.disabled():
-            print(f"\n{stem}: not run again; all is as it was when it last passed.")
-        return
-    faults = []
+def mutation_faults(stem: str, failures: dict) -> Iterator[str]:
+    """Say where the altered lines of a notebook are not caught by exactly their cells."""
     for k, mutations in enumerate(ROUNDS[stem]):
         failed = failures[f"{stem}-{k}"]
         named = [(cell, some) for some in mutations for cell in some.caught_by.split()]
         for cell, some in named:
             said = failed.get(cell, "it passed")
             if "Cell outputs differ" not in said and "caused an exception" not in said:
-                faults.append(f"round {k}, {cell} is to catch {some}: {said}")
+                yield f"round {k}, {cell} is to catch {some}: {said}"
         cells = [cell for cell, _ in named]
-        others = failed.keys() - set(cells)
-        faults += [f"round {k}, {cell} fails as well: {failed[cell]}" for cell in others]
+        for cell in failed.keys() - set(cells):
+            yield f"round {k}, {cell} fails as well: {failed[cell]}"
         if len(set(cells)) < len(cells):
-            faults.append(f"round {k}: each alteration needs cells of its own")
-    assert not faults, "\n".join(faults)
-    pytestconfig.cache.set(f"mutations/{stem}", digest(stem))
+            yield f"round {k}: each alteration needs cells of its own"
+
+
+def edit_faults(stem: str, failures: dict) -> Iterator[str]:
+    """Say where not exactly the edited cells of a notebook fail, each for its edit."""
+    failed = failures[f"{stem}-edited"]
+    for cell in failed.keys() ^ {some.cell for some in EDITS[stem]}:
+        yield f"{cell} is edited or fails, but not both: {failed.get(cell)}"
+    for edit in EDITS[stem]:
+        said = failed.get(edit.cell, "it passed")
+        if "outputs differ" not in said or comparing.said_of(edit) not in said:
+            yield f"{edit} is not what fails: {said}"
+
+
+CASES = [*((mutation_faults, stem) for stem in ROUNDS), *((edit_faults, s) for s in EDITS)]
+
+
+def has_passed(find: Callable, stem: str, cache: pytest.Cache) -> bool:
+    """Tell whether no fault of a notebook was found when everything was as it is now."""
+    return cache.get(f"{find.__name__}/{stem}", None) == digest(stem)
+
+
+@pytest.fixture(scope="module")
+def failures(request, tmp_path_factory):
+    """The name of each copy that has to run -> its cells that failed and what was said."""
+    copies = comparing.Copies(tmp_path_factory.mktemp("copies"))
+    for item in request.session.items:
+        find, stem = item.callspec.params["find"], item.callspec.params["stem"]
+        if has_passed(find, stem, request.config.cache):
+            continue
+        if find is edit_faults:
+            copies.add(f"{stem}-edited", stem, comparing.edited(stem))
+        else:
+            for k, mutations in enumerate(ROUNDS[stem]):
+                notebook = read(FOLDER / f"{stem}.ipynb")
+                copies.add(f"{stem}-{k}", stem, notebook, mutations)
+    return copies.failures() if copies.stems else {}
+
+
+@pytest.mark.parametrize(
+    ("find", "stem"), CASES, ids=lambda some: getattr(some, "__name__", some)
+)
+def test_exactly_the_cells_that_must_fail_do(find, stem, failures, pytestconfig, capsys):
+    if has_passed(find, stem, pytestconfig.cache):
+        with capsys.disabled():
+            print(f"\n{stem}: not run again; all is as it was when this last passed.")
+        return
+    assert not (faults := list(find(stem, failures))), "\n".join(faults)
+    pytestconfig.cache.set(f"{find.__name__}/{stem}", digest(stem))

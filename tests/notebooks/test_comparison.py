@@ -33,7 +33,7 @@ def stored(request, tmp_path_factory):
     ids=lambda value: value.cell if isinstance(value, Edit) else value,
 )
 def test_nbval_names_what_was_edited(stored, stem, edit):
-    if edit.place != "source":  # test_nbval_bites.py runs those
+    if edit.place != "source":  # mutations.py runs those
         assert said_of(edit) in stored[stem][edit.cell]
 
 

@@ -524,7 +524,7 @@ def test_make_alone_shows_the_commands():
     assert f"\nMakefile     {', '.join(shown)}\n" in contributing
 
 
-PYTEST = ".venv/bin/python -m pytest -rs "
+PYTEST = "OMP_WAIT_POLICY=PASSIVE .venv/bin/python -m pytest -rs "
 APART = "tests/classroom/runtimes/test_engines.py"
 CHECK = [
     "python3 helpers/classroom/setup/install.py",
@@ -533,8 +533,8 @@ CHECK = [
     ".venv/bin/lint-imports --no-cache --no-logo",
     ".venv/bin/python -m mypy",
     ".venv/bin/python -m tests.javascript",
-    f"{PYTEST}--doctest-modules helpers --ignore=helpers/classroom",
-    f'{PYTEST}-n 2 -m "not slow" tests --ignore={APART}',
+    f'{PYTEST}-n 2 -m "not slow" --doctest-modules tests helpers '
+    f"--ignore=helpers/classroom --ignore={APART}",
 ]
 
 
@@ -551,7 +551,7 @@ def test_make_check_and_make_test_leave_nothing_out():
         f"{CHECK[0]} runtimes",
         *CHECK[1:],
         f"{PYTEST}{APART}",
-        f"{PYTEST}-n 4 -m slow --nbval tests notebooks --ignore={APART}",
+        f"{PYTEST}-n 3 -m slow --nbval tests notebooks --ignore={APART}",
     ]
     assert commands("mutations")[1:] == [f"{PYTEST}tests/notebooks/mutations.py "]
 
