@@ -10,9 +10,6 @@ CODE = helpers tests notebooks
 # fifth less work. It changes no result.
 PYTEST = OMP_WAIT_POLICY=PASSIVE $(RUN) -m pytest -rs
 FAILED = { echo; echo "This step failed. $(1)."; exit 1; }
-# Once OpenVINO has run, a process with a handler for ended children (a DataLoader with
-# workers sets one) dies by SIGSEGV when its next child ends: so they get one of their own.
-APART = tests/classroom/runtimes/test_engines.py
 
 .NOTPARALLEL:
 .PHONY: help lab check test mutations notebooks handouts bench install runtimes
@@ -40,13 +37,11 @@ check: install
 	@echo "JavaScript"
 	@$(RUN) -m tests.javascript || $(call FAILED,Most of the style is fixed by: $(RUN) -m tests.javascript --fix)
 	@echo "Unit tests, and the examples in the library's docstrings"
-	@$(PYTEST) -n 2 -m "not slow" --doctest-modules tests helpers --ignore=helpers/classroom --ignore=$(APART) || $(call FAILED,Run the first file that failed alone: $(RUN) -m pytest tests/ROOM/test_NAME.py)
+	@$(PYTEST) -n 2 -m "not slow" --doctest-modules tests helpers --ignore=helpers/classroom || $(call FAILED,Run the first file that failed alone: $(RUN) -m pytest tests/ROOM/test_NAME.py)
 
 test: runtimes check
-	@echo "Other runtimes"
-	@$(PYTEST) $(APART) || $(call FAILED,See above)
-	@echo "Kernels, browsers, and every notebook; its outputs are compared, twice"
-	@$(PYTEST) -n 3 -m slow --nbval tests notebooks --ignore=$(APART) || $(call FAILED,If a new output is the right one: make notebooks; then read the diff)
+	@echo "Kernels, browsers, other runtimes, and every notebook; its outputs are compared, twice"
+	@$(PYTEST) -n 3 -m slow --nbval tests notebooks || $(call FAILED,If a new output is the right one: make notebooks; then read the diff)
 
 mutations: install
 	@$(PYTEST) tests/notebooks/mutations.py $(ARGS) || $(call FAILED,A cell compares too little or a row of tests/course is stale)

@@ -13,6 +13,7 @@ SLOW = (
     "notebooks/07",
     "notebooks/04",
     "notebooks/",
+    "tests/classroom/runtimes/test_engines.py",
     "tests/classroom/setup/doctor/test_doctor.py",
     "tests/classroom/handouts/",
     "tests/checkpoints/test_crashes.py",

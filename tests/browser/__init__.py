@@ -212,7 +212,7 @@ def open_notebook(page: Page, url: str, name: str) -> None:
     base, _, token = url.partition("?")
     base = base.partition("/lab")[0]
     page.goto(f"{base}/lab/tree/notebooks/{name}?reset&{token}")
-    page.wait_for_function(READY, timeout=60_000)
+    page.wait_for_function(READY, timeout=60_000, polling=100)
     # The side bar takes a third of a narrow window.
     page.evaluate("() => window.jupyterapp.shell.collapseLeft()")
 
@@ -229,14 +229,14 @@ def open_next(page: Page, name: str) -> None:
         }""",
         f"notebooks/{name}",
     )
-    page.wait_for_function(READY, timeout=60_000)
+    page.wait_for_function(READY, timeout=60_000, polling=100)
 
 
 def run_all(page: Page, timeout: float = 300) -> list[str]:
     """Run every cell; return the errors of those that should not raise."""
     page.evaluate("() => { window.jupyterapp.commands.execute('notebook:run-all-cells'); }")
     page.wait_for_function(FINISHED, timeout=timeout * 1000, polling=200)
-    page.wait_for_function(DRAWN)
+    page.wait_for_function(DRAWN, polling=100)
     return page.evaluate(ERRORS)
 
 
@@ -349,7 +349,7 @@ def run_cell(page: Page, index: int) -> None:
         }""",
         index,
     )
-    page.wait_for_function(DRAWN)
+    page.wait_for_function(DRAWN, polling=100)
 
 
 def close(page: Page) -> None:

@@ -21,6 +21,16 @@ from helpers.onnx_export import describe, export_onnx
 IMAGES = load_digits().test_images[:65]
 
 
+@pytest.fixture(scope="module", autouse=True)
+def without_handler():
+    """Keep a DataLoader with workers from setting a handler for ended children.
+
+    When OpenVINO has run and is closed, a process with such a handler dies by SIGSEGV as
+    soon as its next child ends. A worker of pytest-xdist goes on with other tests.
+    """
+    torch.utils.data._utils.signal_handling._set_SIGCHLD_handler = lambda: None
+
+
 @pytest.fixture(scope="module")
 def opened(onnx_file):
     here, missing = runtimes.opened(onnx_file)

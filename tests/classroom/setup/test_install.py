@@ -525,7 +525,6 @@ def test_make_alone_shows_the_commands():
 
 
 PYTEST = "OMP_WAIT_POLICY=PASSIVE .venv/bin/python -m pytest -rs "
-APART = "tests/classroom/runtimes/test_engines.py"
 CHECK = [
     "python3 helpers/classroom/setup/install.py",
     ".venv/bin/python -m ruff check helpers tests notebooks",
@@ -534,7 +533,7 @@ CHECK = [
     ".venv/bin/python -m mypy",
     ".venv/bin/python -m tests.javascript",
     f'{PYTEST}-n 2 -m "not slow" --doctest-modules tests helpers '
-    f"--ignore=helpers/classroom --ignore={APART}",
+    "--ignore=helpers/classroom",
 ]
 
 
@@ -550,8 +549,7 @@ def test_make_check_and_make_test_leave_nothing_out():
         CHECK[0],
         f"{CHECK[0]} runtimes",
         *CHECK[1:],
-        f"{PYTEST}{APART}",
-        f"{PYTEST}-n 3 -m slow --nbval tests notebooks --ignore={APART}",
+        f"{PYTEST}-n 3 -m slow --nbval tests notebooks",
     ]
     assert commands("mutations")[1:] == [f"{PYTEST}tests/notebooks/mutations.py "]
 
