@@ -12,13 +12,14 @@ PYTEST = OMP_WAIT_POLICY=PASSIVE $(RUN) -m pytest -rs
 FAILED = { echo; echo "This step failed. $(1)."; exit 1; }
 
 .NOTPARALLEL:
-.PHONY: help lab check test mutations notebooks handouts bench install runtimes
+.PHONY: help lab check test mutations wheel notebooks handouts bench install runtimes
 
 help:
 	@echo "make lab        open the course in JupyterLab   (on a server: ARGS=--no-browser)"
 	@echo "make check      style, types, and the tests that need no kernel and no browser"
 	@echo "make test       prove everything that the course says"
 	@echo "make mutations  alter helpers; the notebooks have to notice   (one: ARGS='-k 01')"
+	@echo "make wheel      build the wheel, install it elsewhere, and use it"
 	@echo "make notebooks  execute the notebooks in place  (one: ARGS=notebooks/NN_name.ipynb)"
 	@echo "make handouts   write what a teacher hands out  (one: ARGS=notebooks/NN_name.ipynb)"
 	@echo "make bench      print tables of times and memory"
@@ -41,10 +42,13 @@ check: install
 
 test: runtimes check
 	@echo "Kernels, browsers, other runtimes, and every notebook; its outputs are compared, twice"
-	@$(PYTEST) -n 3 -m slow --nbval tests notebooks || $(call FAILED,If a new output is the right one: make notebooks; then read the diff)
+	@$(PYTEST) -n 2 -m slow --nbval tests notebooks || $(call FAILED,If a new output is the right one: make notebooks; then read the diff)
 
 mutations: install
 	@$(PYTEST) tests/notebooks/mutations.py $(ARGS) || $(call FAILED,A cell compares too little or a row of tests/course is stale)
+
+wheel: install
+	@$(PYTEST) tests/wheel.py || $(call FAILED,pyproject.toml says what goes into it)
 
 notebooks: install
 	@$(RUN) tests/make_notebooks.py $(ARGS)

@@ -5,8 +5,8 @@ import re
 
 import pytest
 
-# They start kernels, browsers and servers, kill processes, or install. The longest come
-# first, so that no worker is left with one at the end; `make check` leaves them out.
+# They start kernels, browsers and servers, or kill processes. The longest come first, so
+# that no worker is left with one at the end; `make check` leaves them out.
 SLOW = (
     "tests/browser/",
     "notebooks/09",
@@ -21,7 +21,6 @@ SLOW = (
     "tests/classroom/setup/test_lab.py",
     "tests/notebooks/test_make_notebooks.py",
     "tests/notebooks/test_collecting.py",
-    "tests/test_wheel.py",
 )
 # What shares a JupyterLab or a cache has to stay in one worker; so does each other file.
 TOGETHER = ("tests/browser/", "tests/classroom/clinic/")

@@ -14,6 +14,7 @@ import pytest
 from tests import ROOT
 from tests.make_origin_lines import LIBRARY, origin
 
+DISTRIBUTIONS = packages_distributions()
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 # Imported by torch, when it exports.
 UNSEEN = {"onnxscript"}
@@ -112,7 +113,7 @@ def test_a_row_names_what_its_helpers_import_and_no_more(what):
         for name in imported(file)
     }
     outside -= {"helpers", *sys.stdlib_module_names}
-    needed = {packages_distributions()[name][0] for name in outside}
+    needed = {DISTRIBUTIONS[name][0] for name in outside}
     come_along = {name for one in installed for name in requirements(one)}
     assert needed - come_along <= installed
     assert installed - needed <= UNSEEN

@@ -1,4 +1,7 @@
-"""The wheel: all of it is there, and where notebooks are needed, a sentence says so."""
+"""The wheel: all of it is there, and where notebooks are needed, a sentence says so.
+
+`make wheel` and `.ci/run` run this; the other tests leave it out.
+"""
 
 import json
 import os
