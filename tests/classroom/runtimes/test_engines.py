@@ -26,7 +26,8 @@ def without_handler():
     """Keep a DataLoader with workers from setting a handler for ended children.
 
     When OpenVINO has run and is closed, a process with such a handler dies by SIGSEGV as
-    soon as its next child ends. A worker of pytest-xdist goes on with other tests.
+    soon as its next child ends. A worker of pytest-xdist goes on with other tests. One
+    set before is not taken away: no file that tests/conftest.py puts first sets any.
     """
     torch.utils.data._utils.signal_handling._set_SIGCHLD_handler = lambda: None
 
