@@ -77,7 +77,7 @@ def edit_faults(stem: str, failures: dict) -> Iterator[str]:
         yield f"{cell} is edited or fails, but not both: {failed.get(cell)}"
     for edit in EDITS[stem]:
         said = failed.get(edit.cell, "it passed")
-        if "outputs differ" not in said or comparing.said_of(edit) not in said:
+        if "Cell outputs differ" not in said or comparing.said_of(edit) not in said:
             yield f"{edit} is not what fails: {said}"
 
 
