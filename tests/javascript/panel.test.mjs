@@ -1,8 +1,8 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { load, source } from "./load.mjs";
+import { load, PANEL, source } from "./load.mjs";
 
-const panel = await load(["panel/panel.js"]);
+const panel = await load(PANEL);
 const specs = [{ name: "bits" }, { name: "scheme" }, { name: "left_out" }, { name: "on" }];
 
 test("anywidget finds render in the default, and no deprecated export of that name", () => {
@@ -53,7 +53,7 @@ test("an address is relative to the folder of notebooks", () => {
 
 globalThis.document = { querySelectorAll: () => [] };
 const held = await load(
-  ["panel/panel.js", "handouts/held_panels.js"],
+  [...PANEL, "handouts/held_panels.js"],
   "export { makeModel, render as called };",
 );
 

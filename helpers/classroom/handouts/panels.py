@@ -13,6 +13,8 @@ from pathlib import Path
 from nbclient import NotebookClient
 from nbformat import NotebookNode, from_dict
 
+from helpers.classroom import panel
+
 HERE = Path(__file__).parent
 PANEL = HERE.parent / "panel"
 VIEW = "application/vnd.jupyter.widget-view+json"
@@ -109,8 +111,7 @@ def script() -> str:
 
     `held_panels.js` calls the function `render` of `panel.js`, as tests/javascript holds.
     """
-    texts = [PANEL / "panel.js", HERE / "held_panels.js"]
-    return "\n".join(path.read_text(encoding="utf-8") for path in texts)
+    return f"{panel.script()}\n{(HERE / 'held_panels.js').read_text(encoding='utf-8')}"
 
 
 def style() -> str:

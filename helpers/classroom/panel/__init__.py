@@ -27,9 +27,18 @@ from helpers.classroom.panel.controls import (
     Ticks,
 )
 
+# Joined in this order: a widget is one module, without a build step.
+SCRIPTS = ("controls.js", "answer.js", "panel.js")
+
 __all__ = ["Check", "Choice", "Control", "Menu", "Panel", "Range", "Stops", "Ticks"]
 
 MOST_FRAMES = 2048  # 798 pictures that share their lines take about 310 kB
+
+
+def script() -> str:
+    """Return the browser's half: its files, joined to the one module that is loaded."""
+    texts = [Path(__file__).with_name(name).read_text(encoding="utf-8") for name in SCRIPTS]
+    return "\n".join(texts)
 
 
 class Panel(anywidget.AnyWidget):
@@ -39,7 +48,7 @@ class Panel(anywidget.AnyWidget):
         values: name -> value of each control. Setting it moves the controls.
     """
 
-    _esm = Path(__file__).with_name("panel.js")
+    _esm = script()
     _css = Path(__file__).with_name("panel.css")
     title = traitlets.Unicode().tag(sync=True)
     controls = traitlets.List().tag(sync=True)

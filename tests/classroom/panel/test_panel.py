@@ -11,6 +11,7 @@ from helpers.classroom.charts import Chart
 from helpers.classroom.explorers import file_size, format_chooser, number_line, weight_row
 from helpers.classroom.panel import (
     MOST_FRAMES,
+    SCRIPTS,
     Check,
     Choice,
     Menu,
@@ -18,7 +19,9 @@ from helpers.classroom.panel import (
     Range,
     Stops,
     Ticks,
+    script,
 )
+from tests import ROOT
 
 EXPLORERS = {
     "format_chooser": format_chooser.format_chooser,
@@ -502,3 +505,9 @@ def test_redraw_shows_what_has_changed_outside_the_controls():
     shown[0] = "second"
     panel.redraw()
     assert panel.frame["text"] == panel.chart.text == "second"
+
+
+def test_node_tests_the_files_that_python_joins():
+    listed = json.dumps(list(SCRIPTS))
+    assert listed in (ROOT / "tests" / "javascript" / "load.mjs").read_text()
+    assert all(line in script() for line in ("// The controls of", "export default"))
