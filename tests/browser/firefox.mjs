@@ -1,0 +1,155 @@
+// A smoke pass in Firefox, through WebDriver BiDi: every panel draws and answers a key,
+// the mouse drags a slider, a quiz and the drawing pad answer. `engines.py` starts it:
+//
+//     node firefox.mjs PUPPETEER FIREFOX PLAN
+//
+// PLAN is JSON: the address of JupyterLab, the notebooks, and expressions that say when it
+// is ready. It prints a line of JSON for each notebook: what was met, and what failed.
+
+import { createRequire } from "node:module";
+
+const [modules, executablePath, plan] = process.argv.slice(2);
+const { url, notebooks, ready, finished, drawn, errors } = JSON.parse(plan);
+const puppeteer = createRequire(`${modules}/`)("puppeteer-core");
+const WIDGETS = ".sls-panel, .sls-quiz, .sls-pad";
+
+const call = (text) => `(${text})()`;
+const pause = (ms) => new Promise((over) => setTimeout(over, ms));
+
+// puppeteer's own waiting looks from a sandbox, in which Firefox hides JupyterLab's names.
+async function until(what, holds, seconds = 60) {
+  for (const start = Date.now(); !(await holds()); await pause(100)) {
+    if (Date.now() - start > 1000 * seconds) throw new Error(`${what}: not in ${seconds} s`);
+  }
+}
+
+async function open(page, name) {
+  const [base, token] = url.split("?");
+  const lab = base.split("/lab")[0];
+  await page.goto(`${lab}/lab/tree/notebooks/${name}?reset&${token}`);
+  await until("kernel", () => page.evaluate(call(ready)));
+  await page.evaluate(() => {
+    window.jupyterapp.shell.collapseLeft();
+    window.jupyterapp.commands.execute("notebook:run-all-cells");
+  });
+  await until("all cells", () => page.evaluate(call(finished)), 300);
+  await until("widgets", () => page.evaluate(call(drawn)));
+}
+
+// The numbers of the cells that hold a widget of the course; a cell is brought into view
+// by its number, since JupyterLab may keep only what is near on the page.
+const cellsWith = (page, selector) =>
+  page.evaluate(
+    (what) =>
+      [...window.jupyterapp.shell.currentWidget.content.widgets].flatMap((cell, k) =>
+        cell.node.querySelector(what) ? [k] : [],
+      ),
+    selector,
+  );
+
+async function widgetsOf(page, index) {
+  await page.evaluate(
+    (k) => window.jupyterapp.shell.currentWidget.content.scrollToItem(k),
+    index,
+  );
+  const selector = `.jp-Notebook [data-windowed-list-index='${index}']`;
+  await until("the cell", () => page.$(selector), 20);
+  const cell = await page.$(selector);
+  return cell.$$(WIDGETS);
+}
+
+// Do something, and wait until what is shown differs from what was shown before.
+async function changes(node, act) {
+  const before = await node.evaluate((some) => some.innerHTML);
+  await act();
+  const differs = (some, old) => some.innerHTML !== old;
+  await until("another picture", () => node.evaluate(differs, before), 20);
+}
+
+async function usePanel(page, panel, done) {
+  const reveal = await panel.$("button::-p-text(Show the answer)");
+  if (reveal) await reveal.click();
+  const picture = await panel.$(".picture");
+  await until("a picture", () => picture.$("svg"), 20);
+  done.drawn += 1;
+  const control = await panel.$("input:not([type=radio]), select, textarea");
+  if (control) {
+    await control.focus();
+    const kind = await control.evaluate((node) => node.type);
+    const start = await control.evaluate((node) => node.value === node.min);
+    const keys = { range: start ? "ArrowRight" : "ArrowLeft", checkbox: "Space" };
+    await changes(picture, () => page.keyboard.press(keys[kind] ?? "ArrowDown"));
+    done.keys += 1;
+  }
+  const slider = await panel.$("input[type=range]");
+  if (slider) await changes(picture, () => drag(page, slider, done));
+}
+
+async function drag(page, slider, done) {
+  await slider.scrollIntoView();
+  const box = await slider.boundingBox();
+  const [x, y] = [box.x + 0.3 * box.width, box.y + box.height / 2];
+  await page.mouse.move(x, y);
+  await page.mouse.down();
+  for (const share of [0.5, 0.7, 0.95]) await page.mouse.move(box.x + share * box.width, y);
+  await page.mouse.up();
+  done.drags += 1;
+}
+
+async function useQuiz(quiz, done) {
+  const option = await quiz.$("input, button");
+  await option.click();
+  const answered = (node) => /Right|Not quite/.test(node.innerText);
+  await until("an answer", () => quiz.evaluate(answered), 20);
+  done.quizzes += 1;
+}
+
+async function usePad(page, pad, done) {
+  const canvas = await pad.$("canvas");
+  await canvas.scrollIntoView();
+  const box = await canvas.boundingBox();
+  const at = (x, y) => [box.x + x * box.width, box.y + y * box.height];
+  await page.mouse.move(...at(0.5, 0.1));
+  await page.mouse.down();
+  for (const y of [0.3, 0.5, 0.7, 0.9]) await page.mouse.move(...at(0.5, y));
+  await page.mouse.up();
+  const answered = (node) => node.innerText.includes("in this browser: 1");
+  await until("the browser's answer", () => pad.evaluate(answered));
+  done.pads += 1;
+}
+
+async function use(page, widget, done) {
+  const kind = await widget.evaluate((node) => node.className.split(" ")[0]);
+  if (kind === "sls-quiz") return useQuiz(widget, done);
+  if (kind === "sls-pad") return usePad(page, widget, done);
+  return usePanel(page, widget, done);
+}
+
+async function pass(page, name) {
+  const done = { drawn: 0, keys: 0, drags: 0, quizzes: 0, pads: 0, failed: [] };
+  await open(page, name);
+  done.failed.push(...(await page.evaluate(call(errors))));
+  for (const index of await cellsWith(page, WIDGETS)) {
+    for (const [k, widget] of (await widgetsOf(page, index)).entries()) {
+      try {
+        await use(page, widget, done);
+      } catch (error) {
+        done.failed.push(`cell ${index}, widget ${k}: ${error.message}`);
+      }
+    }
+  }
+  return done;
+}
+
+const browser = await puppeteer.launch({ browser: "firefox", executablePath, headless: true });
+try {
+  for (const name of notebooks) {
+    const page = await browser.newPage();
+    await page.setViewport({ width: 1280, height: 900 });
+    console.log(JSON.stringify({ name, ...(await pass(page, name)) }));
+    await page.evaluate(() => window.jupyterapp.shell.currentWidget.sessionContext.shutdown());
+    await page.close();
+  }
+} finally {
+  await browser.close();
+}
