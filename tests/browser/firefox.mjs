@@ -23,17 +23,38 @@ async function until(what, holds, seconds = 60) {
   }
 }
 
-async function open(page, name) {
+// To load JupyterLab takes Firefox longer than all else, so it is done once.
+async function enter(page) {
   const [base, token] = url.split("?");
-  const lab = base.split("/lab")[0];
-  await page.goto(`${lab}/lab/tree/notebooks/${name}?reset&${token}`);
-  await until("kernel", () => page.evaluate(call(ready)));
-  await page.evaluate(() => {
+  await page.setViewport({ width: 1280, height: 900 });
+  await page.goto(`${base.split("/lab")[0]}/lab?reset&${token}`);
+  const loaded = () => window.jupyterapp?.commands.hasCommand("docmanager:open");
+  await until("JupyterLab", () => page.evaluate(loaded));
+  await page.evaluate(async () => {
+    await window.jupyterapp.restored;
     window.jupyterapp.shell.collapseLeft();
+  });
+}
+
+async function open(page, name) {
+  await page.evaluate(async (path) => {
+    const options = { path, factory: "Notebook" };
+    await window.jupyterapp.commands.execute("docmanager:open", options);
+  }, `notebooks/${name}`);
+  await until("a kernel", () => page.evaluate(call(ready)));
+  await page.evaluate(() => {
     window.jupyterapp.commands.execute("notebook:run-all-cells");
   });
   await until("all cells", () => page.evaluate(call(finished)), 300);
   await until("widgets", () => page.evaluate(call(drawn)));
+}
+
+async function close(page) {
+  await page.evaluate(async () => {
+    const notebook = window.jupyterapp.shell.currentWidget;
+    await notebook.sessionContext.shutdown();
+    notebook.dispose();
+  });
 }
 
 // The numbers of the cells that hold a widget of the course; a cell is brought into view
@@ -77,7 +98,7 @@ async function usePanel(page, panel, done) {
     await control.focus();
     const kind = await control.evaluate((node) => node.type);
     const start = await control.evaluate((node) => node.value === node.min);
-    const keys = { range: start ? "ArrowRight" : "ArrowLeft", checkbox: "Space" };
+    const keys = { range: start ? "ArrowRight" : "ArrowLeft", checkbox: " " };
     await changes(picture, () => page.keyboard.press(keys[kind] ?? "ArrowDown"));
     done.keys += 1;
   }
@@ -143,12 +164,11 @@ async function pass(page, name) {
 
 const browser = await puppeteer.launch({ browser: "firefox", executablePath, headless: true });
 try {
+  const page = await browser.newPage();
+  await enter(page);
   for (const name of notebooks) {
-    const page = await browser.newPage();
-    await page.setViewport({ width: 1280, height: 900 });
     console.log(JSON.stringify({ name, ...(await pass(page, name)) }));
-    await page.evaluate(() => window.jupyterapp.shell.currentWidget.sessionContext.shutdown());
-    await page.close();
+    await close(page);
   }
 } finally {
   await browser.close();
