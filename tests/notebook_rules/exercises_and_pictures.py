@@ -35,8 +35,10 @@ def exercises(notebook, path: Path) -> list[str]:
             said = "".join(map(plain, cell.get("outputs", [])))
             if not said.startswith(f"Exercise {id} · {state}"):
                 faults.append(f"{cell.id}: says {said!r}; expected {state!r}")
-        if not pair[1].metadata.get("jupyter", {}).get("source_hidden"):
-            faults.append(f"{pair[1].id}: the solution is not folded (source_hidden)")
+        folded = pair[1].metadata.get("jupyter", {})
+        for key in ("source_hidden", "outputs_hidden"):
+            if not folded.get(key):
+                faults.append(f"{pair[1].id}: the solution is not folded ({key})")
         if not pair[1].source.startswith("#"):
             faults.append(f"{pair[1].id}: its first line, which shows, is not a comment")
     for cell in notebook.cells:
