@@ -11,24 +11,23 @@ ASSIGNMENTS = ast.Assign | ast.AugAssign | ast.AnnAssign
 
 
 def names(notebook, path: Path) -> list[str]:
-    """No cell changes what it takes from others, or what an earlier one takes."""
+    """What a cell takes from another is given by one cell, and never changed by a taker."""
+    taken, given = defaultdict(list), defaultdict(list)
+    for cell in code(notebook.cells):
+        takes, gives = _taken_and_given(syntax(cell))
+        for name in takes:
+            taken[name].append(cell.id)
+        for name in gives:
+            given[name].append(cell.id)
     faults = []
-    cells = [(cell.id, *_taken_and_given(syntax(cell))) for cell in code(notebook.cells)]
-    givers = defaultdict(list)
-    for k, (_, _, given) in enumerate(cells):
-        for name in given:
-            givers[name].append(k)
-    for k, (id, taken, given) in enumerate(cells):
-        for name in sorted(taken & givers.keys()):
-            first = [cells[other][0] for other in givers[name] if other < k][-1:]
-            later = [cells[other][0] for other in givers[name] if other > k]
-            if first and name in given:
-                faults.append(f"{id}: {name} is another each time that this cell runs")
-            elif first and later:
-                faults.append(
-                    f"{id}: {name} comes from {first[0]}, and {later[0]} makes something "
-                    "else of it: run again, this cell would take that; use another name"
-                )
+    for name in sorted(taken.keys() & given.keys()):
+        if changing := set(taken[name]) & set(given[name]):
+            faults.append(f"{min(changing)}: {name} is another each time that it runs")
+        elif len(given[name]) > 1:
+            faults.append(
+                f"{taken[name][0]}: takes {name}, which is given by {given[name]}: run "
+                "again, it would take another; use a name of its own for each"
+            )
     return faults
 
 
