@@ -14,7 +14,7 @@ import sys
 import tempfile
 import time
 import zipfile
-from collections import Counter, deque
+from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -153,13 +153,14 @@ def kill_while_saving(
     command = [sys.executable, "-c", code]
     pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
     with tempfile.TemporaryFile() as said:
-        with subprocess.Popen(command, **pipes, stderr=said) as other:
-            with suppress(OSError, EOFError):  # it has died
-                other.stdin.write(order)
-                other.stdin.close()
-                steps = progress(range(trials), "kills")
-                found = [pickle.load(other.stdout) for _ in steps]
-                return {kind: found.count(kind) for kind in ("old", "new", "lost")}
+        with (
+            subprocess.Popen(command, **pipes, stderr=said) as other,
+            suppress(OSError, EOFError),  # it has died
+        ):
+            other.stdin.write(order)
+            other.stdin.close()
+            found = [pickle.load(other.stdout) for _ in progress(range(trials), "kills")]
+            return {kind: found.count(kind) for kind in ("old", "new", "lost")}
         said.seek(0)
         last_line = (said.read().decode().strip().splitlines() or ["it died"])[-1]
         raise RuntimeError(f"the crash trials stopped: {last_line}")
