@@ -39,6 +39,9 @@ def exercises(notebook, path: Path) -> list[str]:
         for key in ("source_hidden", "outputs_hidden"):
             if not folded.get(key):
                 faults.append(f"{pair[1].id}: the solution is not folded ({key})")
+        # JupyterLab unfolds an output when its cell runs, at *Run All* for instance.
+        if len(pair[1].get("outputs", [])) != 1:
+            faults.append(f"{pair[1].id}: shows more than the verdict, so it gives it away")
         if not pair[1].source.startswith("#"):
             faults.append(f"{pair[1].id}: its first line, which shows, is not a comment")
     for cell in notebook.cells:

@@ -88,6 +88,10 @@ class Copy:
         """Give a cell one output, a stream."""
         self[id].outputs = [nbformat.v4.new_output("stream", name=name, text=text)]
 
+    def print_also(self, id, text):
+        """Give a cell one more output, a stream."""
+        self[id].outputs += [nbformat.v4.new_output("stream", text=text)]
+
     def show(self, id, **data):
         """Give a cell one output, of any kind: text, html, svg, png."""
         kinds = {
@@ -178,6 +182,7 @@ FAULTS = [
     ("exercises", lambda c: c.put("solution-1", "^#.*\n", ""), "is not a comment"),
     ("exercises", lambda c: c.unfold("solution-1", "source_hidden"), "(source_hidden)"),
     ("exercises", lambda c: c.unfold("solution-1", "outputs_hidden"), "(outputs_hidden)"),
+    ("exercises", lambda c: c.print_also("solution-1", "7"), "shows more than the verdict"),
     ("exercises", lambda c: c.show("exercise-1", text="ok"), "expected 'Not tried yet'"),
     ("exercises", lambda c: c.show("solution-1", text="ok"), "expected 'Right'"),
     ("exercises", lambda c: c.tag("simple", "solution"), "simple: belongs to no exercise"),
