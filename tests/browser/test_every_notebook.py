@@ -52,6 +52,14 @@ def test_a_page_that_has_not_been_run_has_no_broken_widgets(opened):
     assert "Error displaying widget" not in text and "Loading widget" not in text
 
 
+def test_no_solution_is_seen_before_it_is_opened(opened):
+    name, _, text = opened
+    source = (lab.ROOT / "notebooks" / name).read_text(encoding="utf-8")
+    folded = re.findall(r'"# Solution (\d\d\.\d)', source)
+    assert set(re.findall(r"# Solution (\d\d\.\d)", text)) == set(folded)
+    assert "· Right" not in text
+
+
 def test_all_cells_run_and_nothing_strays(executed):
     name, page, errors = executed
     assert errors == []

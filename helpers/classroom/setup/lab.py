@@ -15,6 +15,7 @@ import sys
 from importlib.util import find_spec
 from pathlib import Path
 
+from helpers.classroom.setup import guess_first
 from helpers.classroom.setup.course_folder import FIRST_NOTEBOOK, FOLDER, require_whole
 from helpers.classroom.setup.doctor.environments import how_to_install, in_conda
 from helpers.classroom.setup.install import is_new_enough
@@ -186,6 +187,7 @@ def main(argv: list[str] | None = None) -> str | None:
     os.environ["JUPYTER_PREFER_ENV_PATH"] = "1"
     try:
         require_free_port(options.port or 0, options.ip)
+        print(guess_first.offer())
         print(f"Starting JupyterLab on {FIRST_NOTEBOOK} ...", flush=True)
         serve(jupyter_arguments(options.port, options.ip, extra))
     except KeyboardInterrupt:

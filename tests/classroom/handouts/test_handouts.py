@@ -62,7 +62,7 @@ def test_a_learner_gets_everything_but_the_solutions(path):
     learner = handouts.for_learners(whole)
     rest = [cell for cell in whole.cells if not is_solution(cell)]
     assert [cell.id for cell in learner.cells] == [cell.id for cell in rest]
-    for had, has in zip(rest, learner.cells, strict=True):
+    for had, has in zip(rest, handouts.for_readers(whole).cells, strict=True):
         # Only the title has a link that leaves the folder: the one to the index.
         assert had == has or (had.id, has.id) == ("title", "title")
     solutions = [cell for cell in whole.cells if is_solution(cell)]
@@ -70,13 +70,25 @@ def test_a_learner_gets_everything_but_the_solutions(path):
     lines = {line.strip() for cell in solutions for line in cell.source.splitlines()}
     copied = {line for line in lines if line.startswith(("# Solution", "def solution"))}
     assert solutions and copied
-    for text in (nbformat.writes(learner), handouts.page(learner, "x", path.parent)):
+    reader = handouts.for_readers(whole)
+    for text in (nbformat.writes(learner), handouts.page(reader, "x", path.parent)):
         assert [line for line in copied if line in text] == []
     # Also not a whole solution without its name.
     bodies = [cell.source.partition("\n")[2] for cell in solutions]
     assert [body for body in bodies if body in rest] == []
     # Nor a sentence about what is not there.
     assert re.findall(r"(?i)[^.\n]*\bsolutions?\b[^.\n]*", rest) == []
+
+
+@each_notebook
+def test_a_learners_copy_shows_nothing_before_it_is_run_and_a_teachers_shows_all(path):
+    whole = read(path)
+    learner, teacher = handouts.for_learners(whole), handouts.for_teachers(whole)
+    code = [cell for cell in learner.cells if cell.cell_type == "code"]
+    assert code and all(not c.outputs and c.execution_count is None for c in code)
+    nbformat.validate(learner)
+    both = zip(whole.cells, teacher.cells, strict=True)
+    assert [c.get("outputs") for c, _ in both] == [c.get("outputs") for c in teacher.cells]
 
 
 @each_with_exercises
