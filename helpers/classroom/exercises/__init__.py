@@ -7,7 +7,7 @@ return None where the answer is right, or the hint where it is not. `done()` and
 """
 
 from helpers.classroom.exercises.checking import Result, check
+from helpers.classroom.exercises.progress_report import done, report
 from helpers.classroom.exercises.quizzes import Quiz, quiz
-from helpers.classroom.exercises.reports import done, report
 
 __all__ = ["Quiz", "Result", "check", "done", "quiz", "report"]
