@@ -74,13 +74,16 @@ class Progress:
         return self._text(LEGEND, [HEADS, *self._marks()])
 
     def _repr_html_(self) -> str:
-        heads = "".join(f'<th scope="col">{head}</th>' for head in HEADS)
+        # JupyterLab would set it flush right; the spaces hold signs and numbers together.
+        style = 'style="text-align: left; white-space: pre-wrap"'
+        heads = "".join(f'<th scope="col" {style}>{head}</th>' for head in HEADS)
         rows = "".join(
-            f'<tr><th scope="row">{number}</th><td>{quizzes}</td><td>{exercises}</td></tr>'
+            f'<tr><th scope="row" {style}>{number}</th>'
+            f"<td {style}>{quizzes}</td><td {style}>{exercises}</td></tr>"
             for number, quizzes, exercises in self._marks()
         )
         return (
-            f"<table><caption>{LEGEND}</caption><thead><tr>{heads}</tr></thead>"
+            f"<p>{LEGEND}</p><table><thead><tr>{heads}</tr></thead>"
             f"<tbody>{rows}</tbody></table><p>{escape(self._note)}</p>"
         )
 
@@ -94,7 +97,7 @@ class Progress:
         def marked(ids):
             signs = [SIGNS[getattr(self._answers.get(id), "right", None)] for id in ids]
             # "01.q1" is q1 in the row of its notebook.
-            return "  ".join(f"{s} {id[3:]}" for s, id in zip(signs, ids, strict=True))
+            return "   ".join(f"{s} {id[3:]}" for s, id in zip(signs, ids, strict=True))
 
         return [(number, *map(marked, ids)) for number, ids in self._asked.items()]
 
