@@ -24,6 +24,7 @@ from playwright.sync_api import (
     sync_playwright,
 )
 
+from helpers.classroom.exercises import progress
 from helpers.classroom.setup.doctor import BROWSERS
 from tests import ROOT
 
@@ -33,8 +34,7 @@ expect.set_options(timeout=30_000)
 SCREENSHOTS = ROOT / "tests" / "screenshots"
 KEEPS_SCREENS = bool(os.environ.get("SCREENSHOTS"))
 PANEL = ".sls-panel"
-# A panel with buttons of ipywidgets is such a box, too.
-QUIZ = ".jp-OutputArea-output .widget-vbox:not(:has(.sls-panel))"
+QUIZ = ".sls-quiz"
 START_LIMIT = 60  # seconds; a start takes three
 # Chromium looks for updates and the like, which a test has no use for.
 QUIET = [
@@ -120,8 +120,9 @@ def launch(playwright: Playwright) -> Browser:
 
 
 def not_copied(folder: str, names: list[str]) -> set[str]:
-    """Name what a copy of the course does without: caches, sockets of running kernels."""
-    return {n for n in names if n == "__pycache__" or Path(folder, n).is_socket()}
+    """Name what a copy of the course does without: caches, answers, kernels' sockets."""
+    left_out = {"__pycache__", progress.FILE}
+    return {n for n in names if n in left_out or Path(folder, n).is_socket()}
 
 
 @contextlib.contextmanager

@@ -11,7 +11,7 @@ from playwright.sync_api import expect
 from helpers.classroom.data.digits import load_digits
 from helpers.classroom.data.networks import DigitsNet, load_reference_model
 from tests import browser as lab
-from tests.browser import PANEL, QUIZ
+from tests.browser import PANEL
 
 # A notebook of our own, with panels that the course's notebooks do not have.
 OURS = [
@@ -431,17 +431,6 @@ def test_the_format_chooser_opens_the_notebook_that_it_names(executed):
         " === 'notebooks/01_state_dicts.ipynb'"
     )
     page.evaluate("() => window.jupyterapp.shell.currentWidget.close()")
-
-
-def test_a_quiz_can_be_answered_by_keyboard(executed):
-    page = executed("01_state_dicts")
-    quiz = lab.show(page, QUIZ)
-    quiz.get_by_role("button", name=re.compile(r"^b\)")).focus()
-    page.keyboard.press("Space")
-    expect(quiz.get_by_role("status")).to_have_text(re.compile(r"^Right\."))
-    page.keyboard.press("Tab")
-    page.keyboard.press("Space")
-    expect(quiz.get_by_role("status")).to_have_text(re.compile(r"^Not quite\."))
 
 
 def test_a_solution_is_closed_and_opens(executed):

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { load, PANEL, source } from "./load.mjs";
+import { load, PANEL } from "./load.mjs";
 
 const panel = await load(PANEL);
 const specs = [{ name: "bits" }, { name: "scheme" }, { name: "left_out" }, { name: "on" }];
@@ -59,7 +59,13 @@ const held = await load(
 
 test("panel.js has the render that held_panels.js calls", () => {
   assert.equal(held.called, held.default.render);
-  assert.match(source("handouts/held_panels.js"), /\brender\(\{ model: /);
+  const state = { querySelector: () => ({ textContent: "{}" }), replaceChildren() {} };
+  globalThis.document.querySelectorAll = (places) => {
+    assert.equal(places, '.sls-held[data-kind="panel"]');
+    return [state];
+  };
+  // It is called, and finds that this state has no controls.
+  assert.throws(() => held.hold("panel"), /'map'/);
 });
 
 test("the stand-in for a widget's model tells those who listen, until they leave", () => {

@@ -36,7 +36,7 @@ TEMPLATE = """
 </style>
 {%- endblock -%}
 {%- block footer_js -%}
-<script type="module">{{ resources.panel_script }}</script>
+{{ resources.panel_scripts }}
 <script src="{{ resources.reveal.url_prefix }}/dist/reveal.js"></script>
 <script>
 const size = { width: 960, height: 700 };

@@ -11,7 +11,7 @@ import pytest
 from helpers.classroom import handouts
 from helpers.classroom.handouts import command, execute, panels
 from helpers.classroom.handouts.pages import with_links_between_pages
-from tests.browser import chromium
+from tests.browser import chromium, expect
 from tests.make_notebooks import NOTEBOOKS
 
 PATHS = sorted(NOTEBOOKS.glob("*.ipynb"))
@@ -250,9 +250,29 @@ def test_a_panel_whose_pictures_are_held_is_live_in_the_page(made, browser):
     page.context.close()
 
 
-def test_a_held_panel_has_all_that_the_script_asks_for():
-    asked = re.findall(r'model\.get\("(\w+)"\)', panels.script())
-    assert set(asked) == set(panels.ASKED)
+@pytest.mark.parametrize("kind", ["panel", "quiz"])
+def test_what_is_held_is_all_that_the_script_asks_for(kind):
+    asked = re.findall(r'model\.get\("(\w+)"\)', panels.script(kind))
+    assert set(asked) == set(panels.ASKED[kind])
+
+
+def test_a_quiz_is_live_in_the_page(made, browser):
+    page, _ = open_alone(browser, made / "pages" / f"{EXAMPLE}.html")
+    quiz = page.get_by_role("group", name="What did torch.save")
+    first = quiz.get_by_role("button", name="a) the tensors, under their names")
+    quiz.get_by_role("button", name=re.compile(r"^c\)")).press("Space")
+    expect(quiz.get_by_role("status")).to_have_text(re.compile("Not quite. It holds"))
+    first.press("Space")
+    expect(quiz.get_by_role("status")).to_have_text(re.compile("Right. Numbers"))
+    expect(first).to_be_focused()
+    page.context.close()
+
+
+def test_a_quiz_that_stands_still_shows_its_choices_and_no_answer():
+    path = NOTEBOOKS / f"{EXAMPLE}.ipynb"
+    text = handouts.page(read(path), path.stem, path.parent)
+    assert "<li>the tensors, under their names</li>" in text
+    assert "Numbers and names, no more than that." not in text
 
 
 def test_a_panel_that_stands_still_shows_picture_and_words():
