@@ -29,7 +29,7 @@ def drawing_pad():
 PAD = "pad = drawing_pad()\npad"
 # For the test that takes the runtime away, and runs this cell again.
 ALONE = "drawing_pad() if module.web_missing() else None"
-BOTH = "ONNX Runtime Web in this browser"
+BOTH = "their logits differ by at most"
 
 
 @pytest.fixture(scope="module")
@@ -54,10 +54,10 @@ def pad(executed):
 
 
 def stroke(pad, points):
-    """Draw through points, in shares of the canvas, with the mouse."""
-    page, canvas = pad.page, pad.locator("canvas")
-    canvas.scroll_into_view_if_needed()
-    box = canvas.bounding_box()
+    """Draw through points, in shares of the paper, with the mouse."""
+    page, paper = pad.page, pad.locator(".paper")
+    paper.scroll_into_view_if_needed()
+    box = paper.bounding_box()
     places = [
         (box["x"] + x * box["width"], box["y"] + y * box["height"]) for x, y in points
     ]
@@ -125,11 +125,11 @@ def test_axe_finds_no_violation(pad, theme):
 def test_neither_the_right_button_nor_a_second_finger_draws(pad):
     page = pad.page
     pad.get_by_role("button", name="Clear").click()
-    canvas, image = pad.locator("canvas"), "print(pad.image)"
-    canvas.click(button="right")
+    paper, image = pad.locator(".paper"), "print(pad.image)"
+    paper.click(button="right")
     page.keyboard.press("Escape")  # closes JupyterLab's menu
     assert lab.execute(page, image) == f"{[0.0] * 64}\n"
-    box, session = canvas.bounding_box(), page.context.new_cdp_session(page)
+    box, session = paper.bounding_box(), page.context.new_cdp_session(page)
 
     def touch(kind, *points):
         places = [
