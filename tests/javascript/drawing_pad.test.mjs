@@ -164,14 +164,24 @@ test("answers are to the image that is shown, or to the last frame of a stroke",
   const to = (live, status, grows) =>
     pad.answersTo(shown, grows, saved, { late: "Late." }, { status, live });
   const live = { image: before, logits: [2] };
-  const none = { python: [1], browser: null, runtime: "", late: "" };
-  assert.deepEqual(to(live, "", false), none);
-  assert.deepEqual(to(live, "", true), { ...none, browser: [2] });
+  const rest = { isAlone: false, isLate: false, reasons: [""] };
+  assert.deepEqual(to(live, "", false), { python: [1], browser: null, ...rest });
+  assert.deepEqual(to(live, "", true), { python: [1], browser: [2], ...rest });
   assert.ok(!to(live, "Failed.", true).browser);
+  assert.deepEqual(to(live, "Failed.", false).reasons, ["Failed."]);
   assert.deepEqual(to({ image: [0, 1], logits: [3] }, "", false).browser, [3]);
-  const [alone] = [model({ python: {}, browser: { image: shown, logits: [4] } })];
-  const late = pad.answersTo(shown, false, alone, { late: "Late." }, { status: "", live });
-  assert.deepEqual(late, { python: null, browser: [4], runtime: "", late: "Late." });
+});
+
+test("while Python is late, its cure is said once, and other reasons beside it", () => {
+  const image = [0, 1];
+  const saved = model({ python: {}, browser: { image, logits: [4] } });
+  const { status: waits } = pad.makeRuntime();
+  const late = (status) =>
+    pad.answersTo(image, false, saved, { late: "Late." }, { status, live: {} });
+  const found = { python: null, browser: [4], isLate: true };
+  assert.deepEqual(late(""), { ...found, isAlone: false, reasons: ["", "Late."] });
+  assert.deepEqual(late(waits), { ...found, isAlone: true, reasons: ["", "Late."] });
+  assert.deepEqual(late("No.").reasons, ["No.", "Late."]);
 });
 
 test("a kernel that is gone is noticed at once where it throws, else in a second", (t) => {

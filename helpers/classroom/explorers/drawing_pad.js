@@ -134,16 +134,16 @@ function makeView({ drawing, drawn, chosen, cleared, opened }) {
   const logits = makeDetails(opened);
   const words = element("p", { className: "words", role: "status" });
   const pad = makePad(cleared, paper, grid, bars.node, words, logits.details);
-  const show = (image, { python, browser, runtime, late }, grows) => {
-    const isDone = Boolean(python && (browser || runtime)) && !grows;
+  const show = (image, { python, browser, isAlone, isLate, reasons }, grows) => {
+    const isDone = Boolean(python && (browser || isAlone)) && !grows;
     setImage(image);
-    bars.set(python, browser, Boolean(runtime));
+    bars.set(python, browser, isAlone);
     logits.set(python, browser);
     pad.toggleAttribute("data-done", isDone);
     // Who listens hears nothing while a stroke grows, and one sentence at its end.
-    const text = inWords(python, browser, [runtime, late]);
+    const text = inWords(python, browser, reasons);
     if (grows) words.textContent = "";
-    else if ((isDone || late) && words.textContent !== text) words.textContent = text;
+    else if ((isDone || isLate) && words.textContent !== text) words.textContent = text;
   };
   return { pad, clear, show };
 }

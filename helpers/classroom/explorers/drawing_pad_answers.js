@@ -150,7 +150,10 @@ export function answersTo(image, grows, model, { late }, { status, live }) {
   const to = (answer) => (same(answer.image, image) ? answer.logits : null);
   const python = to(model.get("python"));
   const browser = grows ? !status && live.logits : to(live) || to(model.get("browser"));
-  return { python, browser, runtime: status, late: python ? "" : late };
+  const isLate = !python && Boolean(late);
+  // Where Python does not answer, one cure serves both.
+  const reasons = isLate ? [status === WAITS ? "" : status, late] : [status];
+  return { python, browser, isAlone: Boolean(status), isLate, reasons };
 }
 
 const heading = (textContent, scope) => element("th", { textContent, scope });
