@@ -1,8 +1,8 @@
 """The pieces of SVG that the charts are made of: marks, bars, labels; and the paper.
 
 Colours are fixed mid-tones, readable on white and on near-black, on a paper of their
-own, so a picture can stand on any page. Inside the live panel the classes `paper`, `ink`
-and `line` follow JupyterLab's theme.
+own, so a picture can stand on any page. The classes `paper`, `ink` and `line` follow
+JupyterLab's theme: inside the live panel by panel.css, in a static picture by DARK.
 """
 
 from collections.abc import Iterable, Sequence, Sized
@@ -13,8 +13,15 @@ from IPython.display import display
 
 # Fits a notebook in a window 800 wide; JupyterLab does not shrink an SVG output.
 WIDTH = 600
-# Contrast at least 3:1 with white and with #111 (WCAG 2.2, success criterion 1.4.11).
-COLOURS = ("#2f6fb7", "#b8560f", "#4b7f32", "#8a4fa3", "#b8560f")
+# Contrast at least 3:1 with white, #111 and #212121, the papers of JupyterLab's themes
+# (WCAG 2.2, success criterion 1.4.11), and apart for colour-blind eyes: see the tests.
+COLOURS = ("#2f6fb7", "#c96c20", "#2ba37f", "#a584d2", "#c96c20")
+# An image takes over the colour scheme of the page around it, and JupyterLab's dark theme
+# has a dark one. `svg:root` is there in an image only: in a page, this changes nothing.
+DARK = (
+    "<style>@media (prefers-color-scheme: dark) { svg:root .paper { fill: #111 } "
+    "svg:root .ink { fill: #e6e6e6 } svg:root .line { stroke: #888 } }</style>"
+)
 DASHES = ("none", "7 4", "2 3", "10 3 2 3")
 # From so many on, lines side by side would be a grey block.
 TOO_MANY_LINES = 64
@@ -167,7 +174,7 @@ def sheet(height: float, parts: Sequence[str], text: str) -> Chart:
         f'width="{WIDTH}" height="{number(height)}" font-family="{FONT}"\n'
         f'role="img" aria-label="{escape(text)}">'
     )
-    svg = "\n".join([head, *parts, "</svg>"])
+    svg = "\n".join([head, DARK, *parts, "</svg>"])
     return Chart(svg, text, height=height, parts=tuple(parts))
 
 
