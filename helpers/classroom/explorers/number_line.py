@@ -73,7 +73,8 @@ def number_line(weight: torch.Tensor | None = None, name: str = "the weights") -
         Choice("range", "Observed", tuple(observed), "0 to 2"),
         Check("symmetric", "Symmetric", True),
     ]
-    return Panel("The number line", controls, partial(draw, observed), ahead=True)
+    draws = partial(draw, observed)
+    return Panel("The number line", controls, draws, ahead=True, beside=True)
 
 
 @cache
