@@ -1,5 +1,6 @@
 """A clip threshold: what it does to the error of weights, and where the least error is."""
 
+from functools import lru_cache
 from typing import NamedTuple
 
 import torch
@@ -54,6 +55,7 @@ def clipped_at(weight: torch.Tensor, share: float, bits: int, granularity: str) 
     return qparams._replace(scale=qparams.scale * share)
 
 
+@lru_cache(maxsize=64)  # a drag asks for the same one again and again
 def landscape(weight: torch.Tensor, bits: int, granularity: str) -> list[Split]:
     """Return the error for each of SHARES."""
     full = clipped_at(weight, 1, bits, granularity)

@@ -37,10 +37,7 @@ def draw(
     back = dequantize(integer, qparams).item()
     there, returned = _formulas(value, integer.item(), back, qparams)
     beyond = not _levels(qparams)[0] <= value <= _levels(qparams)[-1]
-    text = (
-        f"{there}. Back: {returned}"
-        f"{', since it lies beyond the last level' if beyond else ''}."
-    )
+    text = f"{there}. Back: {returned}{', beyond the last level' if beyond else ''}."
     parts = [
         *drawing.formulas(there, returned),
         *drawing.boxes(integer.item(), bits, symmetric),
@@ -100,5 +97,5 @@ def _formulas(value: float, integer: int, back: float, qparams: QParams) -> tupl
     clipped = "" if rounded == integer else f", clipped to {integer}"
     return (
         f"q = round({value:.2f} / {scale:.4f}){plus} = {rounded}{clipped}",
-        f"{minus} × {scale:.4f} = {back:.4f}, an error of {abs(value - back):.4f}",
+        f"{minus} × {scale:.4f} = {back:.4f}, error {abs(value - back):.4f}",
     )

@@ -82,7 +82,7 @@ def way(value: float, back: float, digits: int) -> list[str]:
     return [
         label(_x(value), GRIP - 17, f"{value:.2f}", "middle", 15)
         + f'<path class="line" d="M{x} {INTEGERS + 14}V{ERROR}" stroke="#888" '
-        'stroke-dasharray="2 3"/>',
+        'stroke-dasharray="2 3"/>'
         f'<g stroke="{COLOURS[1]}" fill="none" stroke-width="2">',
         f'<path d="{path}"/>',
         f'<rect x="{number(_x(back) - wide / 2)}" {pill}/></g>' + mark(_x(back), LINE, 1),
