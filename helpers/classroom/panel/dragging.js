@@ -107,7 +107,10 @@ export function makeHandles(picture, specs, moved) {
       picture.replaceWith(stage);
       stage.append(picture, layer);
     }
-    for (const { node } of Object.values(handles)) node.hidden = true;
+    for (const [name, { node }] of Object.entries(handles)) {
+      // Not even for a moment otherwise: what is hidden loses the focus.
+      node.hidden = !marks.some((mark) => mark.dataset.control === name);
+    }
     for (const mark of marks) {
       const name = mark.dataset.control;
       if (!handles[name]) {
@@ -117,7 +120,6 @@ export function makeHandles(picture, specs, moved) {
       }
       const sheet = mark.ownerSVGElement.viewBox.baseVal;
       layer.style.aspectRatio = `${sheet.width} / ${sheet.height}`;
-      handles[name].node.hidden = false;
       stand(handles[name], mark, shareOf(handles[name], mark, values[name], current));
     }
   };
