@@ -19,12 +19,12 @@ from helpers.classroom.explorers.clipping import SHARES, Split
 
 HEIGHT = 448
 BINS = 60
-TEXT = 14
-TOP, BASE = 84, 214  # of the histogram
-GRIP, ENDS = 62, BASE + 14  # of the threshold's line
+TEXT = 15
+TOP, BASE = 88, 216  # of the histogram
+GRIP, ENDS = 66, BASE + 14  # of the threshold's line
 LEFT, BAR = 14, 250  # the bar of shares
-ROOF, FLOOR = 322, 418  # of the landscape
-HALF_OF_WORDS = 80
+ROOF, FLOOR = 326, 420  # of the landscape
+HALF_OF_WORDS = 100
 
 
 def histogram(relative: torch.Tensor, share: float) -> list[str]:
@@ -86,7 +86,7 @@ def threshold(share: float, words: str, value: float | None) -> list[str]:
     middle = min(_x(share), WIDTH - LEFT - HALF_OF_WORDS)
     return [
         f'<path d="{lines}" stroke="{COLOURS[1]}" stroke-width="2"/>',
-        label(middle, GRIP - 18, f"clip at {amount}", "middle", TEXT),
+        label(middle, GRIP - 21, f"clip at {amount}", "middle", TEXT),
     ]
 
 

@@ -14,19 +14,19 @@ from helpers.classroom.charts.drawing import (
 from helpers.classroom.charts.handles import handle
 from helpers.quantization import QParams
 
-HEIGHT = 484
+HEIGHT = 486
 REACH = 2.5  # the values shown, to both sides
 TICKS = (-2, -1, 0, 1, 2)
 UNIT = 30  # the height of 1 in staircase and error
-GRIP, LINE, INTEGERS, STAIRS, ERROR = 126, 163, 190, 284, 453  # the y of each
+GRIP, LINE, INTEGERS, STAIRS, ERROR = 129, 165, 192, 286, 455  # the y of each
 SIDE = 19  # of a bit's box
-TEXT, DIGIT, GAP = 14, 9, 6  # the size of labels, their digits' width, between two
+TEXT, DIGIT, GAP = 15, 9.6, 6  # the size of labels, their digits' width, between two
 
 
 def formulas(there: str, back: str) -> list[str]:
     """Write the way to the integer and back."""
     # On lines of their own: all else of a text is the same in every picture.
-    both = label(14, 64, f"\n{there}\n", size=16) + label(14, 88, f"\n{back}\n", size=16)
+    both = label(14, 64, f"\n{there}\n", size=17) + label(14, 88, f"\n{back}\n", size=17)
     return both.split("\n")
 
 
@@ -80,7 +80,7 @@ def way(value: float, back: float, digits: int) -> list[str]:
     wide = DIGIT * digits + 11
     pill = f'y="{INTEGERS - 15}" width="{number(wide)}" height="20" rx="9"'
     return [
-        label(_x(value), GRIP - 17, f"{value:.2f}", "middle", 15)
+        label(_x(value), GRIP - 19, f"{value:.2f}", "middle", TEXT)
         + f'<path class="line" d="M{x} {INTEGERS + 14}V{ERROR}" stroke="#888" '
         'stroke-dasharray="2 3"/>'
         f'<g stroke="{COLOURS[1]}" fill="none" stroke-width="2">',

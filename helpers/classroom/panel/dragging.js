@@ -13,7 +13,7 @@ export function afterKey(key, position, { min, max, step }) {
   const far = step * Math.max(1, Math.round((max - min) / step / 10));
   const ways = { ArrowRight: step, ArrowUp: step, ArrowLeft: -step, ArrowDown: -step };
   const moves = { ...ways, PageUp: far, PageDown: -far, Home: min - max, End: max - min };
-  if (!(key in moves)) return undefined;
+  if (!Object.hasOwn(moves, key)) return undefined;
   return Math.min(max, Math.max(min, position + moves[key]));
 }
 

@@ -78,7 +78,7 @@ def test_staircase_and_error_are_the_function_and_what_it_misses(setting):
     bits, name, symmetric, _ = setting
     scale, zero, low, high = by_hand(*RANGES[name], bits, symmetric)
     stairs, error = lines_of(drawn(setting).svg)
-    middle, floor = 284, 453
+    middle, floor = 286, 455
     for (left, y), (right, other) in pairwise(stairs):
         if y != other:
             continue  # a riser
@@ -99,7 +99,7 @@ def test_what_is_clipped_is_hatched_and_nothing_else(setting):
     ends = [300 + X * (q - zero) * scale for q in (low, high)]
     hatches = re.findall(r'<path d="([^"]+)" [^>]*stroke-opacity="0.6"', drawn(setting).svg)
     for hatch, side in zip(hatches, (0, 1), strict=True):
-        for x, high_ in re.findall(r"M([\d.]+) 453v-([\d.]+)", hatch):
+        for x, high_ in re.findall(r"M([\d.]+) 455v-([\d.]+)", hatch):
             beyond = (float(x) - ends[side]) * (1 if side else -1)
             assert beyond > 0
             assert float(high_) == pytest.approx(beyond * UP / X, abs=0.1)
@@ -120,7 +120,7 @@ def test_in_every_picture_the_integers_have_room():
         bits, hundredths, name, symmetric = json.loads(frame["key"])
         scale, zero, low, high = by_hand(*RANGES[name], bits, symmetric)
         svg = "\n".join(panel.lines[k] for k in frame["svg"])
-        found = re.findall(r'x="([\d.]+)" y="190"[^>]*>(-?\d+)<', svg)
+        found = re.findall(r'x="([\d.]+)" y="192"[^>]*>(-?\d+)<', svg)
         places = sorted((float(x), int(q)) for x, q in found)
         for (left, one), (right, other) in pairwise(places):
             wide = 9 * (len(str(one)) + len(str(other))) / 2
