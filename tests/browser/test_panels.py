@@ -147,34 +147,98 @@ def test_the_size_of_a_file_is_that_of_a_file_saved_here(executed):
         )
 
 
+def rounded_by_hand(value, bits):
+    """The number line's words: symmetric, for values up to 2."""
+    top = 2 ** (bits - 1) - 1
+    before = round(value / (2 / top))
+    integer = max(-top, min(top, before))
+    back = integer * 2 / top
+    clipped = "" if before == integer else f", clipped to {integer}"
+    beyond = ", beyond the last level" if abs(value) > 2 else ""
+    return (
+        f"q = round({value:.2f} / {2 / top:.4f}) = {before}{clipped}. Back: {integer} × "
+        f"{2 / top:.4f} = {back:.4f}, error {abs(value - back):.4f}{beyond}."
+    )
+
+
 def test_the_number_line_computes_what_a_pocket_calculator_does(executed):
     page = executed("08_quantization")
     panel = named(page, "The number line")
     for key, bits in (("Home", 2), ("ArrowRight", 3), ("End", 8)):
         panel.get_by_role("slider", name="Bits").focus()
         page.keyboard.press(key)
-        for key, value in (("Home", -2.25), ("ArrowRight", -2.0), ("End", 2.25)):
-            panel.get_by_role("slider", name="Value").focus()
+        for key, value in (("Home", -2.2), ("ArrowRight", -2.1), ("End", 2.2)):
+            panel.get_by_role("slider", name="Value", exact=True).focus()
             page.keyboard.press(key)
-            top = 2 ** (bits - 1) - 1  # symmetric, for values up to 2
-            integer = max(-top, min(top, round(value / (2 / top))))
-            back = integer * 2 / top
-            beyond = "; it lies beyond the last level and is clipped"
-            clipped = beyond if abs(value) > 2 else ""
-            expect(panel.locator(".words")).to_have_text(
-                f"{2 * top + 1} levels, {-top} to {top}: scale {2 / top:.4f}, zero point "
-                f"0. {value:.2f} becomes {integer} and comes back as {back:.4f}, an error "
-                f"of {abs(value - back):.4f}{clipped}."
-            )
+            expect(panel.locator(".words")).to_have_text(rounded_by_hand(value, bits))
+
+
+def place_of(panel, x, handle):
+    """Where on the page an x of the picture lies, at the height of a handle's grip."""
+    box = panel.locator(".handles").bounding_box()
+    grip = handle.locator(".grip").bounding_box()
+    return box["x"] + x / 600 * box["width"], grip["y"] + grip["height"] / 2
+
+
+def test_a_value_is_dragged_on_the_picture_by_mouse_finger_and_key(executed):
+    page = executed("08_quantization")
+    panel = named(page, "The number line")
+    slider = panel.get_by_role("slider", name="Value", exact=True)
+    handle = panel.get_by_role("slider", name="Value, on the picture")
+    panel.get_by_role("slider", name="Bits").focus()
+    page.keyboard.press("Home")
+    page.keyboard.press("ArrowRight")
+    handle.scroll_into_view_if_needed()
+
+    def shows(value):
+        expect(panel.locator(".words")).to_have_text(rounded_by_hand(value, 3))
+        expect(slider).to_have_value(str(round(100 * value)))
+        expect(handle).to_have_attribute("aria-valuetext", f"{value:.2f}")
+        grip = handle.locator(".grip").bounding_box()
+        x, _ = place_of(panel, 300 + 108 * value, handle)
+        assert abs(grip["x"] + grip["width"] / 2 - x) < 1
+
+    def place(value):
+        return place_of(panel, 300 + 108 * value, handle)
+
+    page.mouse.move(*place(0))
+    page.mouse.down()
+    shows(0)
+    for value in (1.1, -2.2, -0.7):  # each step draws the picture anew
+        page.mouse.move(*place(value), steps=5)
+        shows(value)
+    page.mouse.up()
+    page.mouse.move(*place(2))
+    shows(-0.7)
+    expect(handle).to_be_focused()
+
+    touch = page.context.new_cdp_session(page)
+    for kind, points in (("Start", [0.4]), ("Move", [0.9]), ("Move", [1.3]), ("End", [])):
+        where = [dict(zip("xy", place(value), strict=True)) for value in points]
+        event = {"type": f"touch{kind}", "touchPoints": where}
+        touch.send("Input.dispatchTouchEvent", event)
+        shows(points[0] if points else 1.3)
+    touch.detach()
+
+    handle.focus()
+    for key, value in (("ArrowLeft", 1.2), ("Home", -2.2), ("End", 2.2), ("PageDown", 1.8)):
+        page.keyboard.press(key)
+        shows(value)
+        expect(handle).to_be_focused()
+
+
+def weights_by_hand():
+    """The weights of blocks.1.0, with the batch norm folded in."""
+    block = load_reference_model().blocks[1]
+    convolution, norm = block[0], block[1]
+    gain = norm.weight / torch.sqrt(norm.running_var + norm.eps)
+    return (convolution.weight * gain.reshape(-1, 1, 1, 1)).detach().double()
 
 
 def test_the_layer_view_shows_the_decibels_of_an_independent_computation(executed):
     page = executed("08_quantization")
     panel = named(page, "A layer's weights".replace("'", "\\'"))
-    block = load_reference_model().blocks[1]
-    convolution, norm = block[0], block[1]
-    gain = norm.weight / torch.sqrt(norm.running_var + norm.eps)
-    weight = (convolution.weight * gain.reshape(-1, 1, 1, 1)).detach().double()
+    weight = weights_by_hand()
     panel.get_by_role("slider", name="Bits").focus()
     for key, bits in (("Home", 2), ("ArrowRight", 3), ("End", 8)):
         page.keyboard.press(key)
@@ -185,6 +249,45 @@ def test_the_layer_view_shows_the_decibels_of_an_independent_computation(execute
             f"blocks.1.0: 432 weights at {bits} bits per tensor, minmax. "
             f"SQNR {decibels:.1f} dB."
         )
+
+
+def test_the_clip_threshold_is_dragged_and_the_error_is_split(executed):
+    page = executed("08_quantization")
+    panel = named(page, "A layer's weights".replace("'", "\\'"))
+    panel.get_by_role("slider", name="Bits").focus()
+    page.keyboard.press("Home")
+    panel.get_by_role("radio", name="mse").check()
+    expect(panel.locator(".words")).to_contain_text("2 bits per tensor, mse.")
+    handle = panel.get_by_role("slider", name="on the picture")
+    weight = weights_by_hand()
+
+    def shows(percent):
+        end = weight.abs().max() * percent / 100
+        error = (weight - torch.round(weight / end).clamp(-1, 1) * end).square()
+        beyond = weight.abs() > end
+        parts = [error[some].sum().item() / 432 for some in (~beyond, beyond)]
+        expect(panel.locator(".words")).to_contain_text(
+            f"Mean squared error {sum(parts):.3g}: rounding {parts[0]:.3g}, clipping "
+            f"{parts[1]:.3g} at {percent}% of the largest weight."
+        )
+        expect(panel.get_by_role("radio", name="by hand")).to_be_checked()
+        expect(panel.locator(".picture[aria-busy]")).to_have_count(0)
+        expect(handle).to_have_attribute("aria-valuetext", str(percent))
+
+    # The grip stands where the observer has put the threshold, to begin with.
+    share = re.search(r"at (\d+)% of", panel.locator(".words").inner_text())[1]
+    expect(handle).to_have_attribute("aria-valuetext", share)
+    handle.scroll_into_view_if_needed()
+    page.mouse.move(*place_of(panel, 300 + 2.7 * int(share), handle))
+    page.mouse.down()
+    page.mouse.move(*place_of(panel, 300 + 2.7 * 50, handle), steps=4)
+    page.mouse.up()
+    shows(50)
+    handle.focus()
+    page.keyboard.press("ArrowLeft")
+    shows(49)
+    panel.get_by_role("radio", name="minmax").check()
+    expect(panel.locator(".words")).to_contain_text("2 bits per tensor, minmax.")
 
 
 def layers_by_hand(model):

@@ -9,7 +9,7 @@ import { pathToFileURL } from "node:url";
 const CLASSROOM = new URL("../../helpers/classroom/", import.meta.url);
 
 // As `script` in panel/__init__.py joins them; a test compares.
-export const PANEL = ["controls.js", "answer.js", "panel.js"].map(
+export const PANEL = ["controls.js", "answer.js", "dragging.js", "panel.js"].map(
   (name) => `panel/${name}`,
 );
 

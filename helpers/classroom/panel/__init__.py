@@ -28,7 +28,7 @@ from helpers.classroom.panel.controls import (
 )
 
 # Joined in this order: a widget is one module, without a build step.
-SCRIPTS = ("controls.js", "answer.js", "panel.js")
+SCRIPTS = ("controls.js", "answer.js", "dragging.js", "panel.js")
 
 __all__ = ["Check", "Choice", "Control", "Menu", "Panel", "Range", "Stops", "Ticks"]
 

@@ -1,6 +1,6 @@
 """The controls of a live panel: what each offers, and what it accepts."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import combinations
 
 
@@ -32,7 +32,8 @@ class Range(_Control):
     """A slider over whole numbers, from low to high, both included.
 
     Where `decimals` is 2, the learner sees 0.75 for a value of 75: steps of whole numbers
-    never drift, as steps of 0.01 would.
+    never drift, as steps of 0.01 would. `sets` holds values of other controls, name ->
+    value, that a move of this one brings along.
 
     Raises:
         ValueError: the limits are not a range, or the value is not one that the slider can
@@ -46,6 +47,7 @@ class Range(_Control):
     value: int
     step: int = 1
     decimals: int = 0
+    sets: dict[str, object] = field(default_factory=dict)
     kind: str = "range"
 
     def __post_init__(self):

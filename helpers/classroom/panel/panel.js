@@ -1,20 +1,24 @@
 // The browser's half of the live panel: native controls, an SVG picture, its words.
-// No library, no import, no build step: Python joins controls.js, answer.js and this file,
-// in this order, and anywidget loads them as one module; pages of handouts join
+// No library, no import, no build step: Python joins controls.js, answer.js, dragging.js
+// and this file, in this order, and anywidget loads them as one module; pages of handouts join
 // held_panels.js to them, which calls `render`. Python's half is __init__.py.
 // What is exported beside the default serves the tests.
+
+// Every view of the panel hears of the change, this one too, and shows it. While the
+// kernel is busy, ipywidgets keeps only the newest value to send.
+function move(model, spec, value) {
+  model.set("values", { ...model.get("values"), ...spec.sets, [spec.name]: value });
+  model.save_changes();
+}
 
 function makeForm(model) {
   // Each panel runs its own copy of this module, so a counter would repeat.
   const prefix = `sls-panel-${Math.random().toString(36).slice(2)}`;
-  const controls = model.get("controls").map((spec, k) =>
-    CONTROLS[spec.kind](spec, `${prefix}-${k}`, (value) => {
-      // Every view of the panel hears of the change, this one too, and shows it.
-      model.set("values", { ...model.get("values"), [spec.name]: value });
-      // While the kernel is busy, ipywidgets keeps only the newest value to send.
-      model.save_changes();
-    }),
-  );
+  const controls = model
+    .get("controls")
+    .map((spec, k) =>
+      CONTROLS[spec.kind](spec, `${prefix}-${k}`, (value) => move(model, spec, value)),
+    );
   const buttons = model.get("buttons").map((name) => {
     const button = element("button", { type: "button", textContent: name });
     button.addEventListener("click", () =>
@@ -55,6 +59,11 @@ function render({ model, el }) {
     if (!event.ctrlKey && !event.metaKey) event.stopPropagation();
   });
 
+  const layHandles = makeHandles(
+    panel.querySelector(".picture"),
+    model.get("controls"),
+    (spec, value) => move(model, spec, value),
+  );
   let painted;
   function update() {
     const [specs, values] = [model.get("controls"), model.get("values")];
@@ -63,6 +72,7 @@ function render({ model, el }) {
     set(specs.map((spec) => values[spec.name]));
     if (frame !== painted) show(frame, model.get("lines"));
     painted = frame;
+    layHandles(values, frame.key === key);
     setBusy(frame.key !== key); // Python has yet to answer
   }
   const changes = "change:values change:frame";
