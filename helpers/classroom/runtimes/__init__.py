@@ -208,7 +208,8 @@ def opened(path: str | os.PathLike) -> tuple[dict[str, Runtime], dict[str, str]]
         path: a model from (N, 1, 8, 8), "input", to (N, 10), "output".
 
     Returns:
-        label -> runtime, and package -> why it does not run here. Close the first ones.
+        label -> runtime, and package -> why it does not run here. Node ends with
+        its runtime.
     """
     ways = [
         (Reference, {}),

@@ -51,18 +51,17 @@ def write(notebooks: Path = NOTEBOOKS) -> list[str]:
     return older
 
 
-def offer() -> str:
-    """Write the copies and say in a line where they are, and what was left alone."""
+def prepare() -> str:
+    """Write the copies; say in a line what the learner has to know, if anything."""
     try:
         older = write()
     except OSError as error:
         return f"There are no copies without outputs: {error}"
-    where = f"To guess before you look: notebooks/{NAME} has the notebooks without outputs."
     if not older:
-        return where
+        return ""
     return (
-        f"{where} You have worked in {', '.join(older)}, so there the course's changes "
-        "are missing; rename your copy, and the next start writes a new one."
+        f"You have worked in notebooks/{NAME}, in {', '.join(older)}: the course's changes "
+        "are missing there. Rename your copy, and the next start writes a new one."
     )
 
 

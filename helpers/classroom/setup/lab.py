@@ -187,7 +187,8 @@ def main(argv: list[str] | None = None) -> str | None:
     os.environ["JUPYTER_PREFER_ENV_PATH"] = "1"
     try:
         require_free_port(options.port or 0, options.ip)
-        print(guess_first.offer())
+        if said := guess_first.prepare():
+            print(said)
         print(f"Starting JupyterLab on {FIRST_NOTEBOOK} ...", flush=True)
         serve(jupyter_arguments(options.port, options.ip, extra))
     except KeyboardInterrupt:

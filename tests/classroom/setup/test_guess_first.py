@@ -91,15 +91,15 @@ def test_a_file_that_we_did_not_write_is_left(notebooks):
     assert source(notebooks / "guess_first" / FIRST, "data") == "My own."
 
 
-def test_the_offer_names_the_folder_and_what_was_left(notebooks, monkeypatch):
+def test_only_what_was_left_is_said(notebooks, monkeypatch):
     monkeypatch.setattr(guess_first.write, "__defaults__", (notebooks,))
-    assert "notebooks/guess_first has the notebooks" in guess_first.offer()
+    assert guess_first.prepare() == ""
     change(notebooks / "guess_first" / FIRST, "data", "My own.")
     change(notebooks / FIRST, "data", "Something new.")
-    assert f"You have worked in {FIRST}, so there" in guess_first.offer()
+    assert f"notebooks/guess_first, in {FIRST}: the course's" in guess_first.prepare()
 
 
 def test_a_folder_that_cannot_be_written_is_said_and_stops_nothing(tmp_path, monkeypatch):
     (tmp_path / "guess_first").write_text("a file in its place")
     monkeypatch.setattr(guess_first.write, "__defaults__", (tmp_path,))
-    assert guess_first.offer().startswith("There are no copies without outputs: ")
+    assert guess_first.prepare().startswith("There are no copies without outputs: ")
