@@ -110,7 +110,10 @@ def shares_of(split: Split) -> list[str]:
     return parts
 
 
-def _piece(left: float, right: float, k: int, y: float = ROOF + 12, high: float = 20):
+def _piece(
+    left: float, right: float, k: int, y: float = ROOF + 12, high: int = 20
+) -> list[str]:
+    """Draw a piece of the bar: solid for rounding, 0, and hatched for clipping, 1."""
     if right - left < 0.5:
         return []
     if k == 0:
