@@ -21,7 +21,10 @@ VIEW = "application/vnd.jupyter.widget-view+json"
 STATE = "application/vnd.jupyter.widget-state+json"
 SVG = "image/svg+xml"
 # What panel.js asks its model for; a test compares.
-ASKED = ("title", "controls", "lines", "frames", "frame", "values", "buttons", "beside")
+ASKED = (
+    *("title", "controls", "lines", "frames", "frame", "values", "buttons", "disabled"),
+    *("progress", "beside", "guess", "guessed"),
+)
 
 
 def execute(notebook: NotebookNode, folder: Path) -> NotebookNode:

@@ -1,4 +1,7 @@
-"""The controls of a live panel: what each offers, and what it accepts."""
+"""The controls of a live panel: what each offers, and what it accepts.
+
+Those that stand side by side and name the same `group` get its name as their heading.
+"""
 
 from dataclasses import dataclass
 from itertools import combinations
@@ -46,6 +49,7 @@ class Range(_Control):
     value: int
     step: int = 1
     decimals: int = 0
+    group: str = ""
     kind: str = "range"
 
     def __post_init__(self):
@@ -84,6 +88,7 @@ class Choice(_Control):
     label: str
     options: tuple[str, ...]
     value: str
+    group: str = ""
     kind: str = "choice"
 
     def __post_init__(self):
@@ -116,6 +121,7 @@ class Stops(_Control):
     label: str
     options: tuple[int, ...]
     value: int
+    group: str = ""
     kind: str = "stops"
 
     def __post_init__(self):
@@ -139,6 +145,7 @@ class Ticks(_Control):
     label: str
     names: tuple[str, ...]
     value: tuple[str, ...] = ()
+    group: str = ""
     kind: str = "ticks"
 
     def __post_init__(self):
@@ -178,6 +185,7 @@ class Check(_Control):
     name: str
     label: str
     value: bool = False
+    group: str = ""
     kind: str = "check"
 
     @property
