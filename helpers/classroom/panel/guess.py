@@ -16,7 +16,6 @@ class Guess:
     Attributes:
         slider: its label, limits, start and decimals.
         write: how a guess and the truth are written, "{}" being the number.
-        invite: what to do where a chart asks nothing.
 
     Raises:
         ValueError: there is no place for the number in `write`.
@@ -24,7 +23,6 @@ class Guess:
 
     slider: Range
     write: str = "{}"
-    invite: str = ""
 
     def __post_init__(self):
         """Refuse to write a guess without its number."""

@@ -93,7 +93,7 @@ function makeQuestion(guess, id, { moved, take }) {
     if (button.getAttribute("aria-disabled") !== "true") take();
   });
   const show = (asked, isOpen) => {
-    question.say(asked?.question ?? guess.invite);
+    question.say(asked?.question ?? "");
     button.textContent = isOpen ? "Guess again" : "Show the answer";
     button.setAttribute("aria-disabled", !asked && !isOpen);
     input.disabled = isOpen || !asked;

@@ -97,7 +97,7 @@ class Panel(anywidget.AnyWidget):
             values={control.name: control.value for control in controls},
             buttons=list(self._buttons),
             beside=beside,
-            guess=guess and {"slider": spec_of(guess.slider)} | _words(guess),
+            guess=guess and {"slider": spec_of(guess.slider), "write": guess.write},
         )
         self.on_msg(lambda panel, message, buffers: self._receive(message))
 
@@ -180,10 +180,6 @@ class Panel(anywidget.AnyWidget):
         data["text/plain"] = repr(self)
         data["image/svg+xml"] = self.chart.svg
         return data, metadata
-
-
-def _words(guess: Guess) -> dict:
-    return {"write": guess.write, "invite": guess.invite}
 
 
 def _frozen(value: object) -> object:
