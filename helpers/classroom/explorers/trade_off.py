@@ -20,7 +20,7 @@ BITS = (2, 3, 4, 5, 6, 7, 8, 16, 32)
 FLOAT = 32  # bits that stand for "not quantized"
 CALIBRATION = (16, 32, 64, 128, 256)
 LEAST = CALIBRATION[1]  # a slider needs two stops
-WEIGHTS, BOTH, ACTIVATIONS = "Weights", "Weights and activations", "Activations"
+WEIGHTS, BOTH, ACTIVATIONS = "Weights", "Both", "Activations"
 SHOW, PIN, RESET = "Show the answer", "Pin this setting", "Start again"
 
 
@@ -75,8 +75,6 @@ class TradeOff:
             Range("guess", "My guess in %", 0, 100, 90),
             Stops("weight_bits", "Weight bits", BITS, 3, WEIGHTS),
             Choice("granularity", "One scale per", GRANULARITIES, "tensor", WEIGHTS),
-            Check("symmetric", "Symmetric", True, BOTH),
-            Choice("observer", "Range by", OBSERVERS, "minmax", BOTH),
             Stops("activation_bits", "Activation bits", BITS, FLOAT, ACTIVATIONS),
             Stops(
                 "calibration",
@@ -85,6 +83,8 @@ class TradeOff:
                 min(64, self._counts[-1]),
                 ACTIVATIONS,
             ),
+            Choice("observer", "Range by", OBSERVERS, "minmax", BOTH),
+            Check("symmetric", "Symmetric", True, BOTH),
             Ticks("keep_float", "Layers that stay in float", self.evaluator.layers),
         ]
 

@@ -18,8 +18,9 @@ export function visible(frame, guessed, say) {
   const asked = frame.guess;
   if (!asked) return frame;
   if (!("value" in guessed)) {
-    const nothing = { brief: "", table: [], code: "" };
-    return { ...frame, ...nothing, text: asked.before, isCovered: true };
+    const brief = asked.before === frame.text ? frame.brief : "";
+    const shown = { text: asked.before, brief, table: [], code: "" };
+    return { ...frame, ...shown, isCovered: true };
   }
   if (guessed.question !== asked.question) return frame;
   const said = `You said ${say(guessed.value)}, it is ${say(asked.truth)}.`;
