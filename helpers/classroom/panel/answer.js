@@ -28,15 +28,15 @@ function makeTable([headings, ...rows]) {
 }
 
 // Text that keeps the room of the longest so far, so that what is below never jumps.
-export function makeSteady(tag, className) {
+export function makeSteady(tag, className, more = " mmmm") {
   const text = element("span");
   const node = element(tag, { className: `${className} steady` }, text);
   let room = "";
   const reserve = (other) => {
     if (other.length <= room.length) return;
     room = other;
-    // As many letters can take one line more, so a little is added.
-    node.dataset.room = `${other} mmmm`;
+    // As many letters can take one line more, so a few are added.
+    node.dataset.room = other + more;
   };
   const say = (words) => {
     reserve(words);

@@ -84,7 +84,7 @@ function drawGuess(svg, asked, value, text) {
 // undefined to guess again.
 function makeQuestion(guess, id, { moved, take }) {
   const { node, input, set } = slider(rangeScale(guess.slider), guess.slider, id, moved);
-  const question = makeSteady("p", "question");
+  const question = makeSteady("p", "question", "");
   const button = element("button", { type: "button" });
   const row = element("div", { className: "row" }, node, button);
   const box = element("div", { className: "guess" }, question.node, row);
