@@ -109,13 +109,14 @@ CONTROLS = """
 import gc, json
 from helpers.classroom.panel import Panel
 made = [some for some in gc.get_objects() if issubclass(type(some), Panel)]
-print(json.dumps({panel.title: panel.controls for panel in made}))
+asking = [panel.title for panel in made if panel.guess]
+print(json.dumps([{panel.title: panel.controls for panel in made}, asking]))
 """
 
 
 def test_every_control_is_found_by_its_role_and_its_label(executed):
     name, page, _ = executed
-    specs = json.loads(lab.execute(page, CONTROLS))
+    specs, asking = json.loads(lab.execute(page, CONTROLS))
     assert specs or name in WITHOUT_PANEL
     found = {panel.get_attribute("aria-label"): panel for panel in panels(page)}
     assert found.keys() == specs.keys()
@@ -142,7 +143,13 @@ def test_every_control_is_found_by_its_role_and_its_label(executed):
                 role = roles.get(spec["kind"], "slider")
                 expect(panel.get_by_role(role, **label)).to_have_count(1)
                 inputs += 1
-        expect(panel.locator("input, select")).to_have_count(inputs)
+        given = panel.locator(".sls-controls").locator("input, select, textarea")
+        expect(given).to_have_count(inputs)
+        # The question that comes before the answer has a slider, too.
+        guess = panel.locator(".guess").get_by_role("slider", name="My guess")
+        asks = 1 if title in asking else 0
+        expect(guess).to_have_count(asks)
+        expect(panel.locator("input, select, textarea")).to_have_count(inputs + asks)
 
 
 def test_every_control_changes_its_picture_by_keyboard(executed):

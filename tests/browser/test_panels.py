@@ -100,22 +100,49 @@ def slider(page, title=None):
     where = f"{PANEL}[aria-label='{title}']" if title else PANEL
     lab.show(page, f"{where} input[type=range]")
     panel = page.locator(where, has=page.locator("input[type=range]")).first
-    handle = panel.locator("input[type=range]")
+    handle = panel.locator(".sls-controls input[type=range]")
     handle.focus()
     return handle, panel
+
+
+def answer_by_keyboard(page, panel, row):
+    """Guess how much larger the error is with 2 bits, and see it beside the truth."""
+    words, circles = panel.locator(".words"), panel.locator("circle")
+    page.keyboard.press("Home")
+    # A ring for each weight, and the legend; no dot, and no error in the words.
+    expect(circles).to_have_count(len(row) + 2)
+    expect(words).to_have_text(re.compile(r"^With 2 bits there are 3 levels, .* apart\.$"))
+    page.keyboard.press("Tab")
+    expect(panel.get_by_role("slider", name="My guess")).to_be_focused()
+    for _ in range(5):
+        page.keyboard.press("ArrowRight")
+    expect(panel.locator(".guess-line text")).to_have_text("my guess 2.0×")
+    page.keyboard.press("Tab")
+    page.keyboard.press("Space")
+    two, three = (by_hand(row, bits).split("largest error, ")[1] for bits in (2, 3))
+    times = float(two.partition(";")[0]) / float(three.partition(";")[0])
+    expect(words).to_have_text(f"You said 2.0×, it is {times:.1f}×. {by_hand(row, 2)}")
+    expect(panel.locator(".guess-line text")).to_have_text("my guess 2.0×")
+    expect(panel.get_by_role("button", name="Guess again")).to_be_focused()
+    page.keyboard.press("Space")
+    expect(circles).to_have_count(len(row) + 2)
+    page.keyboard.press("Space")
+    expect(words).to_contain_text("You said 2.0×")
 
 
 def test_the_first_slider_shows_what_an_independent_computation_gives(executed):
     page = executed("00_start_here")
     row = load_reference_model().blocks[0][3].weight[0].detach().flatten()
     handle, panel = slider(page)
+    answer_by_keyboard(page, panel, row)
+    handle.focus()
     seen = set()
     for key, presses, bits in (("Home", 1, 2), ("ArrowRight", 3, 5), ("End", 1, 8)):
         for _ in range(presses):
             page.keyboard.press(key)
         expect(handle).to_have_value(str(bits))
-        expect(panel.locator("output")).to_have_text(str(bits))
-        expect(panel.locator(".words")).to_have_text(by_hand(row, bits))
+        expect(panel.locator(".sls-controls output")).to_have_text(str(bits))
+        expect(panel.locator(".words")).to_contain_text(by_hand(row, bits))
         # A ring and a dot for each of the weights, and two in the legend.
         expect(panel.locator("circle")).to_have_count(2 * len(row) + 2)
         seen.add(panel.locator("svg").inner_html())
@@ -369,12 +396,26 @@ def test_the_trade_off_explorer_shows_what_an_independent_computation_gives(exec
     panel.get_by_role("button", name="Pin this setting").click()
     expect(panel.locator("tbody tr")).to_have_count(1)
     expect(panel.locator("tbody tr")).to_contain_text(f"{size:,}")
+    panel.get_by_text("As code").click()
     panel.get_by_role("button", name="Copy the code").click()
     expect(panel.get_by_role("button", name=re.compile("Copied|Selected"))).to_be_visible()
     panel.get_by_role("button", name="Start again").click()
     expect(words).to_contain_text("Predict first.")
     expect(panel.locator("tbody tr")).to_have_count(0)
     expect(panel.get_by_role("checkbox", name="head")).not_to_be_checked()
+
+
+def test_the_explorers_live_sentence_is_short_and_the_rest_waits(executed):
+    page = executed("09_trade_offs")
+    panel = named(page, "Quantization trade-offs")
+    panel.get_by_role("button", name="Show the answer").click()
+    panel.get_by_role("slider", name="Weight bits").press("End")
+    live = panel.locator("[aria-live=polite]")
+    expect(live).to_have_text("98.9% right, 0 changed, 83,680 bytes.")
+    expect(panel.locator(".words")).to_be_hidden()
+    panel.get_by_text("In words").click()
+    expect(panel.locator(".words")).to_contain_text("98.9% of 719 images are right")
+    expect(panel.locator(".words")).not_to_have_attribute("aria-live", "polite")
 
 
 def test_after_a_fast_drag_the_last_setting_is_shown_and_nothing_is_left(executed):
@@ -447,9 +488,9 @@ def test_keys_alone_lead_from_a_cell_to_its_control(executed, id, role, key):
     expect(shown.get_by_role(role).first).to_be_focused()
 
     if role == "slider":
-        value = int(shown.get_by_role(role).input_value())
+        value = int(shown.get_by_role(role).first.input_value())
         page.keyboard.press(key)
-        expect(shown.get_by_role(role)).to_have_value(str(value + 1))
+        expect(shown.get_by_role(role).first).to_have_value(str(value + 1))
         expect(shown.locator(".words")).to_contain_text(f"With {value + 1} bits")
     else:
         page.keyboard.press(key)
@@ -544,3 +585,41 @@ def test_a_solution_is_closed_and_opens(executed):
     closed.click()
     page.get_by_text("def solution_1").wait_for()
     lab.keep_screen(page, "solution_open.png")
+
+
+@pytest.mark.parametrize("width", [1280, 480])
+def test_nothing_below_a_panel_moves_while_a_slider_does(executed, width):
+    page = executed("00_start_here")
+    page.set_viewport_size({"width": width, "height": 900})
+    try:
+        _, panel = slider(page)
+        heights = set()
+        for key in ["Home"] + 6 * ["ArrowRight"]:
+            page.keyboard.press(key)
+            heights.add(panel.bounding_box()["height"])
+        assert len(heights) == 1
+    finally:
+        page.set_viewport_size({"width": 1280, "height": 900})
+
+
+# The last one, since it takes the kernel away from the panels of our own.
+
+
+def test_after_a_restart_a_press_and_a_move_say_that_python_is_gone(executed):
+    page = executed("ours")
+    gone = "Python does not answer. Run this cell again (Shift+Enter)."
+    context = "window.jupyterapp.shell.currentWidget.sessionContext"
+    page.evaluate(f"() => {context}.session.kernel.restart()")
+    page.wait_for_function(lab.READY)
+    for title in ("Slow", "Counts"):
+        _, panel = slider(page, title)
+        status = panel.locator(".status[role=status]")
+        expect(status).to_have_text("")
+        if title == "Slow":
+            page.keyboard.press("ArrowRight")
+            expect(panel.locator(".words")).to_have_attribute("aria-busy", "true")
+        else:
+            panel.get_by_role("button", name="Count").click()
+        expect(status).to_have_text(gone, timeout=2000)
+        above = status.bounding_box()["y"] < panel.locator(".picture").bounding_box()["y"]
+        assert above

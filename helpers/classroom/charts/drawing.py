@@ -5,11 +5,13 @@ own, so a picture can stand on any page. The classes `paper`, `ink` and `line` f
 JupyterLab's theme: inside the live panel by panel.css, in a static picture by DARK.
 """
 
-from collections.abc import Iterable, Sequence, Sized
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence, Sized
+from dataclasses import dataclass, field
 from html import escape
 
 from IPython.display import display
+
+from helpers.classroom.charts.asked import Asked
 
 # Fits a notebook in a window 800 wide; JupyterLab does not shrink an SVG output.
 WIDTH = 600
@@ -136,10 +138,14 @@ class Chart:
     Attributes:
         svg: a complete svg element, WIDTH units wide.
         text: what the picture shows, in a sentence or two, numbers included.
+        brief: the result in a few words, which a panel shows and reads out at each move
+            in place of a long text.
         links: (label, path) pairs that a panel offers below the picture; a path is
             relative to the project's root.
         table: rows of texts that a panel shows below the words, the headings first.
         code: a text that a panel offers to copy.
+        faults: name of a control for text -> what is wrong with its text.
+        guess: what a panel asks before it shows the answer.
         height: of the picture.
         parts: what stands inside the svg element.
     """
@@ -149,6 +155,9 @@ class Chart:
     links: tuple[tuple[str, str], ...] = ()
     table: tuple[tuple[str, ...], ...] = ()
     code: str = ""
+    brief: str = ""
+    faults: Mapping[str, str] = field(default_factory=dict)
+    guess: Asked | None = None
     height: float = 0.0
     parts: tuple[str, ...] = ()
 

@@ -18,7 +18,6 @@ from helpers.classroom.charts.drawing import (
     sheet,
 )
 from helpers.classroom.explorers.evaluation import Evaluation
-from helpers.classroom.explorers.setting_words import setting_words
 from helpers.classroom.explorers.trail import Trail
 
 LEFT, RIGHT, TOP, BASE = 52, 336, 48, 250  # of the plot
@@ -45,7 +44,6 @@ def trade_off_picture(
         _question(now, trail),
         f"95% interval {low:.1%} to {high:.1%} of {now.count} images" if known else "",
         f"{now.bytes:,} bytes, {now.ratio:.1f} times smaller than float32",
-        *setting_words(now.setting),
     ]
     plots = _size_and_accuracy(now, trail, guess / 100) + _noise(now.sqnr)
     return stack(
@@ -59,11 +57,11 @@ def trade_off_picture(
 
 
 def headline(share: str, lines: Sequence[str]) -> Chart:
-    """Write a share of right answers in large letters, and up to 5 lines beside it."""
+    """Write a share of right answers in large letters, and up to 3 lines beside it."""
     parts = [label(14, 46, share, size=30), label(14, 70, "right", size=15)]
     shown = [line for line in lines if line]
     parts += [label(136, 20 + 19 * k, line) for k, line in enumerate(shown)]
-    return _part(parts, 102)
+    return _part(parts, 80)
 
 
 def _question(now: Evaluation, trail: Trail) -> str:

@@ -9,7 +9,9 @@ function makeModel(state) {
       state[name] = value;
       for (const show of heard) show();
     },
-    on: (_changes, show) => heard.add(show),
+    on(changes, show) {
+      if (changes.startsWith("change:")) heard.add(show); // no message will come
+    },
     off: (_changes, show) => heard.delete(show),
     save_changes() {},
   };

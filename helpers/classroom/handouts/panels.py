@@ -25,7 +25,8 @@ SVG = "image/svg+xml"
 # What panel.js and quiz.js ask their models for; a test compares.
 ASKED = {
     "panel": (
-        *("title", "controls", "lines", "frames", "frame", "values", "buttons", "beside"),
+        *("title", "controls", "lines", "frames", "frame", "values", "buttons", "disabled"),
+        *("progress", "beside", "guess", "guessed"),
     ),
     "quiz": ("question", "choices", "picked"),
 }

@@ -1,4 +1,7 @@
-"""The controls of a live panel: what each offers, and what it accepts."""
+"""The controls of a live panel: what each offers, and what it accepts.
+
+Those that stand side by side and name the same `group` get its name as their heading.
+"""
 
 from dataclasses import dataclass, field
 from itertools import combinations
@@ -47,6 +50,7 @@ class Range(_Control):
     value: int
     step: int = 1
     decimals: int = 0
+    group: str = ""
     sets: dict[str, object] = field(default_factory=dict)
     kind: str = "range"
 
@@ -86,6 +90,7 @@ class Choice(_Control):
     label: str
     options: tuple[str, ...]
     value: str
+    group: str = ""
     kind: str = "choice"
 
     def __post_init__(self):
@@ -118,6 +123,7 @@ class Stops(_Control):
     label: str
     options: tuple[int, ...]
     value: int
+    group: str = ""
     kind: str = "stops"
 
     def __post_init__(self):
@@ -141,6 +147,7 @@ class Ticks(_Control):
     label: str
     names: tuple[str, ...]
     value: tuple[str, ...] = ()
+    group: str = ""
     kind: str = "ticks"
 
     def __post_init__(self):
@@ -180,6 +187,7 @@ class Check(_Control):
     name: str
     label: str
     value: bool = False
+    group: str = ""
     kind: str = "check"
 
     @property

@@ -28,11 +28,11 @@ function makeHandle(spec, moved) {
   node.setAttribute("aria-valuemin", scale.limits.min);
   node.setAttribute("aria-valuemax", scale.limits.max);
   const handle = { node, grip, scale };
-  listen(handle, (position) => moved(scale.valueAt(position)));
+  follow(handle, (position) => moved(scale.valueAt(position)));
   return handle;
 }
 
-function listen(handle, go) {
+function follow(handle, go) {
   const { node, scale } = handle;
   const drag = (event) => {
     const box = node.getBoundingClientRect();
@@ -56,7 +56,7 @@ function listen(handle, go) {
   });
 }
 
-function placeOf(mark) {
+function spotOf(mark) {
   const { x, y, width, height } = Object.fromEntries(
     [...mark.attributes].map(({ name, value }) => [name, Number(value)]),
   );
@@ -72,7 +72,7 @@ function stand(handle, mark, share) {
   const { node, grip, scale } = handle;
   const { min, max } = scale.limits;
   const sheet = mark.ownerSVGElement.viewBox.baseVal;
-  const place = placeOf(mark);
+  const place = spotOf(mark);
   Object.assign(handle, { place, share });
   node.setAttribute("aria-valuenow", min + share * (max - min));
   const value = scale.valueAt(nearest(scale.limits, share));
@@ -90,7 +90,7 @@ function stand(handle, mark, share) {
 
 function shareOf({ scale }, mark, value, current) {
   const { min, max } = scale.limits;
-  const { start, end, at } = placeOf(mark);
+  const { start, end, at } = spotOf(mark);
   // Where Python has chosen the value, the picture knows it, if it is not an old one.
   if (current && "at" in mark.dataset) return (at - start) / (end - start);
   return (scale.positionOf(value) - min) / (max - min);

@@ -240,13 +240,24 @@ def test_a_page_shows_every_figure_without_the_network(made, browser):
 def test_a_panel_whose_pictures_are_held_is_live_in_the_page(made, browser):
     page, _ = open_alone(browser, made / "pages" / f"{EXAMPLE}.html")
     panel = page.get_by_role("region", name="One row of weights")
-    words, picture = panel.locator(".words"), panel.locator(".picture")
-    before = words.inner_text(), picture.inner_html()
-    panel.get_by_role("slider").press("ArrowRight")
-    assert "4 bits" in words.inner_text()
-    assert picture.inner_html() != before[1]
-    panel.get_by_role("slider").press("ArrowLeft")
-    assert (words.inner_text(), picture.inner_html()) == before
+
+    def shown():
+        panel.locator(".guess-line").wait_for()
+        return panel.locator(".words").inner_text(), panel.locator(".picture").inner_html()
+
+    before = shown()
+    slider = panel.get_by_role("slider", name="Bits for each weight")
+    slider.press("ArrowRight")
+    # The answer is covered, until the learner guesses.
+    assert "With 4 bits" in shown()[0] and "error" not in shown()[0]
+    assert shown()[1] != before[1]
+    slider.press("ArrowLeft")
+    assert shown() == before
+    panel.get_by_role("button", name="Show the answer").click()
+    slider.press("ArrowRight")
+    assert "With 4 bits" in shown()[0] and "error" in shown()[0]
+    assert shown()[0].startswith("You said 1.5×, it is ")
+    assert panel.locator(".status").inner_text() == ""
     page.context.close()
 
 
