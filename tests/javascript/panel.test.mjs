@@ -222,7 +222,10 @@ const held = await load(
 
 test("panel.js has the render that held_panels.js calls", () => {
   assert.equal(held.called, held.default.render);
-  const state = { querySelector: () => ({ textContent: "{}" }), replaceChildren() {} };
+  const state = {
+    querySelector: () => ({ textContent: '{"frames":{}}' }),
+    replaceChildren() {},
+  };
   globalThis.document.querySelectorAll = (places) => {
     assert.equal(places, '.sls-held[data-kind="panel"]');
     return [state];
