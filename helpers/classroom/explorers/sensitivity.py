@@ -27,7 +27,7 @@ def draw(alone: dict[str, float], none: Evaluation, now: Evaluation) -> Chart:
     percent = {"": [100 * right for right in alone.values()]}
     worst = next(iter(alone))
     result = [
-        f"{now.bytes:,} bytes, {now.ratio:.1f} times smaller than float32",
+        now.size,
         f"in float: {_few(kept) or 'no layer'}",
     ]
     if kept:

@@ -118,12 +118,11 @@ def in_words(now: Evaluation, trail: Trail, guess: int) -> str:
     """Say what the picture shows."""
     weights, activations = setting_words(now.setting)
     setting = f"{weights[0].upper()}{weights[1:]}; {activations}."
-    size = f"{now.bytes:,} bytes, {now.ratio:.1f} times smaller than float32."
     noise = ", ".join(
         f"{name} {'exact' if math.isinf(value) else f'{value:.1f}'}"
         for name, value in now.sqnr.items()
     )
-    rest = f"{size} {setting} SQNR of the weights in dB: {noise}."
+    rest = f"{now.size}. {setting} SQNR of the weights in dB: {noise}."
     if trail.guess is None:
         exact = trail.seen[0]
         return (

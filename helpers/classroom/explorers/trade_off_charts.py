@@ -43,7 +43,7 @@ def trade_off_picture(
     lines = [
         _question(now, trail),
         f"95% interval {low:.1%} to {high:.1%} of {now.count} images" if known else "",
-        f"{now.bytes:,} bytes, {now.ratio:.1f} times smaller than float32",
+        now.size,
     ]
     plots = _size_and_accuracy(now, trail, guess / 100) + _noise(now.sqnr)
     return stack(

@@ -41,7 +41,7 @@ function makeButtons(names, press) {
 function makeProgress() {
   const bar = element("progress");
   const words = element("span");
-  const node = element("div", { className: "progress", hidden: true }, bar, words);
+  const node = element("div", { className: "steps", hidden: true }, bar, words);
   bar.setAttribute("aria-label", "Progress");
   const show = (progress) => {
     node.hidden = !progress;

@@ -124,7 +124,7 @@ def test_all_layers_in_float_are_the_float_model(panel):
     panel.press(SHOW)
     names = panel.controls[-1]["options"]
     text = move(panel, keep_float=tuple(names)).text
-    assert text.startswith("98.9% of 719") and "83,752 bytes, 1.0 times smaller" in text
+    assert text.startswith("98.9% of 719") and "83,752 bytes, as many as float32." in text
     assert text.count("exact") == len(names) == 10
     assert move(panel, keep_float=("head",)).text.count("exact") == 1
 
