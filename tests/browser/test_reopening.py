@@ -24,7 +24,7 @@ def test_days_later_every_panel_and_quiz_is_there(jupyter, name):
     next_day.come_back(page, name, jupyter.notebooks / name)
     # JupyterLab's menu exports with the server's settings.
     html = page.evaluate(EXPORTED)
-    assert "data:image/svg+xml" in html
+    assert '<figure class="sls-still"><svg' in html
     assert "application/vnd.jupyter.widget" not in html
     jupyter.close(name)
 

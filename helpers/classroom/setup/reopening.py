@@ -129,4 +129,6 @@ def _jupyter_server_extension_points() -> list[dict]:
 
 def _load_jupyter_server_extension(server) -> None:
     server.contents_manager.register_pre_save_hook(before_saving)
-    server.config.HTMLExporter.preprocessors.append("helpers.classroom.setup.stills.Stills")
+    server.config.HTMLExporter.preprocessors.append(
+        "helpers.classroom.handouts.stills.Stills"
+    )

@@ -5,7 +5,6 @@ import json
 import logging
 import subprocess
 import sys
-from base64 import b64encode
 from types import SimpleNamespace
 
 import pytest
@@ -203,9 +202,16 @@ def page(some):
     return HTMLExporter(config=config).from_notebook_node(from_dict(some))[0]
 
 
-def test_a_page_shows_the_picture_and_needs_no_widget():
-    html = page(notebook(["box"], BOX, **{"image/svg+xml": SVG}))
-    assert b64encode(SVG.encode()).decode() in html
+def test_a_page_shows_the_picture_with_its_words_and_needs_no_widget():
+    words = "Panel(Title: n=1): what it shows"
+    html = page(notebook(["box"], BOX, **{"image/svg+xml": SVG, "text/plain": words}))
+    assert f"{SVG}<figcaption>Title: n=1. what it shows</figcaption>" in html
+    assert "application/vnd.jupyter.widget" not in html
+
+
+def test_a_page_shows_the_words_of_what_has_no_picture():
+    html = page(notebook(["box"], BOX, **{"text/plain": "A question: a) one"}))
+    assert "A question: a) one" in html
     assert "application/vnd.jupyter.widget" not in html
 
 
