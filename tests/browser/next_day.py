@@ -51,14 +51,17 @@ def drawn_ahead(page: Page, file: Path) -> Iterator[Locator]:
 
 
 def move(page: Page, panel: Locator) -> None:
-    """Move a control of a panel by keyboard; its picture has to change."""
+    """Move a control of a panel; its picture has to change."""
     picture = panel.locator(".picture").element_handle()
     before = picture.inner_html()
     control = panel.locator("input:not(:checked), select").first
-    control.focus()
-    at_start = control.evaluate("node => node.value === node.min")
-    keys = {"range": "ArrowRight" if at_start else "ArrowLeft", None: "ArrowDown"}
-    page.keyboard.press(keys.get(control.get_attribute("type"), "Space"))
+    kind = control.get_attribute("type")
+    if kind in ("radio", "checkbox"):
+        control.click()
+    else:
+        at_start = control.evaluate("node => node.value === node.min")
+        keys = {"range": "ArrowRight" if at_start else "ArrowLeft"}
+        control.press(keys.get(kind, "ArrowDown"))
     page.wait_for_function(
         "([picture, before]) => picture.innerHTML !== before", arg=[picture, before]
     )

@@ -53,7 +53,7 @@ def test_what_was_never_saved_gives_way_to_its_picture(jupyter):
     NotebookNotary().sign(notebook)  # the learner's own
     lab.open_next(page, name)
     cell = lab.cell(page, 0)
-    expect(cell.locator(".jp-OutputArea-output svg").first).to_be_visible()
+    expect(cell.locator(".jp-RenderedSVG img")).to_be_visible()
     expect(cell).not_to_contain_text(next_day.BROKEN)
     assert page.evaluate(next_day.VIEWS) == []
     jupyter.close(name)
