@@ -126,14 +126,19 @@ def not_copied(folder: str, names: list[str]) -> set[str]:
 
 
 @contextlib.contextmanager
-def lab(folder: Path, settings: dict[str, str] | None = None) -> Iterator[str]:
-    """Start the course's own JupyterLab over a copy of the notebooks; yield its URL.
+def lab(
+    folder: Path,
+    settings: dict[str, str] | None = None,
+    command: Sequence[str | Path] = (sys.executable, "-m", "helpers.lab"),
+) -> Iterator[str]:
+    """Start JupyterLab over a copy of the notebooks; yield its URL.
 
     JupyterLab saves what it has run, so it works on a copy.
 
     Args:
         folder: where the copy goes.
         settings: variables for the environment of its kernels.
+        command: starts it; the course's own is the default.
 
     Raises:
         RuntimeError: it does not start in time.
@@ -144,7 +149,7 @@ def lab(folder: Path, settings: dict[str, str] | None = None) -> Iterator[str]:
     process = subprocess.Popen(
         [
             # Two that start at the same moment would look for the same next free port.
-            *(sys.executable, "-m", "helpers.lab", "--no-browser", "--port=0"),
+            *(*command, "--no-browser", "--port=0"),
             "--LabApp.expose_app_in_browser=True",
         ],
         stdout=subprocess.PIPE,
@@ -351,6 +356,11 @@ def run_cell(page: Page, index: int) -> None:
         index,
     )
     page.wait_for_function(DRAWN, polling=100)
+
+
+def save(page: Page) -> None:
+    """Save the notebook, and wait until the server has done so."""
+    page.evaluate("() => window.jupyterapp.commands.execute('docmanager:save')")
 
 
 def close(page: Page) -> None:

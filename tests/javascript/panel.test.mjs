@@ -223,15 +223,15 @@ const held = await load(
 test("panel.js has the render that held_panels.js calls", () => {
   assert.equal(held.called, held.default.render);
   const state = {
-    querySelector: () => ({ textContent: '{"frames":{}}' }),
+    querySelector: () => ({ textContent: "{}" }),
     replaceChildren() {},
   };
   globalThis.document.querySelectorAll = (places) => {
     assert.equal(places, '.sls-held[data-kind="panel"]');
     return [state];
   };
-  // It is called, and finds that this state has no controls.
-  assert.throws(() => held.hold("panel"), /'map'/);
+  // It is called, and finds that this state has no frames.
+  assert.throws(() => held.hold("panel"), /null to object/);
 });
 
 test("the stand-in for a widget's model tells those who listen, until they leave", () => {
