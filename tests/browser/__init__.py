@@ -24,7 +24,7 @@ from playwright.sync_api import (
     sync_playwright,
 )
 
-from helpers.classroom.exercises import progress
+from helpers.classroom.exercises import record
 from helpers.classroom.setup.doctor import BROWSERS
 from tests import ROOT
 
@@ -121,7 +121,7 @@ def launch(playwright: Playwright) -> Browser:
 
 def not_copied(folder: str, names: list[str]) -> set[str]:
     """Name what a copy of the course does without: caches, answers, kernels' sockets."""
-    left_out = {"__pycache__", progress.FILE}
+    left_out = {"__pycache__", record.FILE}
     return {n for n in names if n in left_out or Path(folder, n).is_socket()}
 
 

@@ -6,7 +6,7 @@ import pytest
 from playwright.sync_api import expect
 
 from helpers.classroom.exercises import quiz
-from helpers.classroom.exercises.progress import FILE
+from helpers.classroom.exercises.record import FILE
 from tests import browser as lab
 from tests.browser import QUIZ
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from html import escape
 from pathlib import Path
 
-from helpers.classroom.exercises import progress
+from helpers.classroom.exercises import record
 
 # Code that the learner has not written: the course, the standard library, packages.
 NOT_THEIRS = (
@@ -103,8 +103,8 @@ def check(id: str, answer: object) -> Result:
         ValueError: there is no such exercise.
     """
     result = _judged(id, find(id), answer)
-    if result.state != "untried" and not progress.runs_solution():
-        progress.record(id, right=result.state == "right")
+    if result.state != "untried" and not record.runs_solution():
+        record.record(id, right=result.state == "right")
     return result
 
 

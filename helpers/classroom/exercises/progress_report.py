@@ -5,8 +5,8 @@ from html import escape
 from itertools import chain
 from pathlib import Path
 
-from helpers.classroom.exercises import progress
-from helpers.classroom.exercises.progress import Answers
+from helpers.classroom.exercises import record
+from helpers.classroom.exercises.record import Answers
 
 SIGNS = {True: "✓", False: "→", None: "○"}
 LEGEND = "✓ right (a quiz: at once) · → tried · ○ not yet"
@@ -23,7 +23,7 @@ COUNTS = (
 
 def done() -> "Progress":
     """Return which quizzes and exercises are done: as a cell's last line it is shown."""
-    return Progress(*progress.read())
+    return Progress(*record.read())
 
 
 def report() -> None:
@@ -56,7 +56,7 @@ class Progress:
     """
 
     def __init__(self, answers: dict[str, Answers], note: str):
-        """Take what `progress.read` returns."""
+        """Take what `record.read` returns."""
         self._answers, self._note, self._asked = answers, note, asked()
         quizzes, exercises = self._all()
         self.quizzes, self.exercises = len(quizzes), len(exercises)

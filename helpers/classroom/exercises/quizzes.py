@@ -11,7 +11,7 @@ from pathlib import Path
 import anywidget
 import traitlets
 
-from helpers.classroom.exercises import progress
+from helpers.classroom.exercises import record
 from helpers.classroom.exercises.checking import find
 
 
@@ -62,7 +62,7 @@ class Quiz(anywidget.AnyWidget):
     def _keep(self, change: dict) -> None:
         # The first pick is the answer; after it, the learner has been told.
         if self._id and self.picked and not change["old"]:
-            progress.record(self._id, right=self.choices[self.picked[0]][1])
+            record.record(self._id, right=self.choices[self.picked[0]][1])
 
     def __repr__(self) -> str:
         """Return the question and its choices, without the answer."""

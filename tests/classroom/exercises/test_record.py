@@ -10,8 +10,8 @@ from types import SimpleNamespace
 import pytest
 
 from helpers.classroom.exercises import check, done, progress, quiz, report
-from helpers.classroom.exercises.progress import FILE, Answers
 from helpers.classroom.exercises.progress_report import asked
+from helpers.classroom.exercises.record import FILE, Answers
 from tests.notebook_rules.reading import FOLDER, ROOT, code, read, tags
 
 TODAY = date.today().isoformat()
@@ -36,13 +36,13 @@ def running(monkeypatch, code):
 
 
 def test_without_a_learner_nothing_is_kept_and_nothing_is_read(learner, monkeypatch):
-    progress.record("00.1", right=True)
+    record.record("00.1", right=True)
     monkeypatch.delenv("JPY_SESSION_NAME")
     before = (learner / FILE).read_bytes()
     check("00.1", 8)
     quiz("00.q1").pick(0)
     assert (learner / FILE).read_bytes() == before
-    assert progress.read() == ({}, "")
+    assert record.read() == ({}, "")
 
 
 def test_a_stub_and_a_solution_do_not_count(learner, monkeypatch):
@@ -52,7 +52,7 @@ def test_a_stub_and_a_solution_do_not_count(learner, monkeypatch):
     assert not (learner / FILE).exists()
     running(monkeypatch, "exercises.check('00.1', 8)")
     check("00.1", 8)
-    assert progress.read() == ({"00.1": Answers(1, True, TODAY)}, "")
+    assert record.read() == ({"00.1": Answers(1, True, TODAY)}, "")
 
 
 def test_every_solution_begins_with_the_words_by_which_it_is_known():
@@ -68,7 +68,7 @@ def test_every_solution_begins_with_the_words_by_which_it_is_known():
 def test_an_exercise_once_right_stays_right_and_tries_are_counted(learner):
     for answer in (711, 8, 7):
         check("00.1", answer)
-    assert progress.read()[0] == {"00.1": Answers(3, True, TODAY)}
+    assert record.read()[0] == {"00.1": Answers(3, True, TODAY)}
 
 
 def test_of_a_quiz_the_first_answer_stays(learner):
@@ -76,10 +76,10 @@ def test_of_a_quiz_the_first_answer_stays(learner):
     some = quiz("00.q1")
     some.pick((right + 1) % 3)
     some.pick(right)
-    assert progress.read()[0] == {"00.q1": Answers(1, False, TODAY)}
+    assert record.read()[0] == {"00.q1": Answers(1, False, TODAY)}
     some.picked = []  # try again
     some.pick(right)
-    assert progress.read()[0] == {"00.q1": Answers(2, False, TODAY)}
+    assert record.read()[0] == {"00.q1": Answers(2, False, TODAY)}
 
 
 def test_a_quiz_without_an_id_is_not_kept(learner):
@@ -91,13 +91,13 @@ def test_a_quiz_without_an_id_is_not_kept(learner):
 
 def _record_many(k):
     for _ in range(50):
-        progress.record(f"0{k}.1", right=True)
+        record.record(f"0{k}.1", right=True)
 
 
 def test_notebooks_that_write_at_once_lose_nothing(learner):
     with ProcessPoolExecutor(4) as pool:
         list(pool.map(_record_many, range(4)))
-    answers, note = progress.read()
+    answers, note = record.read()
     assert ([some.count for some in answers.values()], note) == ([50] * 4, "")
 
 
@@ -117,12 +117,12 @@ def test_notebooks_that_write_at_once_lose_nothing(learner):
     ],
 )
 def test_a_damaged_line_is_left_out_and_told(learner, damage):
-    progress.record("00.1", right=False)
+    record.record("00.1", right=False)
     with (learner / FILE).open("ab") as file:
         file.write(b"\n" + damage)
-    progress.record("00.1", right=True)
+    record.record("00.1", right=True)
     note = f"Left out: 1 damaged of 3 lines of {FILE}."
-    assert progress.read() == ({"00.1": Answers(2, True, TODAY)}, note)
+    assert record.read() == ({"00.1": Answers(2, True, TODAY)}, note)
     assert repr(done()).endswith(note) and note in done()._repr_html_()
 
 
@@ -140,7 +140,7 @@ def test_a_folder_that_cannot_be_written_to_is_told_once_and_in_the_reports(
     assert line in capsys.readouterr().out
     (learner / FILE).rmdir()
     check("00.1", 8)
-    assert progress.read() == ({"00.1": Answers(1, True, TODAY)}, "")
+    assert record.read() == ({"00.1": Answers(1, True, TODAY)}, "")
 
 
 def test_git_ignores_the_file():
@@ -161,7 +161,7 @@ def test_what_is_asked_is_what_the_modules_hold():
 def test_the_table_marks_what_is_right_tried_and_open(learner):
     assert "✓" not in repr(done()).partition("\n")[2]
     for id, right in (("01.1", True), ("01.2", False), ("01.q1", True), ("02.q2", False)):
-        progress.record(id, right)
+        record.record(id, right)
     lines = repr(done()).splitlines()
     assert "01         ✓ q1          ✓ 1   → 2   ○ 3" in lines
     assert "02         ○ q1   → q2   ○ 1   ○ 2   ○ 3" in lines
