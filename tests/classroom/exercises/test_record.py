@@ -9,7 +9,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from helpers.classroom.exercises import check, done, progress, quiz, report
+from helpers.classroom.exercises import check, done, quiz, record, report
 from helpers.classroom.exercises.progress_report import asked
 from helpers.classroom.exercises.record import FILE, Answers
 from tests.notebook_rules.reading import FOLDER, ROOT, code, read, tags
@@ -22,14 +22,14 @@ def learner(tmp_path, monkeypatch):
     """The folder of a learner, who has answered nothing."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("JPY_SESSION_NAME", str(tmp_path / "00_start_here.ipynb"))
-    monkeypatch.setattr(progress, "_failures", [])
+    monkeypatch.setattr(record, "_failures", [])
     return tmp_path
 
 
 def running(monkeypatch, code):
     """Make a cell with this source the one that runs."""
     shell = SimpleNamespace(get_parent=lambda: {"content": {"code": code}})
-    monkeypatch.setattr(progress, "get_ipython", lambda: shell)
+    monkeypatch.setattr(record, "get_ipython", lambda: shell)
 
 
 # What is kept.
