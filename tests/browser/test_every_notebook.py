@@ -52,6 +52,14 @@ def test_a_page_that_has_not_been_run_has_no_broken_widgets(opened):
     assert "Error displaying widget" not in text and "Loading widget" not in text
 
 
+def test_no_solution_is_seen_before_it_is_opened(opened):
+    name, _, text = opened
+    source = (lab.ROOT / "notebooks" / name).read_text(encoding="utf-8")
+    folded = re.findall(r'"# Solution (\d\d\.\d)', source)
+    assert set(re.findall(r"# Solution (\d\d\.\d)", text)) == set(folded)
+    assert "· Right" not in text
+
+
 def test_all_cells_run_and_nothing_strays(executed):
     name, page, errors = executed
     assert errors == []
@@ -101,13 +109,14 @@ CONTROLS = """
 import gc, json
 from helpers.classroom.panel import Panel
 made = [some for some in gc.get_objects() if issubclass(type(some), Panel)]
-print(json.dumps({panel.title: panel.controls for panel in made}))
+asking = [panel.title for panel in made if panel.guess]
+print(json.dumps([{panel.title: panel.controls for panel in made}, asking]))
 """
 
 
 def test_every_control_is_found_by_its_role_and_its_label(executed):
     name, page, _ = executed
-    specs = json.loads(lab.execute(page, CONTROLS))
+    specs, asking = json.loads(lab.execute(page, CONTROLS))
     assert specs or name in WITHOUT_PANEL
     found = {panel.get_attribute("aria-label"): panel for panel in panels(page)}
     assert found.keys() == specs.keys()
@@ -134,7 +143,13 @@ def test_every_control_is_found_by_its_role_and_its_label(executed):
                 role = roles.get(spec["kind"], "slider")
                 expect(panel.get_by_role(role, **label)).to_have_count(1)
                 inputs += 1
-        expect(panel.locator("input, select")).to_have_count(inputs)
+        given = panel.locator(".sls-controls").locator("input, select, textarea")
+        expect(given).to_have_count(inputs)
+        # The question that comes before the answer has a slider, too.
+        guess = panel.locator(".guess").get_by_role("slider", name="My guess")
+        asks = 1 if title in asking else 0
+        expect(guess).to_have_count(asks)
+        expect(panel.locator("input, select, textarea")).to_have_count(inputs + asks)
 
 
 def test_every_control_changes_its_picture_by_keyboard(executed):
@@ -172,8 +187,9 @@ def test_axe_finds_no_violation_in_a_panel_or_a_quiz(executed, theme):
         for index in indexes:
             cell = lab.cell(page, index)
             if what == QUIZ:
-                cell.get_by_role("button", name=re.compile(r"^a\)")).click()
-                cell.get_by_role("status").wait_for()
+                for button in cell.get_by_role("button", name=re.compile(r"^\w\)")).all():
+                    button.click()
+                expect(cell.locator(f"{QUIZ} .words:visible").first).to_be_visible()
             cell.locator(what).first.scroll_into_view_if_needed()
             lab.keep_screen(page, f"{name[:2]}_{theme[11:].lower()}_{index}.png")
             context = f".jp-Notebook [data-windowed-list-index='{index}'] {what}"

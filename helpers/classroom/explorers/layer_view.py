@@ -1,9 +1,20 @@
-"""One layer's weights: their histogram, their levels, and the error of rounding."""
+"""One layer's weights: their levels, the clip threshold, and the error split in two."""
+
+from functools import partial
 
 import torch
 from torch import nn
 
-from helpers.classroom.charts import Chart, histogram, stack
+from helpers.classroom.charts import Chart
+from helpers.classroom.charts.drawing import picture
+from helpers.classroom.explorers import layer_view_drawing as drawing
+from helpers.classroom.explorers.clipping import (
+    SHARES,
+    clipped_at,
+    ends,
+    landscape,
+    split_error,
+)
 from helpers.classroom.explorers.setting_words import observer_words
 from helpers.classroom.panel import Choice, Menu, Panel, Range
 from helpers.quantization import (
@@ -11,11 +22,14 @@ from helpers.quantization import (
     OBSERVERS,
     Scheme,
     choose_qparams,
-    fake_quantize,
+    dequantize,
     fold_batch_norm,
     quantizable_layers,
+    quantize,
     sqnr_db,
 )
+
+BY_HAND = "by hand"
 
 
 def worst_channel(
@@ -33,44 +47,62 @@ def worst_channel(
 
 
 def draw(
-    weights: dict[str, torch.Tensor], layer: str, bits: int, granularity: str, observer: str
+    weights: dict[str, torch.Tensor],
+    layer: str,
+    bits: int,
+    granularity: str,
+    observer: str,
+    clip: int,
 ) -> Chart:
-    """Draw the histograms of a layer's weights, with their levels, and of the errors.
+    """Draw the histogram of a layer's weights, with their levels, and the error.
 
     Args:
         weights: name -> the layer's weights.
         layer: one of the names.
         bits: 2 to 8.
         granularity: see Scheme.
-        observer: see Scheme.
+        observer: see Scheme; or BY_HAND.
+        clip: with BY_HAND, the threshold in percent of the largest weight; per channel or
+            group, of the largest in each.
     """
     weight = weights[layer]
-    scheme = Scheme(bits=bits, granularity=granularity, observer=observer, percentile=99)
-    rounded = fake_quantize(weight, scheme)
+    full = clipped_at(weight, 1, bits, granularity)
+    if observer == BY_HAND:
+        chosen, qparams = BY_HAND, clipped_at(weight, clip / 100, bits, granularity)
+    else:
+        scheme = Scheme(
+            bits=bits, granularity=granularity, observer=observer, percentile=99
+        )
+        chosen, qparams = observer_words(scheme), choose_qparams(weight, scheme)
+    shares = qparams.scale / full.scale
+    split, curve = split_error(weight, qparams), landscape(weight, bits, granularity)
+    rounded = dequantize(quantize(weight, qparams), qparams)
     channel, worst = worst_channel(weight, rounded)
-    # Per channel and per group, the levels of the worst channel stand for the others.
-    levels = choose_qparams(
-        weight[channel], Scheme(bits=bits, observer=observer, percentile=99)
-    )
-    if granularity == "tensor":
-        levels = choose_qparams(weight, scheme)
+    least = min(curve, key=lambda each: each.whole)
+    best = SHARES[curve.index(least)]
+    one = granularity == "tensor"
+    largest = "the largest weight" if one else f"each {granularity}'s largest weight"
+    median = "" if shares.max() - shares.min() < 1e-6 else "a median of "
     text = (
-        f"{layer}: {weight.numel()} weights at {bits} bits per {granularity}, "
-        f"{observer_words(scheme)}. "
+        f"{layer}: {weight.numel()} weights at {bits} bits per {granularity}, {chosen}. "
         f"SQNR {sqnr_db(weight, rounded):.1f} dB. The worst of the {len(weight)} channels "
-        f"is number {channel}, with {worst:.1f} dB."
+        f"is number {channel}, with {worst:.1f} dB. Mean squared error {split.whole:.3g}: "
+        f"rounding {split.rounding:.3g}, clipping {split.clipping:.3g} at "
+        f"{median}{shares.median():.0%} of {largest}. Least: {least.whole:.3g} at {best}%."
     )
-    above = histogram(
-        f"Weights of {layer}",
-        weight.flatten().tolist(),
-        x_label="weight",
-        text=text,
-        ticks=levels.levels.flatten().tolist(),
-        height=230,
-    )
-    errors = (weight - rounded).flatten().tolist()
-    below = histogram("Rounding errors", errors, x_label="error", text=text, height=230)
-    return stack([above, below], text)
+    share = shares.median().item()
+    parts = [
+        *drawing.histogram(weight / ends(full), share),
+        *drawing.scale_of(ends(full).item() if one else None, granularity),
+        *(drawing.levels(share, full.qmax) if not median else []),
+        *drawing.threshold(
+            share, f"{median}{share:.0%}", ends(qparams).item() if one else None
+        ),
+        *drawing.shares_of(split),
+        *drawing.curve(curve, share, split),
+        drawing.drag(share),
+    ]
+    return picture(f"{layer}, {bits} bits per {granularity}", drawing.HEIGHT, parts, text)
 
 
 def layer_view(model: nn.Module, layer: str | None = None) -> Panel:
@@ -90,10 +122,12 @@ def layer_view(model: nn.Module, layer: str | None = None) -> Panel:
             f"the model has {len(weights)} layers of Conv2d or Linear; expected two or "
             "more to choose from"
         )
+    by_hand = {"observer": BY_HAND}  # who moves the threshold has chosen that
     controls = [
         Menu("layer", "Layer", tuple(weights), layer or next(iter(weights))),
         Range("bits", "Bits", 2, 8, 3),
         Choice("granularity", "One scale per", GRANULARITIES, "tensor"),
-        Choice("observer", "Range by", OBSERVERS, "minmax"),
+        Choice("observer", "Range by", (*OBSERVERS, BY_HAND), "minmax"),
+        Range("clip", "Clip by hand, at %", SHARES[0], SHARES[-1], 100, sets=by_hand),
     ]
-    return Panel("A layer's weights", controls, lambda **values: draw(weights, **values))
+    return Panel("A layer's weights", controls, partial(draw, weights), beside=True)

@@ -1,5 +1,7 @@
 """Which layer suffers most, and what does it gain to keep it in float?"""
 
+from dataclasses import replace
+
 import torch
 from torch import nn
 
@@ -25,7 +27,7 @@ def draw(alone: dict[str, float], none: Evaluation, now: Evaluation) -> Chart:
     percent = {"": [100 * right for right in alone.values()]}
     worst = next(iter(alone))
     result = [
-        f"{now.bytes:,} bytes, {now.ratio:.1f} times smaller than float32",
+        now.size,
         f"in float: {_few(kept) or 'no layer'}",
     ]
     if kept:
@@ -38,7 +40,9 @@ def draw(alone: dict[str, float], none: Evaluation, now: Evaluation) -> Chart:
     )
     title = "Right with only this one layer quantized"
     below = bars(title, rows, percent, unit="%", digits=1, largest=100, text=text)
-    return stack([headline(f"{now.accuracy:.1%}", result), below], text)
+    brief = f"{now.accuracy:.1%} right, {now.bytes:,} bytes."
+    picture = stack([headline(f"{now.accuracy:.1%}", result), below], text)
+    return replace(picture, brief=brief)
 
 
 def _few(names: tuple[str, ...]) -> str:

@@ -20,6 +20,7 @@ BITS = (2, 3, 4, 5, 6, 7, 8, 16, 32)
 FLOAT = 32  # bits that stand for "not quantized"
 CALIBRATION = (16, 32, 64, 128, 256)
 LEAST = CALIBRATION[1]  # a slider needs two stops
+WEIGHTS, BOTH, ACTIVATIONS = "Weights", "Both", "Activations"
 SHOW, PIN, RESET = "Show the answer", "Pin this setting", "Start again"
 
 
@@ -72,14 +73,18 @@ class TradeOff:
         """Return the panel's controls, on the setting to begin with."""
         return [
             Range("guess", "My guess in %", 0, 100, 90),
-            Stops("weight_bits", "Weight bits", BITS, 3),
-            Choice("granularity", "One scale per", GRANULARITIES, "tensor"),
-            Check("symmetric", "Symmetric", True),
-            Choice("observer", "Range by", OBSERVERS, "minmax"),
-            Stops("activation_bits", "Activation bits", BITS, FLOAT),
+            Stops("weight_bits", "Weight bits", BITS, 3, WEIGHTS),
+            Choice("granularity", "One scale per", GRANULARITIES, "tensor", WEIGHTS),
+            Stops("activation_bits", "Activation bits", BITS, FLOAT, ACTIVATIONS),
             Stops(
-                "calibration", "Calibration images", self._counts, min(64, self._counts[-1])
+                "calibration",
+                "Calibration images",
+                self._counts,
+                min(64, self._counts[-1]),
+                ACTIVATIONS,
             ),
+            Choice("observer", "Range by", OBSERVERS, "minmax", BOTH),
+            Check("symmetric", "Symmetric", True, BOTH),
             Ticks("keep_float", "Layers that stay in float", self.evaluator.layers),
         ]
 
@@ -90,7 +95,10 @@ class TradeOff:
         words = in_words(now, self.trail, guess)
         chart = trade_off_picture(now, self.trail, self._images, guess, words)
         return replace(
-            chart, table=table(self.trail), code=code(now, self.trail, self._called)
+            chart,
+            table=table(self.trail),
+            code=code(now, self.trail, self._called),
+            brief=in_brief(now, self.trail),
         )
 
     def show(self, guess: int, **choices) -> None:
@@ -110,12 +118,11 @@ def in_words(now: Evaluation, trail: Trail, guess: int) -> str:
     """Say what the picture shows."""
     weights, activations = setting_words(now.setting)
     setting = f"{weights[0].upper()}{weights[1:]}; {activations}."
-    size = f"{now.bytes:,} bytes, {now.ratio:.1f} times smaller than float32."
     noise = ", ".join(
         f"{name} {'exact' if math.isinf(value) else f'{value:.1f}'}"
         for name, value in now.sqnr.items()
     )
-    rest = f"{size} {setting} SQNR of the weights in dB: {noise}."
+    rest = f"{now.size}. {setting} SQNR of the weights in dB: {noise}."
     if trail.guess is None:
         exact = trail.seen[0]
         return (
@@ -130,6 +137,16 @@ def in_words(now: Evaluation, trail: Trail, guess: int) -> str:
         f"{said}{now.accuracy:.1%} of {now.count} images are right (95% interval "
         f"{low:.1%} to {high:.1%}); {len(now.changed)} changed their class. {rest}"
     )
+
+
+def in_brief(now: Evaluation, trail: Trail) -> str:
+    """Say what is read out at each move."""
+    if trail.guess is None:
+        return f"Predict first: how many of {now.count} images? {now.bytes:,} bytes."
+    percent, asked = trail.guess
+    said = f"You guessed {percent}%, it is {asked.accuracy:.1%}. " if asked == now else ""
+    changed = len(now.changed)
+    return f"{said}{now.accuracy:.1%} right, {changed} changed, {now.bytes:,} bytes."
 
 
 def table(trail: Trail) -> tuple[tuple[str, ...], ...]:
