@@ -1,5 +1,5 @@
 // A smoke pass in Firefox, through WebDriver BiDi: every panel draws and answers a key,
-// the mouse drags a slider, a quiz and the drawing pad answer. `engines.py` starts it:
+// the mouse drags a slider, a quiz and the drawing pad answer. firefox.py starts it:
 //
 //     node firefox.mjs PUPPETEER FIREFOX PLAN
 //
@@ -79,12 +79,15 @@ async function widgetsOf(page, index) {
   return cell.$$(WIDGETS);
 }
 
-// Do something, and wait until what is shown differs from what was shown before.
-async function changes(node, act) {
-  const before = await node.evaluate((some) => some.innerHTML);
+// Do something, and wait until the panel's answer differs from the one before.
+async function changes(panel, act) {
+  const said = (node) =>
+    [".picture", ".words", ".table", ".code"]
+      .map((part) => node.querySelector(part)?.innerHTML)
+      .join();
+  const before = await panel.evaluate(said);
   await act();
-  const differs = (some, old) => some.innerHTML !== old;
-  await until("another picture", () => node.evaluate(differs, before), 20);
+  await until("another answer", async () => (await panel.evaluate(said)) !== before, 20);
 }
 
 async function usePanel(page, panel, done) {
@@ -92,50 +95,54 @@ async function usePanel(page, panel, done) {
   if (reveal) await reveal.click();
   const picture = await panel.$(".picture");
   await until("a picture", () => picture.$("svg"), 20);
-  done.drawn += 1;
-  const control = await panel.$("input:not([type=radio]), select, textarea");
+  done.panels += 1;
+  const control = await panel.$(
+    ".sls-controls :is(input:not([type=radio]), select, textarea)",
+  );
   if (control) {
-    await control.focus();
     const kind = await control.evaluate((node) => node.type);
     const start = await control.evaluate((node) => node.value === node.min);
-    const keys = { range: start ? "ArrowRight" : "ArrowLeft", checkbox: " " };
-    await changes(picture, () => page.keyboard.press(keys[kind] ?? "ArrowDown"));
+    const keys = { range: start ? "ArrowRight" : "ArrowLeft", checkbox: " ", textarea: "x" };
+    await control.focus();
+    await changes(panel, () => page.keyboard.press(keys[kind] ?? "ArrowDown"));
     done.keys += 1;
   }
-  const slider = await panel.$("input[type=range]");
-  if (slider) await changes(picture, () => drag(page, slider, done));
+  for (const what of [".sls-controls input[type=range]", ".handle"]) {
+    const slider = await panel.$(what);
+    if (!slider) continue;
+    await changes(panel, () => drag(page, slider));
+    done.drags += 1;
+  }
 }
 
-async function drag(page, slider, done) {
+async function drag(page, slider) {
   await slider.scrollIntoView();
   const box = await slider.boundingBox();
   const [x, y] = [box.x + 0.3 * box.width, box.y + box.height / 2];
   await page.mouse.move(x, y);
   await page.mouse.down();
-  for (const share of [0.5, 0.7, 0.95]) await page.mouse.move(box.x + share * box.width, y);
+  for (const share of [0.5, 0.7, 0.9]) await page.mouse.move(box.x + share * box.width, y);
   await page.mouse.up();
-  done.drags += 1;
 }
 
 async function useQuiz(quiz, done) {
-  const option = await quiz.$("input, button");
-  await option.click();
-  const answered = (node) => /Right|Not quite/.test(node.innerText);
+  await (await quiz.$("button")).click();
+  const answered = (node) => /Right|not quite/.test(node.innerText);
   await until("an answer", () => quiz.evaluate(answered), 20);
   done.quizzes += 1;
 }
 
 async function usePad(page, pad, done) {
-  const canvas = await pad.$("canvas");
-  await canvas.scrollIntoView();
-  const box = await canvas.boundingBox();
+  const paper = await pad.$(".paper");
+  await paper.scrollIntoView();
+  const box = await paper.boundingBox();
   const at = (x, y) => [box.x + x * box.width, box.y + y * box.height];
   await page.mouse.move(...at(0.5, 0.1));
   await page.mouse.down();
   for (const y of [0.3, 0.5, 0.7, 0.9]) await page.mouse.move(...at(0.5, y));
   await page.mouse.up();
-  const answered = (node) => node.innerText.includes("in this browser: 1");
-  await until("the browser's answer", () => pad.evaluate(answered));
+  const answered = (node) => node.innerText.includes("Both say");
+  await until("both answers", () => pad.evaluate(answered));
   done.pads += 1;
 }
 
@@ -147,7 +154,7 @@ async function use(page, widget, done) {
 }
 
 async function pass(page, name) {
-  const done = { drawn: 0, keys: 0, drags: 0, quizzes: 0, pads: 0, failed: [] };
+  const done = { panels: 0, keys: 0, drags: 0, quizzes: 0, pads: 0, failed: [] };
   await open(page, name);
   done.failed.push(...(await page.evaluate(call(errors))));
   for (const index of await cellsWith(page, WIDGETS)) {
