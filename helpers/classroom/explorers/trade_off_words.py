@@ -3,7 +3,11 @@
 import math
 
 from helpers.classroom.explorers.evaluation import Evaluation
-from helpers.classroom.explorers.setting_words import setting_code, setting_words
+from helpers.classroom.explorers.setting_words import (
+    ratio_words,
+    setting_code,
+    setting_words,
+)
 from helpers.classroom.explorers.trail import Trail
 
 SHOW = "Show the answer"  # the button
@@ -13,7 +17,7 @@ def in_words(now: Evaluation, trail: Trail, guess: int) -> str:
     """Say what the picture shows."""
     weights, activations = setting_words(now.setting)
     setting = f"{weights[0].upper()}{weights[1:]}; {activations}."
-    size = f"{now.bytes:,} bytes, {now.ratio:.1f} times smaller than float32."
+    size = f"{now.bytes:,} bytes, {ratio_words(now)}."
     noise = ", ".join(
         f"{name} {'exact' if math.isinf(value) else f'{value:.1f}'}"
         for name, value in now.sqnr.items()
@@ -56,11 +60,11 @@ def table(trail: Trail) -> tuple[tuple[str, ...], ...]:
             ", ".join(some.setting.keep_float) or "none",
             f"{some.accuracy:.1%}",
             f"{some.bytes:,}",
-            f"{some.ratio:.1f}",
+            ratio_words(some),
         )
         for k, some in enumerate(trail.pinned, start=1)
     ]
-    return (("Pinned", "setting", "in float", "right", "bytes", "times smaller"), *rows)
+    return (("Pinned", "setting", "in float", "right", "bytes", "that is"), *rows)
 
 
 def code(now: Evaluation, trail: Trail, calibration: str) -> str:
