@@ -210,12 +210,13 @@ def test_what_was_found_ahead_is_neither_seen_nor_pinned_nor_evaluated_again(pan
 
 def test_a_move_is_answered_before_the_neighbours_go_on(panel, loud):
     evaluator, order, began = state_of(panel).evaluator, [], threading.Event()
-    evaluate = evaluator._evaluate
+    evaluate, alone = evaluator._evaluate, []
 
     def slowly(setting):
         thread = threading.current_thread().name
         order.append((thread, setting.weights.bits))
         if thread != "ahead":
+            alone.append(is_idle())
             return evaluate(setting)
         began.set()
         while True:
@@ -228,6 +229,7 @@ def test_a_move_is_answered_before_the_neighbours_go_on(panel, loud):
     assert "Weights: 8 bits" in panel.frame["text"]
     main = threading.current_thread().name
     assert order[:3] == [(main, 6), ("ahead", 5), (main, 8)]
+    assert alone == [True, True]
     for button in (SHOW, PIN):
         panel.press(button)
     panel.close()
