@@ -57,7 +57,7 @@ None
 # What is run in the kernel before a move. Evaluations are forgotten, or every second move
 # would be free.
 NEW = "finish(); evaluator._found.clear()"
-AHEAD = "finish()"
+AHEAD = "state.ahead.begin(panel.values); finish()"  # this cell has cancelled it
 DURING = (
     NEW
     + """

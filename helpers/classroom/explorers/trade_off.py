@@ -3,6 +3,7 @@
 from dataclasses import replace
 
 import torch
+from IPython import get_ipython
 from torch import nn
 
 from helpers.classroom.charts import Chart
@@ -191,4 +192,6 @@ def trade_off(
     )
     panel.observe(lambda change: state.ahead.begin(panel.values), "frame")
     panel.observe(lambda change: state.ahead.stop(), "comm")  # the panel is closed
+    if shell := get_ipython():  # the next cell may measure time
+        shell.events.register("pre_run_cell", lambda info: state.ahead.stop())
     return panel

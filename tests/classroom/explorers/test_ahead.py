@@ -3,10 +3,13 @@
 import subprocess
 import sys
 import threading
+from types import SimpleNamespace
 
 import pytest
 import torch
+from IPython.core.events import EventManager, available_events
 
+from helpers.classroom.explorers import trade_off as module
 from helpers.classroom.explorers.ahead import Ahead, neighbours
 from helpers.classroom.explorers.evaluation import Evaluator
 from helpers.classroom.explorers.trade_off import PIN, SHOW, setting_of, trade_off
@@ -206,6 +209,19 @@ def test_what_was_found_ahead_is_neither_seen_nor_pinned_nor_evaluated_again(pan
     state.evaluator._evaluate = None  # whoever calls it fails
     panel.values = {**panel.values, "weight_bits": 6}
     assert "Weights: 6 bits" in panel.frame["text"]
+
+
+def test_the_next_cell_finds_nothing_at_work(monkeypatch):
+    events = EventManager(None, available_events)
+    shell = SimpleNamespace(events=events)
+    monkeypatch.setattr(module, "get_ipython", lambda: shell)
+    panel = trade_off()
+    state_of(panel).ahead._work, began = endless([])
+    panel.values = {**panel.values, "weight_bits": 6}
+    assert began.wait(60) and not is_idle()
+    events.trigger("pre_run_cell", None)
+    assert is_idle()
+    panel.close()
 
 
 def test_a_move_is_answered_before_the_neighbours_go_on(panel, loud):
