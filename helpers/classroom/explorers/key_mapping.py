@@ -119,7 +119,7 @@ class KeyMapping:
         shown = [row for row in self.mapped.rows if everything or row.finding != "match"]
         return replace(
             draw(self.mapped, self._findings, everything=everything),
-            table=(HEADINGS, *map(_cells, shown)),
+            table=(HEADINGS, *map(_cells, shown)) if shown else (),
             code=self.call,
             faults={"rules": " ".join(self._faults)},
         )

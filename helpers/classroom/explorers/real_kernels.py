@@ -168,7 +168,7 @@ def draw(
         )
     brief = (
         f"int8 static is {run.table.loc['int8 static', 'speedup']:.1f} times as fast as "
-        f"float32; by counting it can be {most:.1f}."
+        f"float32; by counting, at most {most:.1f}."
     )
     late = run.table["95th percentile ms"]
     if ((run.table["median ms"] > 1.3 * least) | (late > 3 * least)).any():

@@ -157,6 +157,7 @@ function makeKept(isOpen) {
     const scrolls = hasLabels(frame.table);
     table.replaceChildren(...(frame.table.length ? [makeTable(frame.table)] : []));
     table.classList.toggle("scrolls", scrolls);
+    table.hidden = !frame.table.length;
     if (scrolls) {
       table.tabIndex = 0;
       table.setAttribute("aria-label", frame.table[0].join(", "));
