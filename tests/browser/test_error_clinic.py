@@ -151,6 +151,7 @@ def test_the_link_opens_the_notebook_and_leaves_the_message_where_it_is(page, cl
     expect(opened).to_be_visible()
     lab.close_notebook(page)
     expect(field(clinic)).to_have_value(TRACEBACK)
+    expect(answers(clinic).locator("a")).to_have_css("text-decoration-line", "underline")
 
 
 @pytest.mark.parametrize("theme", ["JupyterLab Light", "JupyterLab Dark"])
