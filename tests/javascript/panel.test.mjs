@@ -85,6 +85,31 @@ test("room is kept for the longest of the texts", () => {
   assert.equal(panel.longest([]), "");
 });
 
+test("only a long name may break, behind its dots and underscores", () => {
+  const name = "a_module.with_a_long_name.weight";
+  assert.deepEqual(panel.pieces("98.5 of a_b"), ["98.5 of a_b"]);
+  assert.deepEqual(panel.pieces(`${name} (8, 8)`), [
+    "a_",
+    "module.",
+    "with_",
+    "a_",
+    "long_",
+    "name.",
+    "weight (8, 8)",
+  ]);
+});
+
+test("many rows are laid out a few at a time, each once and in order", () => {
+  const rows = Array.from({ length: 60 }, (_, k) => k);
+  const chunks = panel.chunksOf(rows);
+  assert.deepEqual(
+    chunks.map((some) => some.length),
+    [25, 25, 10],
+  );
+  assert.deepEqual(chunks.flat(), rows);
+  assert.deepEqual(panel.chunksOf([]), []);
+});
+
 // Whether Python answers.
 
 test("what the kernel does is known in JupyterLab, and not elsewhere", () => {

@@ -6,7 +6,7 @@ Series differ in shape or pattern as well as in colour.
 
 from helpers.classroom.charts.asked import Asked, covered
 from helpers.classroom.charts.bars import bars
-from helpers.classroom.charts.drawing import Chart, stack
+from helpers.classroom.charts.drawing import Chart, Item, stack
 from helpers.classroom.charts.images import image_strip
 from helpers.classroom.charts.plots import histogram, lines, scatter
 from helpers.classroom.charts.rounding import largest_error, rounding
@@ -14,6 +14,7 @@ from helpers.classroom.charts.rounding import largest_error, rounding
 __all__ = [
     "Asked",
     "Chart",
+    "Item",
     "bars",
     "covered",
     "histogram",

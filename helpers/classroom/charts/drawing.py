@@ -132,6 +132,23 @@ def legend(
 
 
 @dataclass(frozen=True)
+class Item:
+    """One of several answers in words.
+
+    Attributes:
+        says: what it is about.
+        meaning: what that means.
+        code: lines that a panel offers to copy.
+        link: (label, path) as in `Chart.links`; without a path, the label is plain text.
+    """
+
+    says: str
+    meaning: str = ""
+    code: str = ""
+    link: tuple[str, str] = ("", "")
+
+
+@dataclass(frozen=True)
 class Chart:
     """A picture and its words.
 
@@ -142,7 +159,9 @@ class Chart:
             in place of a long text.
         links: (label, path) pairs that a panel offers below the picture; a path is
             relative to the project's root.
-        table: rows of texts that a panel shows below the words, the headings first.
+        table: rows of texts that a panel shows below the words, the headings first. A pair
+            (text, colour) is shown as a label; such a table scrolls.
+        items: answers in words, which a panel shows in place of a picture, or below it.
         code: a text that a panel offers to copy.
         faults: name of a control for text -> what is wrong with its text.
         guess: what a panel asks before it shows the answer.
@@ -153,7 +172,8 @@ class Chart:
     svg: str
     text: str
     links: tuple[tuple[str, str], ...] = ()
-    table: tuple[tuple[str, ...], ...] = ()
+    table: tuple[tuple[str | tuple[str, str], ...], ...] = ()
+    items: tuple[Item, ...] = ()
     code: str = ""
     brief: str = ""
     faults: Mapping[str, str] = field(default_factory=dict)

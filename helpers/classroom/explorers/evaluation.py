@@ -91,14 +91,6 @@ class Evaluation:
         return self.float_bytes / self.bytes
 
     @property
-    def size(self) -> str:
-        """The bytes, and how many times smaller that is, as a person would say it."""
-        if f"{self.ratio:.1f}" == "1.0":
-            same = "as" if self.bytes == self.float_bytes else "about as"
-            return f"{self.bytes:,} bytes, {same} many as float32"
-        return f"{self.bytes:,} bytes, {self.ratio:.1f} times smaller than float32"
-
-    @property
     def point(self) -> tuple[int, float]:
         """(bytes, accuracy), as pareto_front takes it."""
         return self.bytes, self.accuracy

@@ -9,6 +9,7 @@ from helpers.classroom.charts import Chart, bars, stack
 from helpers.classroom.data.digits import load_digits
 from helpers.classroom.data.networks import load_reference_model
 from helpers.classroom.explorers.evaluation import Evaluation, Evaluator, Setting
+from helpers.classroom.explorers.setting_words import ratio_words
 from helpers.classroom.explorers.trade_off_charts import headline
 from helpers.classroom.panel import Panel, Ticks
 from helpers.quantization import Scheme, layer_sensitivity
@@ -27,7 +28,7 @@ def draw(alone: dict[str, float], none: Evaluation, now: Evaluation) -> Chart:
     percent = {"": [100 * right for right in alone.values()]}
     worst = next(iter(alone))
     result = [
-        now.size,
+        f"{now.bytes:,} bytes, {ratio_words(now)}",
         f"in float: {_few(kept) or 'no layer'}",
     ]
     if kept:

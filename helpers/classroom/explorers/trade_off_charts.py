@@ -18,6 +18,7 @@ from helpers.classroom.charts.drawing import (
     sheet,
 )
 from helpers.classroom.explorers.evaluation import Evaluation
+from helpers.classroom.explorers.setting_words import ratio_words
 from helpers.classroom.explorers.trail import Trail
 
 LEFT, RIGHT, TOP, BASE = 52, 336, 48, 250  # of the plot
@@ -43,7 +44,7 @@ def trade_off_picture(
     lines = [
         _question(now, trail),
         f"95% interval {low:.1%} to {high:.1%} of {now.count} images" if known else "",
-        now.size,
+        f"{now.bytes:,} bytes, {ratio_words(now)}",
     ]
     plots = _size_and_accuracy(now, trail, guess / 100) + _noise(now.sqnr)
     return stack(

@@ -19,23 +19,37 @@ function grouped(specs, nodes) {
   });
 }
 
-function makeButtons(names, press) {
-  let disabled = [];
-  const buttons = names.map((textContent) => {
-    const button = element("button", { type: "button", textContent });
-    // A button that is really disabled would lose the focus with its own press.
-    button.addEventListener("click", () => {
-      if (!disabled.includes(textContent)) press(textContent);
-    });
-    return button;
+function makeButton(press) {
+  const button = element("button", { type: "button" });
+  // A button that is really disabled would lose the focus with its own press.
+  button.addEventListener("click", () => {
+    if (button.getAttribute("aria-disabled") !== "true") press(button.textContent);
   });
-  const disable = (those) => {
-    disabled = those;
+  return button;
+}
+
+const focusFirst = (form) => form.querySelector("input, select, textarea").focus();
+
+// Python may change them: a button that stays in its place keeps the focus.
+function makeButtons(press, behind) {
+  const node = element("div", { className: "buttons" }, behind);
+  const buttons = [];
+  const show = (names, disabled) => {
+    while (buttons.length < names.length) {
+      buttons.push(makeButton(press));
+      node.insertBefore(buttons.at(-1), behind);
+    }
+    for (const gone of buttons.splice(names.length)) {
+      if (gone === document.activeElement) focusFirst(node.parentNode);
+      gone.remove();
+    }
     names.forEach((name, k) => {
-      buttons[k].setAttribute("aria-disabled", those.includes(name));
+      if (buttons[k].textContent !== name) buttons[k].textContent = name;
+      buttons[k].setAttribute("aria-disabled", disabled.includes(name));
     });
+    node.hidden = !names.length;
   };
-  return { buttons, disable };
+  return { node, show };
 }
 
 function makeProgress() {
@@ -61,17 +75,16 @@ export function makeForm(model, { move, press }) {
     CONTROLS[spec.kind](spec, `${prefix}-${k}`, (value) => move(spec, value)),
   );
   const nodes = controls.map((control) => control.node);
-  const { buttons, disable } = makeButtons(model.get("buttons"), press);
   const progress = makeProgress();
-  const form = element("div", { className: "sls-controls" }, ...grouped(specs, nodes));
-  const row = element("div", { className: "buttons" }, ...buttons, progress.node);
-  if (buttons.length) form.append(row);
+  const buttons = makeButtons(press, progress.node);
+  const groups = grouped(specs, nodes);
+  const form = element("div", { className: "sls-controls" }, ...groups, buttons.node);
   const set = (values, faults) => {
     controls.forEach((control, k) => {
       control.set(values[k]);
       control.setFault?.(faults[specs[k].name] ?? "");
     });
-    disable(model.get("disabled"));
+    buttons.show(model.get("buttons"), model.get("disabled"));
     progress.show(model.get("progress"));
   };
   return { form, set, prefix };

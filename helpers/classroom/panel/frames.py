@@ -26,6 +26,7 @@ def frame_of(key: str, chart: Chart) -> dict:
     rare = {
         "brief": chart.brief,
         "faults": dict(chart.faults),
+        "items": [asdict(item) for item in chart.items],
         "guess": asdict(chart.guess) if chart.guess else None,
     }
     return {

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from threading import RLock
 
 import anywidget
 import traitlets
@@ -37,6 +38,7 @@ class Panel(anywidget.AnyWidget):
         values: name -> value of each control. Setting it moves the controls.
         disabled: the buttons that cannot be pressed now.
         progress: {"done": 3, "of": 8, "says": "..."} while something long runs, else None.
+        lock: held while a message is dealt with; a thread takes it to change the panel.
     """
 
     _esm = script()
@@ -89,6 +91,7 @@ class Panel(anywidget.AnyWidget):
             raise ValueError("a button changes pictures; leave out ahead=True")
         self._controls, self._draw = tuple(controls), draw
         self._buttons = dict(buttons or {})
+        self.lock = RLock()
         self._charts, frames, lines = draw_all(draw, controls) if ahead else ({}, {}, [])
         super().__init__(
             title=title,
@@ -122,10 +125,19 @@ class Panel(anywidget.AnyWidget):
         self._buttons[button]()
         self.redraw()
 
+    def offer(self, buttons: Mapping[str, Callable[[], None]]) -> None:
+        """Show these buttons in place of the others, of which a late press still counts."""
+        self._buttons |= buttons
+        self.buttons = list(buttons)
+
     def redraw(self) -> None:
         """Draw the picture anew for the same values, since something else has changed."""
         self._charts = {}
         self._send_frame()
+
+    def _handle_msg(self, msg: dict) -> None:
+        with self.lock:
+            super()._handle_msg(msg)
 
     def _receive(self, message: dict) -> None:
         # The browser waits for an answer to each message; without a press, it only asks

@@ -46,7 +46,7 @@ const makeActions = (model, contact) => ({
   press: (button) => contact.press(button),
 });
 
-const CHANGES = ["values", "frame", "guessed", "disabled", "progress"]
+const CHANGES = ["values", "frame", "guessed", "buttons", "disabled", "progress"]
   .map((name) => `change:${name}`)
   .join(" ");
 
@@ -62,7 +62,9 @@ function listen(model, update, hear) {
 function render({ model, el }) {
   const specs = model.get("controls");
   const held = Object.values(model.get("frames")); // where there are any, Python need not be
-  const { results, kept, picture, show, setBusy, reserve } = makeAnswer();
+  const { results, kept, picture, show, setBusy, reserve } = makeAnswer(
+    model.get("beside"),
+  );
   const status = makeStatus();
   const contact = new Contact(model, { say: status.say, setBusy });
   const actions = makeActions(model, contact);

@@ -245,6 +245,18 @@ def test_ticks_are_round_and_at_their_place():
         assert max(map(len, shown)) <= 9
 
 
+def test_on_a_logarithmic_axis_equal_steps_are_equal_factors():
+    axes = Axes({"": [(0.3, 0), (20, 1)]}, "", "", right=20, log=True)
+    ticks = [part for part in axes.parts if 'text-anchor="middle"' in part][:-2]
+    found = [re.search(r'x="(.+?)".*>(.+)</text>', tick).groups() for tick in ticks]
+    assert [text for _, text in found] == ["0.5", "1", "2", "4", "8", "16"]
+    for x, text in found:
+        assert axes.x(float(text)) == pytest.approx(float(x), abs=0.06)
+    assert axes.x(2) - axes.x(1) == pytest.approx(axes.x(16) - axes.x(8))
+    with pytest.raises(ValueError, match="0 has no place on a logarithmic axis"):
+        Axes({"": [(0, 0), (20, 1)]}, "", "", right=20, log=True)
+
+
 def test_axes_of_almost_equal_values_are_widened_until_ticks_differ():
     for value in (0, 1e-310, 5, 1e6, 1e16, 9e299):
         chart = charts.scatter("t", {"s": [(value, 1), (value * (1 + 1e-9), 2)]}, **AXES)

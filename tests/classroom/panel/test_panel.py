@@ -2,12 +2,13 @@
 
 import json
 import re
+from threading import Thread
 
 import pytest
 import torch
 import traitlets
 
-from helpers.classroom.charts import Asked, Chart, covered
+from helpers.classroom.charts import Asked, Chart, Item, covered
 from helpers.classroom.explorers import file_size, format_chooser, number_line, weight_row
 from helpers.classroom.panel import (
     MOST_FRAMES,
@@ -518,6 +519,47 @@ def test_buttons_are_disabled_and_progress_shown_from_python():
     state = panel.get_state(["disabled", "progress"])
     assert state == {"disabled": ["Count"], "progress": panel.progress}
     panel.progress = None
+
+
+def test_buttons_may_change_and_a_late_press_of_an_old_one_counts():
+    panel, pressed = counting_panel()
+    panel.offer({"Stop": lambda: pressed.append("stop"), "Count": panel._buttons["Count"]})
+    assert panel.buttons == ["Stop", "Count"]
+    panel.offer({})
+    assert panel.buttons == []
+    panel.press("Stop")
+    assert pressed == ["stop"] and panel.frame["text"] == "4, pressed ['stop']"
+
+
+def test_answers_in_words_and_labels_in_a_table_reach_the_browser():
+    item = Item("<says>", "means", "code()", ("Read on", "notebooks/a.ipynb"))
+    table = (("Key", "Finding"), ("a.b", ("= match", "#123456")))
+    panel = Panel(
+        "t", [Check("b", "B")], lambda b: Chart("", "x", table=table, items=(item,))
+    )
+    assert panel.frame["items"] == [
+        {
+            "says": "<says>",
+            "meaning": "means",
+            "code": "code()",
+            "link": ("Read on", "notebooks/a.ipynb"),
+        }
+    ]
+    assert panel.frame["table"] == [["Key", "Finding"], ["a.b", ("= match", "#123456")]]
+    json.dumps(panel.get_state(["frame"]))
+
+
+def test_a_message_waits_while_a_thread_changes_the_panel():
+    panel = Panel("t", [Check("b", "B")], say)
+    data = {"method": "update", "state": {"values": {"b": True}}}
+    message = {"content": {"data": data}, "buffers": []}
+    thread = Thread(target=panel._handle_msg, args=[message])
+    with panel.lock:
+        thread.start()
+        thread.join(0.2)
+        assert panel.values == {"b": False}
+    thread.join(20)
+    assert panel.values == {"b": True}
 
 
 # Whether Python answers
