@@ -1,6 +1,6 @@
 # Which Python makes .venv: make lab PYTHON=python3.12
 PYTHON ?= python3
-# What lab, mutations, again, reopening, notebooks, handouts and bench pass on: make lab ARGS=--no-browser
+# What lab, mutations, again, reopening, firefox, notebooks, handouts and bench pass on: make lab ARGS=--no-browser
 ARGS ?=
 
 RUN = .venv/bin/python
@@ -12,7 +12,7 @@ PYTEST = OMP_WAIT_POLICY=PASSIVE $(RUN) -m pytest -rs
 FAILED = { echo; echo "This step failed. $(1)."; exit 1; }
 
 .NOTPARALLEL:
-.PHONY: help lab check test mutations again reopening wheel notebooks handouts bench install runtimes
+.PHONY: help lab check test mutations again reopening firefox wheel notebooks handouts bench install runtimes
 
 help:
 	@echo "make lab        open the course in JupyterLab   (on a server: ARGS=--no-browser)"
@@ -21,6 +21,7 @@ help:
 	@echo "make mutations  alter helpers; the notebooks have to notice   (one: ARGS='-k 01')"
 	@echo "make again      run each notebook's cells a second time   (one: ARGS='-k 01')"
 	@echo "make reopening  save every notebook in a plain JupyterLab, and open it again"
+	@echo "make firefox    try every panel and quiz in Firefox, too"
 	@echo "make wheel      build the wheel, install it elsewhere, and use it"
 	@echo "make notebooks  execute the notebooks in place  (one: ARGS=notebooks/NN_name.ipynb)"
 	@echo "make handouts   write what a teacher hands out  (one: ARGS=notebooks/NN_name.ipynb)"
@@ -54,6 +55,9 @@ again: install
 
 reopening: install
 	@$(PYTEST) tests/browser/reopening.py $(ARGS) || $(call FAILED,tests/browser/reopening.py says what it installs)
+
+firefox: install
+	@$(PYTEST) tests/browser/firefox.py $(ARGS) || $(call FAILED,Chromium passes in make test: look for what Firefox does otherwise)
 
 wheel: install
 	@$(PYTEST) tests/wheel.py || $(call FAILED,pyproject.toml says what goes into it)
