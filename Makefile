@@ -53,7 +53,7 @@ again: install
 	@$(PYTEST) -n 2 tests/notebooks/again.py $(ARGS) || $(call FAILED,A cell cannot be run twice in the same kernel)
 
 reopening: install
-	@$(PYTEST) tests/browser/reopening.py $(ARGS) || $(call FAILED,tests/browser/reopening.py says what it installs)
+	@$(PYTEST) tests/browser/reopening.py --durations=0 $(ARGS) || $(call FAILED,tests/browser/reopening.py says what it installs)
 
 wheel: install
 	@$(PYTEST) tests/wheel.py || $(call FAILED,pyproject.toml says what goes into it)

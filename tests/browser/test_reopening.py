@@ -5,6 +5,7 @@ import pytest
 from nbformat.sign import NotebookNotary
 from playwright.sync_api import expect
 
+from helpers.classroom.setup.reopening import reopenable
 from tests import browser as lab
 from tests.browser import next_day
 
@@ -40,6 +41,13 @@ Panel("Ours", [Range("n", "N", 0, 9, 4)], draw, ahead=True)
 """
 
 
+def _expect_picture_with_words(cell):
+    picture = cell.get_by_role("img", name="Ours: n=4")
+    expect(picture).to_be_visible()
+    assert picture.evaluate("node => node.naturalWidth") == 600
+    expect(cell.locator("figcaption")).to_have_text("n is 4")
+
+
 def test_what_was_never_saved_gives_way_to_its_picture(jupyter):
     name = "lost.ipynb"
     page = jupyter.own(name, [OURS])
@@ -53,10 +61,20 @@ def test_what_was_never_saved_gives_way_to_its_picture(jupyter):
     NotebookNotary().sign(notebook)  # the learner's own
     lab.open_next(page, name)
     cell = lab.cell(page, 0)
-    expect(cell.locator(".jp-RenderedSVG img")).to_be_visible()
+    _expect_picture_with_words(cell)
     expect(cell).not_to_contain_text(next_day.BROKEN)
     assert page.evaluate(next_day.VIEWS) == []
     jupyter.close(name)
+
+
+def test_a_picture_that_was_saved_has_its_words_even_where_nobody_trusts_it(jupyter):
+    name = "lost.ipynb"
+    file = jupyter.notebooks / "untrusted.ipynb"
+    lost = nbformat.read(jupyter.notebooks / name, as_version=4)
+    nbformat.write(nbformat.from_dict(reopenable(lost, {})), file)
+    page = jupyter.open(file.name)
+    _expect_picture_with_words(lab.cell(page, 0))
+    jupyter.close(file.name)
 
 
 def test_what_ipywidgets_gave_up_too_early_is_shown_again(jupyter):

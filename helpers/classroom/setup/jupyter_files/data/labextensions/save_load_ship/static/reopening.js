@@ -23,8 +23,7 @@ const isOfTheCourse = (notebook) =>
       cell.type === "code" && cell.sharedModel.getSource().includes("helpers.classroom"),
   );
 
-const escaped = (text) =>
-  text.replace(/[&<>"]/g, (sign) => `&#${sign.charCodeAt(0)};`);
+const escaped = (text) => text.replace(/[&<>"]/g, (sign) => `&#${sign.charCodeAt(0)};`);
 
 // As in reopening.py: the picture with its words, in place of one that has none.
 function withWords(data) {
