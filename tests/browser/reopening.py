@@ -30,7 +30,16 @@ AS_ROOT = ["--allow-root"] if hasattr(os, "geteuid") and os.geteuid() == 0 else 
 def pip(python, *what):
     _, _, _, *install, _, _ = pip_install(python, "")
     # This pip serves, so that the other environment needs none.
-    command = [sys.executable, "-m", "pip", "--python", python, *install, *what]
+    command = [
+        sys.executable,
+        "-m",
+        "pip",
+        "--python",
+        python,
+        *install,
+        "--no-compile",
+        *what,
+    ]
     subprocess.run(command, cwd=ROOT, env=PLAIN, check=True)
 
 

@@ -5,7 +5,8 @@ import pytest
 from nbformat.sign import NotebookNotary
 from playwright.sync_api import expect
 
-from helpers.classroom.setup.reopening import reopenable
+from helpers.classroom.charts import bars
+from helpers.classroom.setup.reopening import SVG, VIEW, reopenable
 from tests import browser as lab
 from tests.browser import next_day
 
@@ -67,14 +68,21 @@ def test_what_was_never_saved_gives_way_to_its_picture(jupyter):
     jupyter.close(name)
 
 
-def test_a_picture_that_was_saved_has_its_words_even_where_nobody_trusts_it(jupyter):
-    name = "lost.ipynb"
-    file = jupyter.notebooks / "untrusted.ipynb"
-    lost = nbformat.read(jupyter.notebooks / name, as_version=4)
-    nbformat.write(nbformat.from_dict(reopenable(lost, {})), file)
-    page = jupyter.open(file.name)
+def test_such_a_picture_has_its_words_even_where_nobody_trusts_it(jupyter):
+    name = "untrusted.ipynb"
+    view = {"model_id": "lost", "version_major": 2, "version_minor": 0}
+    picture = bars("Ours", ["n"], {"": [4]}, text="n is 4").svg
+    data = {VIEW: view, SVG: picture, "text/plain": "Panel(Ours: n=4): n is 4"}
+    output = nbformat.v4.new_output("display_data", data)
+    cell = nbformat.v4.new_code_cell(OURS, outputs=[output])
+    notebook = reopenable(nbformat.v4.new_notebook(cells=[cell]), {})
+    nbformat.write(nbformat.from_dict(notebook), jupyter.notebooks / name)
+    page = jupyter.open(name)
+    assert not page.evaluate(
+        "window.jupyterapp.shell.currentWidget.content.model.cells.get(0).trusted"
+    )
     _expect_picture_with_words(lab.cell(page, 0))
-    jupyter.close(file.name)
+    jupyter.close(name)
 
 
 def test_what_ipywidgets_gave_up_too_early_is_shown_again(jupyter):

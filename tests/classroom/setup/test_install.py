@@ -556,7 +556,9 @@ def test_make_check_and_make_test_leave_nothing_out():
     ]
     assert commands("mutations")[1:] == [f"{PYTEST}tests/notebooks/mutations.py "]
     assert commands("again")[1:] == [f"{PYTEST}-n 2 tests/notebooks/again.py "]
-    assert commands("reopening")[1:] == [f"{PYTEST}tests/browser/reopening.py --durations=0 "]
+    assert commands("reopening")[1:] == [
+        f"{PYTEST}tests/browser/reopening.py --durations=0 "
+    ]
     assert commands("wheel")[1:] == [f"{PYTEST}tests/wheel.py"]
 
 
