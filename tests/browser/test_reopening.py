@@ -75,7 +75,9 @@ def test_such_a_picture_has_its_words_even_where_nobody_trusts_it(jupyter):
     data = {VIEW: view, SVG: picture, "text/plain": "Panel(Ours: n=4): n is 4"}
     output = nbformat.v4.new_output("display_data", data)
     cell = nbformat.v4.new_code_cell(OURS, outputs=[output])
-    notebook = reopenable(nbformat.v4.new_notebook(cells=[cell]), {})
+    kernel = {"kernelspec": {"name": "python3", "display_name": "Python 3"}}
+    saved = nbformat.v4.new_notebook(cells=[cell], metadata=kernel)
+    notebook = reopenable(saved, {})
     nbformat.write(nbformat.from_dict(notebook), jupyter.notebooks / name)
     page = jupyter.open(name)
     assert not page.evaluate(
