@@ -54,7 +54,7 @@ again: install
 	@$(PYTEST) -n 2 tests/notebooks/again.py $(ARGS) || $(call FAILED,A cell cannot be run twice in the same kernel)
 
 reopening: install
-	@$(PYTEST) tests/browser/reopening.py $(ARGS) || $(call FAILED,tests/browser/reopening.py says what it installs)
+	@$(PYTEST) tests/browser/reopening.py --durations=0 $(ARGS) || $(call FAILED,tests/browser/reopening.py says what it installs)
 
 firefox: install
 	@$(PYTEST) tests/browser/firefox.py $(ARGS) || $(call FAILED,Chromium passes in make test: look for what Firefox does otherwise)

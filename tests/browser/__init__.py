@@ -240,7 +240,17 @@ def open_next(page: Page, name: str) -> None:
 
 def run_all(page: Page, timeout: float = 300) -> list[str]:
     """Run every cell; return the errors of those that should not raise."""
+    start_all(page)
+    return finish_all(page, timeout)
+
+
+def start_all(page: Page) -> None:
+    """Begin to run every cell; `finish_all` waits for the end."""
     page.evaluate("() => { window.jupyterapp.commands.execute('notebook:run-all-cells'); }")
+
+
+def finish_all(page: Page, timeout: float = 300) -> list[str]:
+    """Wait until every cell has run; return the errors of those that should not raise."""
     page.wait_for_function(FINISHED, timeout=timeout * 1000, polling=200)
     page.wait_for_function(DRAWN, polling=100)
     return page.evaluate(ERRORS)

@@ -5,6 +5,8 @@ import pytest
 from nbformat.sign import NotebookNotary
 from playwright.sync_api import expect
 
+from helpers.classroom.charts import bars
+from helpers.classroom.setup.reopening import SVG, VIEW, reopenable
 from tests import browser as lab
 from tests.browser import next_day
 
@@ -40,6 +42,13 @@ Panel("Ours", [Range("n", "N", 0, 9, 4)], draw, ahead=True)
 """
 
 
+def _expect_picture_with_words(cell):
+    picture = cell.get_by_role("img", name="Ours: n=4")
+    expect(picture).to_be_visible()
+    assert picture.evaluate("node => node.naturalWidth") == 600
+    expect(cell.locator("figcaption")).to_have_text("n is 4")
+
+
 def test_what_was_never_saved_gives_way_to_its_picture(jupyter):
     name = "lost.ipynb"
     page = jupyter.own(name, [OURS])
@@ -53,9 +62,28 @@ def test_what_was_never_saved_gives_way_to_its_picture(jupyter):
     NotebookNotary().sign(notebook)  # the learner's own
     lab.open_next(page, name)
     cell = lab.cell(page, 0)
-    expect(cell.locator(".jp-RenderedSVG img")).to_be_visible()
+    _expect_picture_with_words(cell)
     expect(cell).not_to_contain_text(next_day.BROKEN)
     assert page.evaluate(next_day.VIEWS) == []
+    jupyter.close(name)
+
+
+def test_such_a_picture_has_its_words_even_where_nobody_trusts_it(jupyter):
+    name = "untrusted.ipynb"
+    view = {"model_id": "lost", "version_major": 2, "version_minor": 0}
+    picture = bars("Ours", ["n"], {"": [4]}, text="n is 4").svg
+    data = {VIEW: view, SVG: picture, "text/plain": "Panel(Ours: n=4): n is 4"}
+    output = nbformat.v4.new_output("display_data", data)
+    cell = nbformat.v4.new_code_cell(OURS, outputs=[output])
+    kernel = {"kernelspec": {"name": "python3", "display_name": "Python 3"}}
+    saved = nbformat.v4.new_notebook(cells=[cell], metadata=kernel)
+    notebook = reopenable(saved, {})
+    nbformat.write(nbformat.from_dict(notebook), jupyter.notebooks / name)
+    page = jupyter.open(name)
+    assert not page.evaluate(
+        "window.jupyterapp.shell.currentWidget.content.model.cells.get(0).trusted"
+    )
+    _expect_picture_with_words(lab.cell(page, 0))
     jupyter.close(name)
 
 

@@ -16,11 +16,16 @@ import copy
 import json
 import re
 from collections.abc import Iterable, Iterator
+from html import escape
 from pathlib import Path
+from urllib.parse import quote
 
 VIEW = "application/vnd.jupyter.widget-view+json"
 STATE = "application/vnd.jupyter.widget-state+json"
+SVG = "image/svg+xml"
 LINKS = ("LinkModel", "DirectionalLinkModel")
+# What a widget says of itself: "Panel(its name and values): words" or "Its name. Words".
+NAME_AND_WORDS = re.compile(r"(?:Panel\()?(.*?)(?:\): |\. )(.*)", re.DOTALL)
 REFERENCE = re.compile(r'"IPY_MODEL_([\w-]+)"')
 
 
@@ -42,7 +47,8 @@ def reopenable(notebook: dict, earlier: dict) -> dict:
     """Return a copy of a notebook that shows everything when it is opened again.
 
     A widget whose state is in neither notebook gives way to the other forms of its output,
-    if there are any. State that nothing shows is left out.
+    if there are any; a picture gets its words. State that nothing shows is left out, and
+    so is an output without any form, which is what progress.py leaves.
 
     Args:
         notebook: what is to be saved, as nbformat 4 writes it.
@@ -50,12 +56,16 @@ def reopenable(notebook: dict, earlier: dict) -> dict:
     """
     notebook = copy.deepcopy(notebook)
     models = _models(earlier) | _models(notebook)
+    for cell in notebook["cells"]:
+        if cell["cell_type"] == "code":
+            cell["outputs"] = [some for some in cell["outputs"] if some.get("data") != {}]
     shown = []
     for data, name in _views(notebook):
         if _needed([name], models) <= models.keys():
             shown.append(name)
         elif len(data) > 1:
             del data[VIEW]
+            data |= _with_words(data)
     kept = _needed(shown, models)
     # Nothing refers to what links the values of two widgets; it refers to them.
     links = [n for n, m in models.items() if m["model_name"] in LINKS]
@@ -80,6 +90,22 @@ def _views(notebook: dict) -> Iterator[tuple[dict, str]]:
             data = output.get("data", {})
             if VIEW in data:
                 yield data, data[VIEW]["model_id"]
+
+
+def _with_words(data: dict) -> dict:
+    """Return as HTML the picture that JupyterLab would show without a word, if it would."""
+    svg, text = ("".join(data.get(form, "")) for form in (SVG, "text/plain"))
+    if not svg or not text or "text/html" in data:
+        return {}
+    found = NAME_AND_WORDS.fullmatch(text)
+    name, words = found.groups() if found else ("", text)
+    # As an image: of SVG in a page, JupyterLab leaves in untrusted notebooks only the text.
+    html = (
+        f'<figure class="sls-still"><img alt="{escape(name)}" '
+        f'src="data:{SVG},{quote(svg)}">'
+        f"<figcaption>{escape(words)}</figcaption></figure>"
+    )
+    return {"text/html": html}
 
 
 def _references(model: dict) -> set[str]:

@@ -94,6 +94,50 @@ def test_without_state_another_form_stands_there(form):
     assert "widgets" not in saved["metadata"]
 
 
+def html_for(text, svg=SVG, **more):
+    lost = notebook(["box"], {}, **{"image/svg+xml": svg, "text/plain": text} | more)
+    return reopenable(lost, {})["cells"][1]["outputs"][0]["data"].get("text/html")
+
+
+def test_a_picture_in_place_of_a_widget_has_its_words():
+    html = html_for('Panel(Rows & "more": n=0.5): 1 < 2. Then.', "<svg>100 % #\n</svg>")
+    assert html == (
+        '<figure class="sls-still"><img alt="Rows &amp; &quot;more&quot;: n=0.5" '
+        'src="data:image/svg+xml,%3Csvg%3E100%20%25%20%23%0A%3C/svg%3E">'
+        "<figcaption>1 &lt; 2. Then.</figcaption></figure>"
+    )
+
+
+@pytest.mark.parametrize(
+    "text, alt, caption",
+    [
+        ("Drawing pad. PyTorch: 7.\nMore.", "Drawing pad", "PyTorch: 7.\nMore."),
+        ("Words", "", "Words"),
+    ],
+)
+def test_its_words_may_be_of_another_form(text, alt, caption):
+    html = html_for(text)
+    assert f'alt="{alt}"' in html
+    assert f"<figcaption>{caption}</figcaption>" in html
+
+
+def test_html_of_its_own_is_kept():
+    assert html_for("Words", **{"text/html": "<p>own</p>"}) == "<p>own</p>"
+    assert html_for("Words", svg=[]) is None  # and words alone need none
+
+
+def test_what_progress_leaves_is_not_saved():
+    some = notebook(["box"], BOX, **{"text/plain": "words"})
+    before = copy.deepcopy(some)
+    for_stream = {"output_type": "stream", "name": "stdout", "text": "kept"}
+    some["cells"][1]["outputs"].insert(
+        0, {"output_type": "display_data", "metadata": {}, "data": {}}
+    )
+    some["cells"][1]["outputs"].append(for_stream)
+    before["cells"][1]["outputs"].append(for_stream)
+    assert reopenable(some, {}) == before
+
+
 def test_a_part_without_state_is_as_bad_as_none():
     half = {name: model for name, model in BOX.items() if name != "lay"}
     assert forms(reopenable(notebook(["box"], half, **{"text/plain": ""}), {})) == [
