@@ -22,6 +22,7 @@ MEASURE = """(panel) => {
     const seen = [];
     const isIn = (box, room) => box.left > room.left - 1 && box.right < room.right + 1
         && box.top > room.top - 1 && box.bottom < room.bottom + 1;
+    const scaleOf = (svg) => svg.getBoundingClientRect().width / svg.viewBox.baseVal.width;
     const add = (node, box, text, fontSize) => {
         const { left, right, top, bottom, height, width } = box;
         if (!width || !height) return;
@@ -30,14 +31,15 @@ MEASURE = """(panel) => {
             bottom: bottom - slack, node, text };
         const svg = node.ownerSVGElement;
         if (!svg && node.closest(".code, .scrolls")) return;
-        const scrolls = node.closest(".picture, .stage");
-        if (!isIn(inner, svg ? svg.getBoundingClientRect() : edge)) {
+        const scrolls = node.closest(".view");
+        const paper = svg ?? node.closest('.handles');
+        if (!isIn(inner, paper ? paper.getBoundingClientRect() : edge)) {
             found.push(`cut off: ${text}`);
         }
         if (svg && !isIn(scrolls.getBoundingClientRect(), edge)) {
             found.push(`picture leaves the panel: ${text}`);
         }
-        if (svg && height < 11.5) found.push(`small: ${height.toFixed(1)} ${text}`);
+        if (svg && parseFloat(getComputedStyle(node).fontSize) * scaleOf(svg) < 10.5) found.push(`small: ${text}`);
         for (const other of seen) {
             if (other.node !== node && inner.left < other.right && other.left < inner.right
                 && inner.top < other.bottom && other.top < inner.bottom) {

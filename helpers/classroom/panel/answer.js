@@ -109,9 +109,12 @@ export function makeAnswer() {
   const links = element("p", { className: "links" });
   const { result, details, say, reserve } = makeWords();
   const kept = makeKept();
+  const view = makeView(picture);
   picture.setAttribute("aria-hidden", "true"); // the words say the same
   const show = (frame, lines) => {
-    picture.innerHTML = svgOf(frame, lines);
+    const svg = svgOf(frame, lines);
+    picture.innerHTML = svg;
+    view.fit(svg);
     if (frame.isCovered) {
       for (const part of picture.querySelectorAll(".covered")) part.remove();
     }
@@ -126,7 +129,7 @@ export function makeAnswer() {
       else part.removeAttribute("aria-busy");
     }
   };
-  const nodes = [result, picture, links, details];
+  const nodes = [result, view.node, links, details];
   const results = element("div", { className: "results" }, ...nodes);
   return { results, kept: kept.node, picture, show, setBusy, reserve };
 }

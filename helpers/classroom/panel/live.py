@@ -17,6 +17,7 @@ SCRIPTS = (
     "controls.js",
     "form.js",
     "contact.js",
+    "view.js",
     "answer.js",
     "guessing.js",
     "dragging.js",
