@@ -1,5 +1,6 @@
 """One layer's weights: their levels, the clip threshold, and the error split in two."""
 
+from dataclasses import replace
 from functools import partial
 
 import torch
@@ -102,7 +103,12 @@ def draw(
         *drawing.curve(curve, share, split),
         drawing.drag(share),
     ]
-    return picture(f"{layer}, {bits} bits per {granularity}", drawing.HEIGHT, parts, text)
+    brief = (
+        f"Mean squared error {split.whole:.3g}: rounding {split.rounding:.3g}, clipping "
+        f"{split.clipping:.3g}."
+    )
+    title = f"{layer}, {bits} bits per {granularity}"
+    return replace(picture(title, drawing.HEIGHT, parts, text), brief=brief)
 
 
 def layer_view(model: nn.Module, layer: str | None = None) -> Panel:
