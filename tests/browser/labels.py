@@ -23,7 +23,7 @@ MEASURE = """(panel) => {
     const isIn = (box, room) => box.left > room.left - 1 && box.right < room.right + 1
         && box.top > room.top - 1 && box.bottom < room.bottom + 1;
     const scaleOf = (svg) => svg.getBoundingClientRect().width / svg.viewBox.baseVal.width;
-    const add = (node, box, text, fontSize) => {
+    const add = (node, box, text) => {
         const { left, right, top, bottom, height, width } = box;
         if (!width || !height) return;
         const slack = 0.14 * height;
@@ -39,7 +39,8 @@ MEASURE = """(panel) => {
         if (svg && !isIn(scrolls.getBoundingClientRect(), edge)) {
             found.push(`picture leaves the panel: ${text}`);
         }
-        if (svg && parseFloat(getComputedStyle(node).fontSize) * scaleOf(svg) < 10.5) found.push(`small: ${text}`);
+        const letters = parseFloat(getComputedStyle(node).fontSize);
+        if (svg && letters * scaleOf(svg) < 10.5) found.push(`small: ${text}`);
         for (const other of seen) {
             if (other.node !== node && inner.left < other.right && other.left < inner.right
                 && inner.top < other.bottom && other.top < inner.bottom) {
@@ -72,7 +73,7 @@ const model = {
     get: (name) => state[name],
     set: (name, value) => { state[name] = value; },
     on: (names, call) => { for (const name of names.split(" ")) heard[name] = call; },
-    off() {}, save_changes() {},
+    off() {}, save_changes() { heard["change:values"](); },
     send: ({ asks }) => queueMicrotask(() => heard["msg:custom"]({ answered: asks })),
 };
 window.open_panel = (given) => {
@@ -81,16 +82,25 @@ window.open_panel = (given) => {
     el.replaceChildren();
     render({ model, el });
 };
-window.show = async (changes) => {
-    Object.assign(state, changes);
-    heard["change:values"]();
-    await new Promise(requestAnimationFrame);
-    await new Promise(requestAnimationFrame);
+const frame = () => new Promise(requestAnimationFrame);
+// Shows pictures one by one: what is wrong with the words, and how high the panel is.
+window.measured = async (all) => {
+    const panel = document.querySelector(".sls-panel");
+    const found = [];
+    for (const changes of all) {
+        Object.assign(state, changes);
+        heard["change:values"]();
+        await frame();
+        await frame(); // a guess is drawn in the next one
+        const faults = (MEASURE)(panel);
+        found.push({ faults, height: panel.offsetHeight, values: changes.values });
+    }
+    return found;
 };
 </script>"""
 
 DARK = (
-    "background: #111; --jp-layout-color1: #111; --jp-ui-font-color1: rgba(255,255,255,.87);"
+    "background: #111; --jp-layout-color1: #111; --jp-ui-font-color1: #ddd;"
     "--jp-border-color1: #616161; --jp-border-color2: #424242;"
     "--jp-content-link-color: #64b5f6; color-scheme: dark;"
 )
@@ -106,8 +116,8 @@ def blank(browser: Browser, width: int, theme: str = "") -> Page:
     """
     page = browser.new_page(viewport={"width": width, "height": 900})
     html = PAGE.replace("WITH", theme).replace("PANEL_CSS", CSS.read_text(encoding="utf-8"))
-    page.set_content(html.replace("SCRIPT", script()))
-    page.wait_for_function("() => window.show")
+    page.set_content(html.replace("SCRIPT", script()).replace("MEASURE", MEASURE))
+    page.wait_for_function("() => window.measured")
     return page
 
 

@@ -86,9 +86,9 @@ def draw(
     median = "" if shares.max() - shares.min() < 1e-6 else "a median of "
     told = f"{layer}: {weight.numel()} weights at {bits} bits per {granularity}, {chosen}."
     text = (
-        f"{told} SQNR {sqnr_db(weight, rounded):.1f} dB. The worst of the {len(weight)} channels "
-        f"is number {channel}, with {worst:.1f} dB. Mean squared error {split.whole:.3g}: "
-        f"rounding {split.rounding:.3g}, clipping {split.clipping:.3g} at "
+        f"{told} SQNR {sqnr_db(weight, rounded):.1f} dB. The worst of the {len(weight)} "
+        f"channels is number {channel}, with {worst:.1f} dB. Mean squared error "
+        f"{split.whole:.3g}: rounding {split.rounding:.3g}, clipping {split.clipping:.3g} at "
         f"{median}{shares.median():.0%} of {largest}. Least: {least.whole:.3g} at {best}%."
     )
     share = shares.median().item()

@@ -75,10 +75,12 @@ function makeWords() {
   const whole = makeSteady("p", "whole");
   const details = makeDetails("In words", whole.node);
   result.node.setAttribute("aria-live", "polite");
+  details.hidden = true;
   const say = (text, brief = "") => {
     result.say(brief || text);
     whole.say(brief && text);
-    details.hidden = !brief;
+    if (brief) details.hidden = false;
+    details.classList.toggle("empty", !brief); // it keeps its room
     result.node.classList.toggle("words", !brief);
     whole.node.classList.toggle("words", Boolean(brief));
   };
