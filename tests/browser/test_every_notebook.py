@@ -8,6 +8,7 @@ from playwright.sync_api import expect
 
 from tests import browser as lab
 from tests.browser import PANEL, QUIZ, panels, pictures, screens
+from tests.browser.labels import MEASURE
 from tests.conftest import SHARED_PAGES
 from tests.notebooks.comparing import compared, difference
 
@@ -152,10 +153,22 @@ def test_every_control_is_found_by_its_role_and_its_label(executed):
         expect(panel.locator("input, select, textarea")).to_have_count(inputs + asks)
 
 
+def test_at_every_width_no_words_are_covered_cut_off_or_small(executed):
+    """Here as they are at first; tests/browser/test_labels.py moves the controls as well."""
+    _, page, _ = executed
+    wrong = []
+    for width in (1280, 800, 480):
+        page.set_viewport_size({"width": width, "height": 900})
+        wrong += [(width, found) for p in panels(page) if (found := p.evaluate(MEASURE))]
+    page.set_viewport_size({"width": 1280, "height": 900})
+    assert wrong == []
+
+
 def test_every_control_changes_its_picture_by_keyboard(executed):
     name, page, _ = executed
     looked_at = 0
     for panel in panels(page):
+        height = panel.evaluate("node => node.offsetHeight")
         picture = panel.locator(".picture").element_handle()
         for handle in panel.locator("input, select").all():
             kind = handle.get_attribute("type") or "menu"
@@ -172,6 +185,9 @@ def test_every_control_changes_its_picture_by_keyboard(executed):
             page.wait_for_function(
                 "([picture, before]) => picture.innerHTML !== before", arg=[picture, before]
             )
+            assert panel.evaluate(MEASURE) == []
+            # What stands below a panel stays where it is.
+            assert panel.evaluate("node => node.offsetHeight") == height
             looked_at += 1
     assert looked_at or name in WITHOUT_PANEL
 

@@ -13,6 +13,7 @@ const FILES = [
   "controls.js",
   "form.js",
   "contact.js",
+  "view.js",
   "answer.js",
   "guessing.js",
   "dragging.js",

@@ -75,7 +75,7 @@ def draw(interval: int, time: int, save_cost: str) -> Chart:
     asked = Asked(
         f"If a save takes {GUESSED} in place of {KNOWN}, which interval costs the least?",
         truth=least(int(GUESSED.split()[0])),
-        before=text if save_cost == KNOWN else this_run,
+        before=text if save_cost == KNOWN else f"{crash.lost:g} steps lost.",
         along="x",
         values=(INTERVALS[0], INTERVALS[-1]),
         places=(axes.x(INTERVALS[0]), axes.x(INTERVALS[-1])),

@@ -1,11 +1,12 @@
 """One layer's weights: their levels, the clip threshold, and the error split in two."""
 
+from dataclasses import replace
 from functools import partial
 
 import torch
 from torch import nn
 
-from helpers.classroom.charts import Chart
+from helpers.classroom.charts import Chart, covered
 from helpers.classroom.charts.drawing import picture
 from helpers.classroom.explorers import layer_view_drawing as drawing
 from helpers.classroom.explorers.clipping import (
@@ -16,7 +17,7 @@ from helpers.classroom.explorers.clipping import (
     split_error,
 )
 from helpers.classroom.explorers.setting_words import observer_words
-from helpers.classroom.panel import Choice, Menu, Panel, Range
+from helpers.classroom.panel import Choice, Guess, Menu, Panel, Range
 from helpers.quantization import (
     GRANULARITIES,
     OBSERVERS,
@@ -83,30 +84,46 @@ def draw(
     one = granularity == "tensor"
     largest = "the largest weight" if one else f"each {granularity}'s largest weight"
     median = "" if shares.max() - shares.min() < 1e-6 else "a median of "
+    told = f"{layer}: {weight.numel()} weights at {bits} bits per {granularity}, {chosen}."
     text = (
-        f"{layer}: {weight.numel()} weights at {bits} bits per {granularity}, {chosen}. "
-        f"SQNR {sqnr_db(weight, rounded):.1f} dB. The worst of the {len(weight)} channels "
-        f"is number {channel}, with {worst:.1f} dB. Mean squared error {split.whole:.3g}: "
-        f"rounding {split.rounding:.3g}, clipping {split.clipping:.3g} at "
+        f"{told} SQNR {sqnr_db(weight, rounded):.1f} dB. The worst of the {len(weight)} "
+        f"channels is number {channel}, with {worst:.1f} dB. Mean squared error "
+        f"{split.whole:.3g}: rounding {split.rounding:.3g}, clipping {split.clipping:.3g} at "
         f"{median}{shares.median():.0%} of {largest}. Least: {least.whole:.3g} at {best}%."
     )
     share = shares.median().item()
-    parts = [
-        *drawing.histogram(weight / ends(full), share),
-        *drawing.scale_of(ends(full).item() if one else None, granularity),
+    threshold = [
+        *drawing.beyond(share),
         *(drawing.levels(share, full.qmax) if not median else []),
         *drawing.threshold(
             share, f"{median}{share:.0%}", ends(qparams).item() if one else None
         ),
-        *drawing.shares_of(split),
-        *drawing.curve(curve, share, split),
         drawing.drag(share),
     ]
-    return picture(f"{layer}, {bits} bits per {granularity}", drawing.HEIGHT, parts, text)
+    parts = [
+        *drawing.histogram(weight / ends(full)),
+        *drawing.scale_of(ends(full).item() if one else None, granularity),
+        # Where this observer clips is nearly the answer.
+        *covered(threshold, observer == "mse"),
+        *drawing.curve_axis(),
+        *covered([*drawing.shares_of(split), *drawing.curve(curve, share, split)]),
+    ]
+    question = (
+        f"{layer}, {bits} bits per {granularity}: at how many percent of {largest} must we "
+        "clip for the least error?"
+    )
+    part = split.clipping / (split.whole or 1)
+    brief = f"Mean squared error {split.whole:.3g}, {part:.0%} of it clipping."
+    title = f"{layer}, {bits} bits per {granularity}"
+    asked = drawing.asked(question, best, told)
+    chart = picture(title, drawing.HEIGHT, parts, text)
+    return replace(chart, brief=brief, guess=asked)
 
 
 def layer_view(model: nn.Module, layer: str | None = None) -> Panel:
     """Return the panel for a model whose batch norms follow their convolutions.
+
+    It asks where the error is least before it shows any error.
 
     Args:
         model: see above, with at least two layers of Conv2d or Linear.
@@ -130,4 +147,11 @@ def layer_view(model: nn.Module, layer: str | None = None) -> Panel:
         Choice("observer", "Range by", (*OBSERVERS, BY_HAND), "minmax"),
         Range("clip", "Clip by hand, at %", SHARES[0], SHARES[-1], 100, sets=by_hand),
     ]
-    return Panel("A layer's weights", controls, partial(draw, weights), beside=True)
+    slider = Range("guess", "My guess", SHARES[0], SHARES[-1], 80, step=2)
+    return Panel(
+        "A layer's weights",
+        controls,
+        partial(draw, weights),
+        beside=True,
+        guess=Guess(slider, "{}%"),
+    )

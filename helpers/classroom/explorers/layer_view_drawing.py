@@ -5,6 +5,7 @@ from itertools import pairwise
 
 import torch
 
+from helpers.classroom.charts import Asked
 from helpers.classroom.charts.drawing import (
     COLOURS,
     WIDTH,
@@ -27,13 +28,8 @@ ROOF, FLOOR = 326, 420  # of the landscape
 HALF_OF_WORDS = 100
 
 
-def histogram(relative: torch.Tensor, share: float) -> list[str]:
-    """Draw how many weights lie where: solid inside the threshold, hatched beyond.
-
-    Args:
-        relative: the weights, as shares of the largest; -1 to 1.
-        share: the threshold.
-    """
+def histogram(relative: torch.Tensor) -> list[str]:
+    """Draw how many weights lie where, as shares of the largest; -1 to 1."""
     counts = torch.histc(relative, BINS, -1, 1).tolist()
     unit = (BASE - TOP) / max(counts)
     edges = [_x(2 * k / BINS - 1) for k in range(BINS + 1)]
@@ -43,10 +39,10 @@ def histogram(relative: torch.Tensor, share: float) -> list[str]:
         f"M{number(left)} {BASE}V{top}H{number(right - 1)}V{BASE}z"
         for top, (left, right) in zip(tops, pairwise(edges), strict=True)
     )
-    return [f'<path d="{bars}" fill="{COLOURS[0]}"/>', *_shade(share)]
+    return [f'<path d="{bars}" fill="{COLOURS[0]}"/>']
 
 
-def _shade(share: float) -> list[str]:
+def beyond(share: float) -> list[str]:
     """Hatch what lies beyond the threshold on both sides."""
     parts = []
     for side in (-1, 1):
@@ -127,6 +123,21 @@ def _piece(
     ]
 
 
+def curve_axis() -> list[str]:
+    """Draw the axis of the landscape, on which a guess has its place too."""
+    ends = (_x(SHARES[0] / 100), _x(1))
+    return [
+        f'<path class="line" d="M{number(ends[0])} {FLOOR}H{number(ends[1])}" '
+        'stroke="#888"/>',
+        *(
+            label(end, FLOOR + 18, f"{name}%", "middle", TEXT)
+            for end, name in zip(ends, (SHARES[0], SHARES[-1]), strict=True)
+        ),
+        label(sum(ends) / 2, FLOOR + 18, "clipped at", "middle", TEXT),
+        label(ends[0], ROOF - 30, "the error, wherever we clip", size=TEXT),
+    ]
+
+
 def curve(splits: Sequence[Split], share: float, now: Split) -> list[str]:
     """Draw the error for every threshold, the present one and the least."""
     wholes = [split.whole for split in splits]
@@ -143,7 +154,7 @@ def curve(splits: Sequence[Split], share: float, now: Split) -> list[str]:
         f"M{number(x)} {number(low)}V{number(high)}"
         for (x, low), (_, high) in zip(below, above, strict=True)
     )
-    ends = (_x(SHARES[0] / 100), _x(1))
+    start = _x(SHARES[0] / 100)
     x, y = _x(share), max(FLOOR - now.whole * unit, ROOF - 10)
     place = (_x(SHARES[best] / 100), FLOOR - wholes[best] * unit)
     return [
@@ -151,21 +162,26 @@ def curve(splits: Sequence[Split], share: float, now: Split) -> list[str]:
         'fill-opacity="0.35"/>',
         f'<path d="{hatch}" stroke="{COLOURS[1]}" stroke-opacity="0.6"/>',
         polyline(above, 1, dash=0),
-        f'<path class="line" d="M{number(ends[0])} {FLOOR}H{number(ends[1])}" '
-        'stroke="#888"/>',
-        *(
-            label(end, FLOOR + 18, f"{name}%", "middle", TEXT)
-            for end, name in zip(ends, (SHARES[0], SHARES[-1]), strict=True)
-        ),
-        label(sum(ends) / 2, FLOOR + 18, "clipped at", "middle", TEXT),
-        label(ends[0], ROOF - 30, "the error, wherever we clip", size=TEXT),
-        mark(ends[0] + 6, ROOF - 13, 3),
-        label(ends[0] + 18, ROOF - 8, f"least at {SHARES[best]}%", size=TEXT),
+        mark(start + 6, ROOF - 13, 3),
+        label(start + 18, ROOF - 8, f"least at {SHARES[best]}%", size=TEXT),
         mark(*place, 3),
         f'<path d="M{number(x)} {FLOOR}V{number(y)}" stroke="{COLOURS[1]}" '
         'stroke-width="2"/>',
         mark(x, y, 4),
     ]
+
+
+def asked(question: str, best: int, before: str) -> Asked:
+    """Return the question; guesses stand in the landscape, beside the truth.
+
+    Args:
+        question: what is asked.
+        best: the answer, in percent.
+        before: the words until then.
+    """
+    low, high = SHARES[0], SHARES[-1]
+    places = (_x(low / 100), _x(high / 100))
+    return Asked(question, best, before, "x", (low, high), places, (ROOF - 6, FLOOR))
 
 
 def drag(share: float) -> str:

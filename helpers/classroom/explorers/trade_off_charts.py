@@ -21,7 +21,7 @@ from helpers.classroom.explorers.evaluation import Evaluation
 from helpers.classroom.explorers.setting_words import ratio_words
 from helpers.classroom.explorers.trail import Trail
 
-LEFT, RIGHT, TOP, BASE = 52, 336, 48, 250  # of the plot
+LEFT, RIGHT, TOP, BASE = 52, 336, 48, 238  # of the plot
 BAR_LEFT, BAR_RIGHT, MOST_DB = 424, 556, 60.0
 DISC, SQUARE, DIAMOND, RING = 0, 1, 3, 4
 MOST_IMAGES, MOST_LAYERS = 10, 13
@@ -50,7 +50,7 @@ def trade_off_picture(
     return stack(
         [
             headline(f"{now.accuracy:.1%}" if known else "?%", lines),
-            _part(plots, 290),
+            _part(plots, 278),
             _changed(now, images) if known else _part([], 118),
         ],
         text,
@@ -62,7 +62,7 @@ def headline(share: str, lines: Sequence[str]) -> Chart:
     parts = [label(14, 46, share, size=30), label(14, 70, "right", size=15)]
     shown = [line for line in lines if line]
     parts += [label(136, 20 + 19 * k, line) for k, line in enumerate(shown)]
-    return _part(parts, 80)
+    return _part(parts, 76)
 
 
 def _question(now: Evaluation, trail: Trail) -> str:
@@ -128,7 +128,9 @@ def _now(now: Evaluation, trail: Trail, place, taken: Sequence[float]) -> list[s
         path = f'd="M{number(x)} {BASE}V{TOP}" stroke="{COLOURS[0]}" stroke-width="2"'
         # Long words, with the bars to the right of the plot.
         side, end = (-6, "end") if x > (LEFT + RIGHT) / 2 else (6, "start")
-        words = label(x + side, (TOP + BASE) / 2, "where on this line?", end)
+        middle = (TOP + BASE) / 2
+        away = 36 if any(abs(middle - some) < 14 for some in taken) else 0
+        words = label(x + side, middle + away, "where on this line?", end)
         return [f"<path {path}/>", words]
     # Off the guess's line and its words, below where there is room.
     bases = (

@@ -132,10 +132,12 @@ function makeWords() {
   const whole = makeSteady("p", "whole");
   const details = makeDetails("In words", whole.node);
   result.node.setAttribute("aria-live", "polite");
+  details.hidden = true;
   const say = (text, brief = "") => {
     result.say(brief || text);
     whole.say(brief && text);
-    details.hidden = !brief;
+    if (brief) details.hidden = false;
+    details.classList.toggle("empty", !brief); // it keeps its room
     result.node.classList.toggle("words", !brief);
     whole.node.classList.toggle("words", Boolean(brief));
   };
@@ -175,10 +177,13 @@ export function makeAnswer(isWide) {
   const links = element("p", { className: "links" });
   const { result, details, say, reserve } = makeWords();
   const kept = makeKept(!isWide);
+  const view = makeView(picture);
   items.setAttribute("aria-live", "polite");
   picture.setAttribute("aria-hidden", "true"); // the words say the same
   const show = (frame, lines) => {
-    picture.innerHTML = svgOf(frame, lines);
+    const svg = svgOf(frame, lines);
+    picture.innerHTML = svg;
+    view.fit(svg);
     if (frame.isCovered) {
       for (const part of picture.querySelectorAll(".covered")) part.remove();
     }
@@ -194,7 +199,7 @@ export function makeAnswer(isWide) {
       else part.removeAttribute("aria-busy");
     }
   };
-  const nodes = [result, picture, items, links, details];
+  const nodes = [result, view.node, items, links, details];
   const results = element("div", { className: "results" }, ...nodes);
   return { results, kept: kept.node, picture, show, setBusy, reserve };
 }

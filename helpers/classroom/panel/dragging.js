@@ -65,6 +65,8 @@ function spotOf(mark) {
   return { x, y, width, height, grip: Number(grip), ...along };
 }
 
+const NEAREST = { block: "nearest", inline: "nearest" };
+
 const percent = (part, whole) => `${(100 * part) / whole}%`;
 
 // Lays a handle over its mark, with the grip at a share of the way from start to end.
@@ -86,6 +88,8 @@ function stand(handle, mark, share) {
   const x = place.start + share * (place.end - place.start);
   grip.style.left = percent(x - place.x, place.width);
   grip.style.top = percent(place.grip - place.y, place.height);
+  // Where the picture scrolls, keys would lose sight of it.
+  if (node === document.activeElement) grip.scrollIntoView(NEAREST);
 }
 
 function shareOf({ scale }, mark, value, current) {

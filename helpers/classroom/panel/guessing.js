@@ -74,7 +74,7 @@ function drawGuess(svg, asked, value, text) {
   const path = asked.along === "x" ? `M${place} ${from}V${to}` : `M${from} ${place}H${to}`;
   const mark = document.createElementNS(SVG, "g");
   mark.setAttribute("class", "guess-line");
-  mark.innerHTML = `<path d="${path}"/><text font-size="12"></text>`;
+  mark.innerHTML = `<path d="${path}"/><text font-size="${smallestOf(svg.innerHTML)}"></text>`;
   mark.lastChild.textContent = `my guess ${text}`;
   svg.append(mark);
   putApart(svg, mark.lastChild, asked, place);

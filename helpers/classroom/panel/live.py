@@ -18,6 +18,7 @@ SCRIPTS = (
     "controls.js",
     "form.js",
     "contact.js",
+    "view.js",
     "answer.js",
     "guessing.js",
     "dragging.js",

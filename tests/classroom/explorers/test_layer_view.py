@@ -16,6 +16,7 @@ from helpers.classroom.explorers.layer_view import (
 )
 from helpers.quantization import Scheme, choose_qparams, dequantize, quantize, sqnr_db
 from tests.classroom.charts.test_charts import assert_texts_apart
+from tests.classroom.explorers.test_guesses import place, seen
 
 BITS, TOP = 3, 3  # the integers run from -3 to 3
 GROUP = 32  # values, neighbours within a channel
@@ -171,3 +172,31 @@ def test_the_worst_channel_is_the_one_that_was_damaged():
     damaged[3] += 0.5
     channel, decibels = worst_channel(weight, damaged)
     assert channel == 3 and decibels == pytest.approx(sqnr_db(weight[3], damaged[3]))
+
+
+@pytest.mark.parametrize("granularity", ["tensor", "channel"])
+def test_before_the_guess_nothing_says_where_the_error_is_least(weight, granularity):
+    whole = {s: sum(split_by_hand(weight, granularity, s / 100)) for s in SHARES}
+    best = min(whole, key=whole.get)
+    for observer, clip in (("minmax", 50), ("mse", 50), (BY_HAND, 62)):
+        chart = draw({"layer": weight}, "layer", BITS, granularity, observer, clip)
+        asked = chart.guess
+        assert asked.truth == best
+        assert f"layer, {BITS} bits per {granularity}: at how many" in asked.question
+        assert not re.search("error|least|clip|%", asked.before)
+        shown = seen(chart)
+        assert "clip at" in shown or observer == "mse"
+        assert not re.search("least|rounding|clipping|mean squared", shown)
+        assert ("data-control" in shown) == (observer != "mse"), "the grip would tell"
+        # The diamond of the least lies where the truth does.
+        y = [float(y) for x, y in diamonds(chart.svg) if close(x, place(asked, best))]
+        assert len(y) == 1 and asked.across[0] < y[0] <= asked.across[1]
+    assert layer_view(nn.Sequential(nn.Linear(2, 2), nn.Linear(2, 2))).guess
+
+
+def diamonds(svg):
+    return re.findall(r"M([\d.]+) ([\d.]+)m0 -5l5 5", svg)
+
+
+def close(x, other):
+    return float(x) == pytest.approx(other, abs=0.06)
