@@ -177,6 +177,7 @@ def test_it_is_accessible_and_fits_a_narrow_window(page, clinic, theme):
 
 def test_after_a_restart_a_press_says_within_a_second_that_python_is_gone(page, clinic):
     write(page, clinic, TRACEBACK)
+    expect(heading(clinic)).to_have_text(READY)
     context = "window.jupyterapp.shell.currentWidget.sessionContext"
     page.evaluate(f"() => {context}.session.kernel.restart()")
     page.wait_for_function(lab.READY)
@@ -193,4 +194,3 @@ def test_after_a_restart_a_press_says_within_a_second_that_python_is_gone(page, 
     )
     expect(clinic.get_by_role("status")).to_contain_text("Python does not answer. Run")
     assert milliseconds < 1000
-    expect(heading(clinic)).to_have_text(READY)

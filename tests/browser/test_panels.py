@@ -410,7 +410,7 @@ def test_the_explorers_live_sentence_is_short_and_the_rest_waits(executed):
     panel = named(page, "Quantization trade-offs")
     panel.get_by_role("button", name="Show the answer").click()
     panel.get_by_role("slider", name="Weight bits").press("End")
-    live = panel.locator("[aria-live=polite]")
+    live = panel.locator("p[aria-live=polite]")
     expect(live).to_have_text("98.9% right, 0 changed, 83,752 bytes.")
     expect(panel.locator(".words")).to_be_hidden()
     panel.get_by_text("In words").click()
