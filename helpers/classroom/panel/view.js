@@ -7,7 +7,7 @@ const LEAST = 10.6; // px, of its smallest letters
 export const smallestOf = (svg) =>
   Math.min(...Array.from(svg.matchAll(/font-size="(\d+)"/g), ([, size]) => Number(size)));
 
-function makeView(picture) {
+export function makeView(picture) {
   const node = element("div", { className: "view" }, picture);
   let smallest = 15;
   node.setAttribute("aria-label", "The picture");
