@@ -154,7 +154,7 @@ def test_every_control_is_found_by_its_role_and_its_label(executed):
 
 
 def test_at_every_width_no_words_are_covered_cut_off_or_small(executed):
-    """Here as they are at first; tests/browser/test_labels.py moves the controls as well."""
+    """As they are at first; tests/browser/test_labels.py moves the controls, too."""
     _, page, _ = executed
     wrong = []
     for width in (1280, 800, 480):

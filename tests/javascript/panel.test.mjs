@@ -271,3 +271,9 @@ test("the stand-in for a widget's model tells those who listen, until they leave
   assert.deepEqual(heard, [3]);
   assert.deepEqual(model.get("values"), { bits: 4 });
 });
+
+test("the smallest letters of a picture decide how far it may shrink", () => {
+  const svg = '<text font-size="13">a</text><text font-size="9">b</text>';
+  assert.equal(panel.smallestOf(svg), 9);
+  assert.equal(panel.smallestOf("<svg></svg>"), Infinity);
+});

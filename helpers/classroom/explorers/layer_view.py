@@ -88,8 +88,9 @@ def draw(
     text = (
         f"{told} SQNR {sqnr_db(weight, rounded):.1f} dB. The worst of the {len(weight)} "
         f"channels is number {channel}, with {worst:.1f} dB. Mean squared error "
-        f"{split.whole:.3g}: rounding {split.rounding:.3g}, clipping {split.clipping:.3g} at "
-        f"{median}{shares.median():.0%} of {largest}. Least: {least.whole:.3g} at {best}%."
+        f"{split.whole:.3g}: rounding {split.rounding:.3g}, clipping {split.clipping:.3g} "
+        f"at {median}{shares.median():.0%} of {largest}. Least: {least.whole:.3g} at "
+        f"{best}%."
     )
     share = shares.median().item()
     threshold = [
