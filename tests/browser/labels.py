@@ -65,7 +65,7 @@ MEASURE = """(panel) => {
 }"""
 
 PAGE = """<!doctype html><meta charset="utf-8">
-<style>body { margin: 0; WITH } PANEL_CSS</style><main></main>
+<style>body { margin: 0 } PANEL_CSS</style><main></main>
 <script type="module">SCRIPT
 const heard = {};
 const state = {};
@@ -99,23 +99,16 @@ window.measured = async (all) => {
 };
 </script>"""
 
-DARK = (
-    "background: #111; --jp-layout-color1: #111; --jp-ui-font-color1: #ddd;"
-    "--jp-border-color1: #616161; --jp-border-color2: #424242;"
-    "--jp-content-link-color: #64b5f6; color-scheme: dark;"
-)
 
-
-def blank(browser: Browser, width: int, theme: str = "") -> Page:
+def blank(browser: Browser, width: int) -> Page:
     """Return a page that can show a panel without JupyterLab.
 
     Args:
         browser: where.
         width: of the output, in pixels.
-        theme: declarations of a theme's variables.
     """
     page = browser.new_page(viewport={"width": width, "height": 900})
-    html = PAGE.replace("WITH", theme).replace("PANEL_CSS", CSS.read_text(encoding="utf-8"))
+    html = PAGE.replace("PANEL_CSS", CSS.read_text(encoding="utf-8"))
     page.set_content(html.replace("SCRIPT", script()).replace("MEASURE", MEASURE))
     page.wait_for_function("() => window.measured")
     return page

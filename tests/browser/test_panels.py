@@ -262,9 +262,20 @@ def weights_by_hand():
     return (convolution.weight * gain.reshape(-1, 1, 1, 1)).detach().double()
 
 
+def layer_view(page):
+    """The panel, after a guess."""
+    panel = named(page, "A layer's weights".replace("'", "\\'"))
+    button = panel.get_by_role("button", name="Show the answer")
+    if button.count():
+        assert "SQNR" not in panel.text_content()
+        button.click()
+        expect(panel.locator(".result")).to_contain_text("You said 80%, it is 40%.")
+    return panel
+
+
 def test_the_layer_view_shows_the_decibels_of_an_independent_computation(executed):
     page = executed("08_quantization")
-    panel = named(page, "A layer's weights".replace("'", "\\'"))
+    panel = layer_view(page)
     weight = weights_by_hand()
     panel.get_by_role("slider", name="Bits").focus()
     for key, bits in (("Home", 2), ("ArrowRight", 3), ("End", 8)):
@@ -280,7 +291,7 @@ def test_the_layer_view_shows_the_decibels_of_an_independent_computation(execute
 
 def test_the_clip_threshold_is_dragged_and_the_error_is_split(executed):
     page = executed("08_quantization")
-    panel = named(page, "A layer's weights".replace("'", "\\'"))
+    panel = layer_view(page)
     panel.get_by_role("slider", name="Bits").focus()
     page.keyboard.press("Home")
     panel.get_by_role("radio", name="mse").check()
@@ -302,7 +313,7 @@ def test_the_clip_threshold_is_dragged_and_the_error_is_split(executed):
         expect(handle).to_have_attribute("aria-valuetext", str(percent))
 
     # The grip stands where the observer has put the threshold, to begin with.
-    share = re.search(r"at (\d+)% of", panel.locator(".words").inner_text())[1]
+    share = re.search(r"at (\d+)% of", panel.locator(".words").text_content())[1]
     expect(handle).to_have_attribute("aria-valuetext", share)
     handle.scroll_into_view_if_needed()
     page.mouse.move(*place_of(panel, 300 + 2.7 * int(share), handle))
