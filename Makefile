@@ -1,6 +1,6 @@
 # Which Python makes .venv: make lab PYTHON=python3.12
 PYTHON ?= python3
-# What lab, mutations, notebooks, handouts and bench pass on: make lab ARGS=--no-browser
+# What lab, mutations, again, reopening, firefox, notebooks, handouts and bench pass on: make lab ARGS=--no-browser
 ARGS ?=
 
 RUN = .venv/bin/python
@@ -12,13 +12,16 @@ PYTEST = OMP_WAIT_POLICY=PASSIVE $(RUN) -m pytest -rs
 FAILED = { echo; echo "This step failed. $(1)."; exit 1; }
 
 .NOTPARALLEL:
-.PHONY: help lab check test mutations wheel notebooks handouts bench install runtimes
+.PHONY: help lab check test mutations again reopening firefox wheel notebooks handouts bench install runtimes
 
 help:
 	@echo "make lab        open the course in JupyterLab   (on a server: ARGS=--no-browser)"
 	@echo "make check      style, types, and the tests that need no kernel and no browser"
 	@echo "make test       prove everything that the course says"
 	@echo "make mutations  alter helpers; the notebooks have to notice   (one: ARGS='-k 01')"
+	@echo "make again      run each notebook's cells a second time   (one: ARGS='-k 01')"
+	@echo "make reopening  save every notebook in a plain JupyterLab, and open it again"
+	@echo "make firefox    try every panel and quiz in Firefox, too"
 	@echo "make wheel      build the wheel, install it elsewhere, and use it"
 	@echo "make notebooks  execute the notebooks in place  (one: ARGS=notebooks/NN_name.ipynb)"
 	@echo "make handouts   write what a teacher hands out  (one: ARGS=notebooks/NN_name.ipynb)"
@@ -46,6 +49,15 @@ test: runtimes check
 
 mutations: install
 	@$(PYTEST) tests/notebooks/mutations.py $(ARGS) || $(call FAILED,A cell compares too little or a row of tests/course is stale)
+
+again: install
+	@$(PYTEST) -n 2 tests/notebooks/again.py $(ARGS) || $(call FAILED,A cell cannot be run twice in the same kernel)
+
+reopening: install
+	@$(PYTEST) tests/browser/reopening.py --durations=0 $(ARGS) || $(call FAILED,tests/browser/reopening.py says what it installs)
+
+firefox: install
+	@$(PYTEST) tests/browser/firefox.py $(ARGS) || $(call FAILED,Chromium passes in make test: look for what Firefox does otherwise)
 
 wheel: install
 	@$(PYTEST) tests/wheel.py || $(call FAILED,pyproject.toml says what goes into it)

@@ -19,6 +19,7 @@ SLOW = (
     "tests/checkpoints/test_crashes.py",
     "tests/classroom/faults/test_damage.py",
     "tests/classroom/setup/test_lab.py",
+    "tests/notebooks/test_again.py",
     "tests/notebooks/test_make_notebooks.py",
     "tests/notebooks/test_collecting.py",
 )
@@ -55,6 +56,8 @@ def pytest_collection_modifyitems(items):
 
 def worker_group(nodeid):
     """Return what a test shares with all tests that have to run in the same worker."""
+    if nodeid.startswith("tests/notebooks/again.py"):
+        return nodeid
     k = _first(TOGETHER, nodeid)
     if k is None:
         return nodeid.partition("::")[0]

@@ -110,6 +110,8 @@ def _merged(outputs: list) -> list:
     # A stream may arrive in one piece or in several, depending on timing.
     merged = []
     for output in outputs:
+        if output.get("data") == {}:
+            continue  # what is left of a progress bar
         last = merged[-1] if merged else None
         if (
             last is not None

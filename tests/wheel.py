@@ -22,7 +22,7 @@ from tests import ROOT
 
 @pytest.fixture(scope="module")
 def source(tmp_path_factory):
-    """A copy of what the wheel is made of: setuptools leaves its own files beside it."""
+    """A copy of what the wheel is made of, and nothing else."""
     folder = tmp_path_factory.mktemp("source")
     left = shutil.ignore_patterns("__pycache__", ".ipynb_checkpoints")
     shutil.copytree(ROOT / "helpers", folder / "helpers", ignore=left)
@@ -37,8 +37,8 @@ def wheel(source, tmp_path_factory):
     out = tmp_path_factory.mktemp("wheel")
     build = [sys.executable, "-m", "pip", "wheel", "--no-deps", "-w", out, source]
     needed = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["build-system"]
-    assert needed["requires"] == ["setuptools>=77"]
-    if _has("setuptools", 77):  # or else pip fetches it
+    assert needed["requires"] == ["hatchling>=1.27"]
+    if _has("hatchling", 1):  # or else pip fetches it
         build.insert(4, "--no-build-isolation")
     done = subprocess.run(build, capture_output=True, text=True)
     assert done.returncode == 0, done.stdout + done.stderr
@@ -61,12 +61,12 @@ def ask(wheel, tmp_path_factory):
     python = venv_python(folder / "venv")
     where = [python, "-c", "import sysconfig; print(sysconfig.get_path('purelib'))"]
     packages = Path(subprocess.check_output(where, text=True).strip())
-    install = [sys.executable, "-m", "pip", "install", "--no-deps", "--target", packages]
-    subprocess.run([*install, "--no-index", wheel], check=True, capture_output=True)
+    pip = [sys.executable, "-m", "pip", "--python", python, "install", "--no-deps"]
+    clean = {k: v for k, v in os.environ.items() if k != "PYTHONPATH"}
+    subprocess.run([*pip, "--no-index", wheel], check=True, env=clean, capture_output=True)
     # The packages of this environment, so that nothing has to be fetched. What it has of
     # the course, the editable installation, is a .pth there, and one .pth names no other.
     (packages / "others.pth").write_text(str(Path(pytest.__file__).parents[1]))
-    clean = {k: v for k, v in os.environ.items() if k != "PYTHONPATH"}
 
     def run(*arguments):
         return subprocess.run(
@@ -140,12 +140,12 @@ import json
 from helpers.classroom.faults import old_files
 from helpers.classroom.handouts import command
 from helpers.classroom.panel import Panel
-from helpers.classroom.setup.lab import SETTINGS
+from helpers.classroom.setup.doctor import environments
 print(json.dumps([
     all(old_files.old_file(name).is_file() for name in old_files.WHAT_THEY_ARE),
     command.PACKAGE.is_file(),
     len(str(Panel._esm)) > 1000 and len(str(Panel._css)) > 1000,
-    (SETTINGS / "overrides.json").is_file(),
+    environments.jupyter_files_are_found(environments.find_environments()),
 ]))
 """
     done = ask("-c", code)

@@ -35,7 +35,8 @@ interact(plot, bits=IntSlider(3, 2, 8))
 None
 """,
 }
-HANDLES = (".sls-panel input", ".sls-panel input", ".noUi-handle")
+OURS = ".sls-panel .sls-controls input"
+HANDLES = (OURS, OURS, ".noUi-handle")
 
 
 def move(page, index: int, selector: str, key: str) -> float:
@@ -60,6 +61,8 @@ def main() -> None:
         lab.chromium() as browser,
         lab.own_notebook(browser, Path(folder), CELLS.values(), height=2400) as page,
     ):
+        for button in page.get_by_role("button", name="Show the answer").all():
+            button.click()
         for k in range(MOVES):
             for index, name in enumerate(CELLS):
                 times[name].append(move(page, index, HANDLES[index], key(k)))

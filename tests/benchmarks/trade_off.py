@@ -1,5 +1,6 @@
 """The trade-off explorer: one evaluation in Python, and slider moved to all painted."""
 
+import os
 import tempfile
 from functools import partial
 from pathlib import Path
@@ -16,18 +17,25 @@ from tests.benchmarks._painting import FRAME, figures
 from tests.benchmarks.slider import key, move
 
 MOVES, DRAGS = 40, 10
-# The evaluations are forgotten before each move, or every second one would be free.
-CELLS = {
-    "ours, all that is on the panel": """
+CELLS = (
+    """
+import threading
 import torch
 from helpers.classroom.explorers.trade_off import SHOW, trade_off
 torch.set_num_threads(1)
 panel = trade_off()
 panel.press(SHOW)
-evaluator = panel._draw.__self__.evaluator
+state = panel._draw.__self__
+evaluator = state.evaluator
+
+def finish():
+    for thread in threading.enumerate():
+        if thread.name == "ahead":
+            thread.join()
+
 panel
 """,
-    "interact + matplotlib, the front only": """
+    """
 %matplotlib inline
 import matplotlib.pyplot as plt
 from ipywidgets import IntSlider, interact
@@ -45,9 +53,28 @@ def plot(bits):
 interact(plot, bits=IntSlider(3, 2, 8))
 None
 """,
+)
+# What is run in the kernel before a move. Evaluations are forgotten, or every second move
+# would be free.
+NEW = "finish(); evaluator._found.clear()"
+AHEAD = "state.ahead.begin(panel.values); finish()"  # this cell has cancelled it
+DURING = (
+    NEW
+    + """
+state.ahead._moved = [state.controls()[-1]]  # ten layers: more than the move waits for
+state.ahead._pause, pause = 0, state.ahead._pause
+state.ahead.begin(panel.values)
+state.ahead._pause = pause
+"""
+)
+# name -> the cell, and what goes before each move. They take turns in this order.
+WAYS = {
+    "ours, a new setting": (0, NEW),
+    "ours, evaluated ahead": (0, AHEAD),
+    "ours, new, while others are evaluated": (0, DURING),
+    "interact + matplotlib, the front only": (1, NEW),
 }
 HANDLES = (".sls-panel input[type=range] >> nth=1", ".noUi-handle")
-FORGET = "evaluator._found.clear()"
 # From the release of the mouse to the frame in which nothing is behind any more.
 SETTLED = """(panel) => {
     const frame = FRAME;
@@ -105,20 +132,24 @@ def main() -> None:
     """Print the evaluations, the moves and the drags."""
     print("\nQuantize all weights and run 719 images, in Python, one thread")
     print(reevaluations().round(1).to_string())
-    times: dict[str, list[float]] = {name: [] for name in CELLS}
+    times: dict[str, list[float]] = {name: [] for name in WAYS}
+    moves = [0, 0]  # of each slider
     with (
         tempfile.TemporaryDirectory() as folder,
         lab.chromium() as browser,
-        lab.own_notebook(browser, Path(folder), CELLS.values(), height=2400) as page,
+        lab.own_notebook(browser, Path(folder), CELLS, height=2400) as page,
     ):
-        for k in range(MOVES):
-            for index, name in enumerate(CELLS):
-                lab.execute(page, FORGET)
-                times[name].append(move(page, index, HANDLES[index], key(k)))
+        for _ in range(MOVES):
+            for name, (index, before) in WAYS.items():
+                lab.execute(page, before)
+                times[name].append(move(page, index, HANDLES[index], key(moves[index])))
+                moves[index] += 1
         dragged = []
         for _ in range(DRAGS):
-            lab.execute(page, FORGET)
+            lab.execute(page, NEW)
             dragged.append(drag(page, 0))
     times["ours, mouse released to final state"] = dragged
+    load, _, _ = os.getloadavg()
     print(f"\nKey pressed to all painted, headless Chromium, {MOVES} moves, {DRAGS} drags")
+    print(f"{os.cpu_count()} processors, {load:.1f} processes at work on them")
     print(figures("explorer", times).to_string(index=False))

@@ -35,13 +35,13 @@ def main() -> None:
         lab.own_notebook(browser, Path(folder), [CELL], height=1200) as page,
     ):
         cell = page.locator(".jp-Cell-outputWrapper").first
-        table = cell.locator(":has(> .sls-keys)")
+        table = cell.locator(".kept .table")
         for shown, found in times.items():
             cell.get_by_role("radio", name=shown).check()
             page.wait_for_timeout(500)
             cell.locator("textarea").first.focus()
             page.keyboard.press("Control+End")
             for k in range(MOVES):
-                found.append(press(table, "Backspace" if k % 2 else "x", ".sls-keys"))
+                found.append(press(table, "Backspace" if k % 2 else "x", "table"))
     print(f"\nKey pressed to table painted, 300 keys, Chromium, {MOVES} moves each")
     print(figures("table", times).to_string(index=False))

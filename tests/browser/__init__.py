@@ -24,6 +24,7 @@ from playwright.sync_api import (
     sync_playwright,
 )
 
+from helpers.classroom.exercises import record
 from helpers.classroom.setup.doctor import BROWSERS
 from tests import ROOT
 
@@ -33,8 +34,7 @@ expect.set_options(timeout=30_000)
 SCREENSHOTS = ROOT / "tests" / "screenshots"
 KEEPS_SCREENS = bool(os.environ.get("SCREENSHOTS"))
 PANEL = ".sls-panel"
-# A panel with buttons of ipywidgets is such a box, too.
-QUIZ = ".jp-OutputArea-output .widget-vbox:not(:has(.sls-panel))"
+QUIZ = ".sls-quiz"
 START_LIMIT = 60  # seconds; a start takes three
 # Chromium looks for updates and the like, which a test has no use for.
 QUIET = [
@@ -120,19 +120,25 @@ def launch(playwright: Playwright) -> Browser:
 
 
 def not_copied(folder: str, names: list[str]) -> set[str]:
-    """Name what a copy of the course does without: caches, sockets of running kernels."""
-    return {n for n in names if n == "__pycache__" or Path(folder, n).is_socket()}
+    """Name what a copy of the course does without: caches, answers, kernels' sockets."""
+    left_out = {"__pycache__", record.FILE}
+    return {n for n in names if n in left_out or Path(folder, n).is_socket()}
 
 
 @contextlib.contextmanager
-def lab(folder: Path, settings: dict[str, str] | None = None) -> Iterator[str]:
-    """Start the course's own JupyterLab over a copy of the notebooks; yield its URL.
+def lab(
+    folder: Path,
+    settings: dict[str, str] | None = None,
+    command: Sequence[str | Path] = (sys.executable, "-m", "helpers.lab"),
+) -> Iterator[str]:
+    """Start JupyterLab over a copy of the notebooks; yield its URL.
 
     JupyterLab saves what it has run, so it works on a copy.
 
     Args:
         folder: where the copy goes.
         settings: variables for the environment of its kernels.
+        command: starts it; the course's own is the default.
 
     Raises:
         RuntimeError: it does not start in time.
@@ -143,7 +149,7 @@ def lab(folder: Path, settings: dict[str, str] | None = None) -> Iterator[str]:
     process = subprocess.Popen(
         [
             # Two that start at the same moment would look for the same next free port.
-            *(sys.executable, "-m", "helpers.lab", "--no-browser", "--port=0"),
+            *(*command, "--no-browser", "--port=0"),
             "--LabApp.expose_app_in_browser=True",
         ],
         stdout=subprocess.PIPE,
@@ -234,7 +240,17 @@ def open_next(page: Page, name: str) -> None:
 
 def run_all(page: Page, timeout: float = 300) -> list[str]:
     """Run every cell; return the errors of those that should not raise."""
+    start_all(page)
+    return finish_all(page, timeout)
+
+
+def start_all(page: Page) -> None:
+    """Begin to run every cell; `finish_all` waits for the end."""
     page.evaluate("() => { window.jupyterapp.commands.execute('notebook:run-all-cells'); }")
+
+
+def finish_all(page: Page, timeout: float = 300) -> list[str]:
+    """Wait until every cell has run; return the errors of those that should not raise."""
     page.wait_for_function(FINISHED, timeout=timeout * 1000, polling=200)
     page.wait_for_function(DRAWN, polling=100)
     return page.evaluate(ERRORS)
@@ -350,6 +366,11 @@ def run_cell(page: Page, index: int) -> None:
         index,
     )
     page.wait_for_function(DRAWN, polling=100)
+
+
+def save(page: Page) -> None:
+    """Save the notebook, and wait until the server has done so."""
+    page.evaluate("() => window.jupyterapp.commands.execute('docmanager:save')")
 
 
 def close(page: Page) -> None:

@@ -29,7 +29,7 @@ def drawing_pad():
 PAD = "pad = drawing_pad()\npad"
 # For the test that takes the runtime away, and runs this cell again.
 ALONE = "drawing_pad() if module.web_missing() else None"
-BOTH = "ONNX Runtime Web in this browser"
+BOTH = "their logits differ by at most"
 
 
 @pytest.fixture(scope="module")
@@ -54,10 +54,10 @@ def pad(executed):
 
 
 def stroke(pad, points):
-    """Draw through points, in shares of the canvas, with the mouse."""
-    page, canvas = pad.page, pad.locator("canvas")
-    canvas.scroll_into_view_if_needed()
-    box = canvas.bounding_box()
+    """Draw through points, in shares of the paper, with the mouse."""
+    page, paper = pad.page, pad.locator(".paper")
+    paper.scroll_into_view_if_needed()
+    box = paper.bounding_box()
     places = [
         (box["x"] + x * box["width"], box["y"] + y * box["height"]) for x, y in points
     ]
@@ -91,13 +91,45 @@ def test_a_stroke_is_answered_by_browser_and_python_alike(pad, model, jupyter):
     assert (shape[:, 3:5] > 0.4).all() and (shape[:, :2] == 0).all()
     with torch.no_grad():
         logits = model(image.reshape(1, 1, 8, 8))[0]
-    rows = pad.locator("tbody tr").all()
+    pad.locator("summary").click()
+    rows = pad.locator("details tbody tr").all()
     for column in (0, 1):
         shown = [row.locator("td").nth(column).inner_text().lstrip("▸ ") for row in rows]
         found = torch.tensor([float(text) for text in shown])
         assert torch.allclose(found, logits, rtol=0, atol=2e-4)
+    pad.locator("summary").click()
     assert 0 <= gap < 1e-4
+    # The bars say the same, and mark the winner by a sign, too.
+    shares = [f"{share:.0%}".replace("%", " %") for share in logits.softmax(dim=0)]
+    assert pad.locator(".bars .share").all_inner_texts() == shares
+    expect(pad.locator(".bars .winner th")).to_have_text(f"{logits.argmax()}")
+    assert pad.locator(".bars .tick:visible").count() == 10
     assert jupyter.hosts <= {"127.0.0.1", "localhost", None, ""}
+
+
+def test_the_browser_answers_while_the_stroke_grows_and_python_when_it_ends(pad):
+    page, bars, words = pad.page, pad.locator(".bars"), pad.locator(".words")
+    pad.get_by_role("button", name="Clear").click()
+    expect(words).to_contain_text(BOTH)
+    before = lab.execute(page, "print(pad.image)")
+    seen = {bars.inner_text()}
+    paper = pad.locator(".paper")
+    paper.scroll_into_view_if_needed()
+    box = paper.bounding_box()
+    page.mouse.move(box["x"] + 50, box["y"] + 30)
+    page.mouse.down()
+    for x, y in ((150, 40), (110, 110), (60, 190), (160, 190)):
+        page.mouse.move(box["x"] + x, box["y"] + y, steps=4)
+        page.wait_for_timeout(50)
+        assert words.inner_text() == ""
+        assert bars.locator(".tick:visible").count() == 0
+        seen.add(bars.inner_text())
+    assert len(seen) >= 3
+    assert lab.execute(page, "print(pad.image)") == before
+    page.mouse.up()
+    expect(words).to_contain_text(BOTH)
+    assert lab.execute(page, "print(pad.image)") != before
+    lab.keep_screen(page, "drawing_pad.png")
 
 
 def test_keys_alone_set_and_clear_ink(pad):
@@ -114,6 +146,10 @@ def test_keys_alone_set_and_clear_ink(pad):
     expect(pad.locator(".words")).to_contain_text(BOTH)
     page.keyboard.press("Space")
     expect(cell).to_be_focused()
+    page.keyboard.press("End")
+    expect(pad.get_by_label("row 2, column 8: ink 0 %")).to_be_focused()
+    page.keyboard.press("Control+Home")
+    expect(pad.get_by_label("row 1, column 1: ink 0 %")).to_be_focused()
 
 
 @pytest.mark.parametrize("theme", ["JupyterLab Light", "JupyterLab Dark"])
@@ -125,11 +161,11 @@ def test_axe_finds_no_violation(pad, theme):
 def test_neither_the_right_button_nor_a_second_finger_draws(pad):
     page = pad.page
     pad.get_by_role("button", name="Clear").click()
-    canvas, image = pad.locator("canvas"), "print(pad.image)"
-    canvas.click(button="right")
+    paper, image = pad.locator(".paper"), "print(pad.image)"
+    paper.click(button="right")
     page.keyboard.press("Escape")  # closes JupyterLab's menu
     assert lab.execute(page, image) == f"{[0.0] * 64}\n"
-    box, session = canvas.bounding_box(), page.context.new_cdp_session(page)
+    box, session = paper.bounding_box(), page.context.new_cdp_session(page)
 
     def touch(kind, *points):
         places = [
@@ -157,5 +193,21 @@ def test_without_the_runtime_python_answers_alone_and_the_pad_says_why(executed)
     words = pad.locator(".words")
     expect(words).to_contain_text("The browser does not answer: npm is on holiday.")
     stroke(pad, [(0.5, 0.1), (0.5, 0.9)])
-    expect(words).to_contain_text("PyTorch in Python: 1")
+    expect(words).to_contain_text("PyTorch in Python says 1")
     expect(words).not_to_contain_text(BOTH)
+    expect(pad.locator(".key")).to_have_text("▬ PyTorch in Python, when the pen lifts")
+    expect(pad.locator(".winner th")).to_have_text("1")
+
+
+def test_a_kernel_that_is_gone_is_said_and_the_browser_answers_on(executed):
+    """The last test: it ends the kernel."""
+    pad = in_cell(executed, 1)
+    executed.evaluate(
+        "() => window.jupyterapp.shell.currentWidget.sessionContext.restartKernel()"
+    )
+    executed.wait_for_function(lab.READY, timeout=60_000)
+    stroke(pad, [(0.2, 0.1), (0.8, 0.1), (0.4, 0.9)])
+    words = pad.locator(".words")
+    expect(words).to_contain_text("Python does not answer", timeout=3_000)
+    expect(words).to_contain_text("ONNX Runtime Web in this browser says")
+    expect(words).to_have_role("status")

@@ -8,6 +8,7 @@ from playwright.sync_api import expect
 
 from tests import browser as lab
 from tests.browser import PANEL, QUIZ, panels, pictures, screens
+from tests.browser.labels import MEASURE
 from tests.conftest import SHARED_PAGES
 from tests.notebooks.comparing import compared, difference
 
@@ -50,6 +51,14 @@ def executed(opened, jupyter):
 def test_a_page_that_has_not_been_run_has_no_broken_widgets(opened):
     _, _, text = opened
     assert "Error displaying widget" not in text and "Loading widget" not in text
+
+
+def test_no_solution_is_seen_before_it_is_opened(opened):
+    name, _, text = opened
+    source = (lab.ROOT / "notebooks" / name).read_text(encoding="utf-8")
+    folded = re.findall(r'"# Solution (\d\d\.\d)', source)
+    assert set(re.findall(r"# Solution (\d\d\.\d)", text)) == set(folded)
+    assert "· Right" not in text
 
 
 def test_all_cells_run_and_nothing_strays(executed):
@@ -101,13 +110,14 @@ CONTROLS = """
 import gc, json
 from helpers.classroom.panel import Panel
 made = [some for some in gc.get_objects() if issubclass(type(some), Panel)]
-print(json.dumps({panel.title: panel.controls for panel in made}))
+asking = [panel.title for panel in made if panel.guess]
+print(json.dumps([{panel.title: panel.controls for panel in made}, asking]))
 """
 
 
 def test_every_control_is_found_by_its_role_and_its_label(executed):
     name, page, _ = executed
-    specs = json.loads(lab.execute(page, CONTROLS))
+    specs, asking = json.loads(lab.execute(page, CONTROLS))
     assert specs or name in WITHOUT_PANEL
     found = {panel.get_attribute("aria-label"): panel for panel in panels(page)}
     assert found.keys() == specs.keys()
@@ -134,13 +144,31 @@ def test_every_control_is_found_by_its_role_and_its_label(executed):
                 role = roles.get(spec["kind"], "slider")
                 expect(panel.get_by_role(role, **label)).to_have_count(1)
                 inputs += 1
-        expect(panel.locator("input, select")).to_have_count(inputs)
+        given = panel.locator(".sls-controls").locator("input, select, textarea")
+        expect(given).to_have_count(inputs)
+        # The question that comes before the answer has a slider, too.
+        guess = panel.locator(".guess").get_by_role("slider", name="My guess")
+        asks = 1 if title in asking else 0
+        expect(guess).to_have_count(asks)
+        expect(panel.locator("input, select, textarea")).to_have_count(inputs + asks)
+
+
+def test_at_every_width_no_words_are_covered_cut_off_or_small(executed):
+    """As they are at first; tests/browser/test_labels.py moves the controls, too."""
+    _, page, _ = executed
+    wrong = []
+    for width in (1280, 800, 480):
+        page.set_viewport_size({"width": width, "height": 900})
+        wrong += [(width, found) for p in panels(page) if (found := p.evaluate(MEASURE))]
+    page.set_viewport_size({"width": 1280, "height": 900})
+    assert wrong == []
 
 
 def test_every_control_changes_its_picture_by_keyboard(executed):
     name, page, _ = executed
     looked_at = 0
     for panel in panels(page):
+        height = panel.evaluate("node => node.offsetHeight")
         picture = panel.locator(".picture").element_handle()
         for handle in panel.locator("input, select").all():
             kind = handle.get_attribute("type") or "menu"
@@ -157,6 +185,9 @@ def test_every_control_changes_its_picture_by_keyboard(executed):
             page.wait_for_function(
                 "([picture, before]) => picture.innerHTML !== before", arg=[picture, before]
             )
+            assert panel.evaluate(MEASURE) == []
+            # What stands below a panel stays where it is.
+            assert panel.evaluate("node => node.offsetHeight") == height
             looked_at += 1
     assert looked_at or name in WITHOUT_PANEL
 
@@ -172,8 +203,9 @@ def test_axe_finds_no_violation_in_a_panel_or_a_quiz(executed, theme):
         for index in indexes:
             cell = lab.cell(page, index)
             if what == QUIZ:
-                cell.get_by_role("button", name=re.compile(r"^a\)")).click()
-                cell.get_by_role("status").wait_for()
+                for button in cell.get_by_role("button", name=re.compile(r"^\w\)")).all():
+                    button.click()
+                expect(cell.locator(f"{QUIZ} .words:visible").first).to_be_visible()
             cell.locator(what).first.scroll_into_view_if_needed()
             lab.keep_screen(page, f"{name[:2]}_{theme[11:].lower()}_{index}.png")
             context = f".jp-Notebook [data-windowed-list-index='{index}'] {what}"

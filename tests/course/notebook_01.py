@@ -209,6 +209,12 @@ ROUNDS = (
             "classroom/exercises/notebook_01", "if moved:", "if not moved:", "solution-1"
         ),
         Mutation(
+            "classroom/charts/mechanisms",
+            "enumerate(owners.values())",
+            "enumerate(owners.values(), 1)",
+            "tied-picture",
+        ),
+        Mutation(
             "classroom/explorers/file_size", "- numbers) / file", ") / file", "slider"
         ),
     ),

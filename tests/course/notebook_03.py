@@ -201,7 +201,7 @@ def larger(*more: int) -> Verdict:
 def medium(onnx: int) -> Verdict:
     """Claim 03.b with an ONNX file beside 100 bytes of state dict and 120 of a model."""
     source = cell("03_safe_loading.ipynb", "onnx-claim")
-    return run(source, claims=claims, state=100, whole=120, onnx=onnx)
+    return run(source, claims=claims, state=100, whole_bytes=120, onnx=onnx)
 
 
 def protected(explicit: bool) -> Verdict:

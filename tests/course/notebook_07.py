@@ -142,7 +142,7 @@ ROUNDS = (
             "dtypes",
             "integers + (2 ** (dropped - 1) - 1) + last",
             "integers + last",
-            "precision precision-table solution-1",
+            "precision precision-table",
         ),
         Mutation(
             "classroom/runtimes/tensorrt",

@@ -111,7 +111,10 @@ ROUNDS = (
         Mutation(
             "quantization/packing", "bits / 8)", "bits / 4)", "granularity bytes claim-a"
         ),
-        Mutation("classroom/explorers/number_line", "REACH = 2.5", "REACH = 3.5", "line"),
+        Mutation(
+            "classroom/explorers/number_line_drawing", "REACH = 2.5", "REACH = 3.5", "line"
+        ),
+        Mutation("classroom/explorers/clipping", "* (1 + 1e-6)", "* (0.5)", "layer"),
         Mutation(
             "classroom/exercises/notebook_08",
             "if torch.allclose(scales, spec):",

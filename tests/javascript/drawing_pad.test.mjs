@@ -2,7 +2,9 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { load, source } from "./load.mjs";
 
-const pad = await load(["explorers/drawing_pad.js"]);
+// As drawing_pad.py joins them.
+const FILES = ["drawing_pad_strokes.js", "drawing_pad_answers.js", "drawing_pad.js"];
+const pad = await load(FILES.map((name) => `explorers/${name}`));
 const close = (found, expected, gap = 1e-9) =>
   assert.ok(Math.abs(found - expected) <= gap, `${found} is not ${expected}`);
 const sum = (values) => values.reduce((one, other) => one + other, 0);
@@ -90,44 +92,143 @@ test("each number is its block's share of ink", () => {
   close(sum(image), 6 / 16);
 });
 
-test("the certainty is the largest share of the softmax, also for large logits", () => {
-  close(pad.certainty([0, Math.log(3)]), 3 / 4);
-  close(pad.certainty(new Array(10).fill(1000)), 1 / 10);
+test("strokes are drawn as they are, and a single point as a dot", () => {
+  assert.equal(pad.pathOf(bar), "M0.5,0.1L0.5,0.1 0.5,0.9");
+  assert.equal(pad.pathOf([[[0, 1]], [[0.5, 0]]]), "M0,1L0,1M0.5,0L0.5,0");
+  assert.equal(pad.pathOf([]), "");
 });
 
-test("both answers are said, with their largest difference", () => {
-  const python = [0, 0, 5, 0];
-  const browser = [0.25, 0, 5, 0];
-  assert.equal(
-    pad.inWords(python, browser, "unused"),
-    "PyTorch in Python: 2, 98 % sure. ONNX Runtime Web in this browser: 2, 98 % sure. " +
-      "Largest difference of the logits: 2.5e-1.",
-  );
+test("the softmax is of shares, also for large logits", () => {
+  pad.softmax([0, Math.log(3)]).forEach((share, k) => {
+    close(share, [0.25, 0.75][k]);
+  });
+  assert.deepEqual(pad.softmax(new Array(10).fill(1000)), new Array(10).fill(0.1));
 });
 
-test("an answer that is missing is said, with the browser's reason", () => {
-  const answer = [9, 0];
+test("what both say is said once, with the largest difference", () => {
   assert.equal(
-    pad.inWords(null, null, "On its way."),
-    "Python has yet to answer. On its way.",
+    pad.inWords([0, 0, 5, 0], [1, 0, 5, 0]),
+    "PyTorch in Python says 2, 98 % sure; ONNX Runtime Web in this browser says 2, " +
+      "97 % sure; their logits differ by at most 1.0e+0.",
   );
   assert.equal(
-    pad.inWords(answer, null, "Failed."),
-    "PyTorch in Python: 0, 100 % sure. Failed.",
-  );
-  assert.equal(
-    pad.inWords(null, answer, "unused"),
-    "Python has yet to answer. ONNX Runtime Web in this browser: 0, 100 % sure.",
+    pad.inWords([0, 0, 5, 0], [0, 0, 5, 0.001], ["", ""]),
+    "Both say 2, 98 % sure; their logits differ by at most 1.0e-3.",
   );
 });
 
-test("arrow keys lead to the neighbour, and stop at the edges", () => {
+test("an answer that is missing is left out, and the reasons are said", () => {
+  assert.equal(pad.inWords(null, null, ["On its way.", ""]), "On its way.");
+  assert.equal(
+    pad.inWords([9, 0], null, ["Failed."]),
+    "PyTorch in Python says 0, 100 % sure. Failed.",
+  );
+  assert.equal(
+    pad.inWords(null, [9, 0], ["", "Late."]),
+    "ONNX Runtime Web in this browser says 0, 100 % sure. Late.",
+  );
+});
+
+const turn = () => new Promise((resume) => setTimeout(resume));
+
+test("only the newest waits, and one is worked on at a time", async () => {
+  const begun = [];
+  let finish;
+  const give = pad.newestOnly((some) => {
+    begun.push(some);
+    return new Promise((resume) => {
+      finish = resume;
+    });
+  });
+  for (const some of [1, 2, 3]) give(some);
+  await turn();
+  assert.deepEqual(begun, [1]);
+  finish();
+  await turn();
+  assert.deepEqual(begun, [1, 3]);
+  finish();
+  await turn();
+  give(4);
+  await turn();
+  assert.deepEqual(begun, [1, 3, 4]);
+});
+
+const model = (found, more = {}) => ({ get: (name) => found[name], set() {}, ...more });
+
+test("answers are to the image that is shown, or to the last frame of a stroke", () => {
+  const [shown, before] = [
+    [0, 1],
+    [1, 1],
+  ];
+  const saved = model({ python: { image: shown, logits: [1] }, browser: {} });
+  const to = (live, status, grows) =>
+    pad.answersTo(shown, grows, saved, { late: "Late." }, { status, live });
+  const live = { image: before, logits: [2] };
+  const rest = { isAlone: false, isLate: false, reasons: [""] };
+  assert.deepEqual(to(live, "", false), { python: [1], browser: null, ...rest });
+  assert.deepEqual(to(live, "", true), { python: [1], browser: [2], ...rest });
+  assert.ok(!to(live, "Failed.", true).browser);
+  assert.deepEqual(to(live, "Failed.", false).reasons, ["Failed."]);
+  assert.deepEqual(to({ image: [0, 1], logits: [3] }, "", false).browser, [3]);
+});
+
+test("while Python is late, its cure is said once, and other reasons beside it", () => {
+  const image = [0, 1];
+  const saved = model({ python: {}, browser: { image, logits: [4] } });
+  const { status: waits } = pad.makeRuntime();
+  const late = (status) =>
+    pad.answersTo(image, false, saved, { late: "Late." }, { status, live: {} });
+  const found = { python: null, browser: [4], isLate: true };
+  assert.deepEqual(late(""), { ...found, isAlone: false, reasons: ["", "Late."] });
+  assert.deepEqual(late(waits), { ...found, isAlone: true, reasons: ["", "Late."] });
+  assert.deepEqual(late("No.").reasons, ["No.", "Late."]);
+});
+
+test("a kernel that is gone is noticed at once where it throws, else in a second", (t) => {
+  t.mock.timers.enable({ apis: ["setTimeout"] });
+  let told = 0;
+  const throws = () => {
+    throw new Error("Cannot send");
+  };
+  const dead = model({}, { send: throws, save_changes: throws });
+  for (const attempt of [(line) => line.send({}), (line) => line.set("image", [])]) {
+    const line = pad.makeLine(dead, () => {
+      told += 1;
+    });
+    attempt(line);
+    assert.match(line.late, /^Python does not answer: .*run this cell again\.$/);
+  }
+  assert.equal(told, 2);
+  const line = pad.makeLine(model({}, { save_changes() {} }), () => {
+    told += 1;
+  });
+  line.expect();
+  line.set("image", []);
+  assert.deepEqual([line.late, told], ["", 2]);
+  t.mock.timers.tick(1000);
+  assert.match(line.late, /^Python does not answer/);
+  assert.equal(told, 3);
+  line.expect();
+  line.end();
+  t.mock.timers.tick(1000);
+  assert.deepEqual([line.late, told], ["", 3]);
+});
+
+test("keys lead to the neighbour, to the ends of the row, and to the first and last", () => {
   const keys = ["ArrowUp", "ArrowDown", "ArrowLeft", "ArrowRight"];
   const around = (k) => keys.map((key) => pad.neighbour(k, key));
   assert.deepEqual(around(9), [1, 17, 8, 10]);
   assert.deepEqual(around(0), [0, 8, 0, 1]);
   assert.deepEqual(around(7), [7, 15, 6, 7]);
   assert.deepEqual(around(63), [55, 63, 62, 63]);
+  const ends = (k, ctrl) => ["Home", "End"].map((key) => pad.neighbour(k, key, ctrl));
+  assert.deepEqual(
+    [ends(18, false), ends(18, true)],
+    [
+      [16, 23],
+      [0, 63],
+    ],
+  );
   assert.equal(pad.neighbour(9, " "), undefined);
 });
 

@@ -9,9 +9,17 @@ import { pathToFileURL } from "node:url";
 const CLASSROOM = new URL("../../helpers/classroom/", import.meta.url);
 
 // As `script` in panel/__init__.py joins them; a test compares.
-export const PANEL = ["controls.js", "answer.js", "panel.js"].map(
-  (name) => `panel/${name}`,
-);
+const FILES = [
+  "controls.js",
+  "form.js",
+  "contact.js",
+  "view.js",
+  "answer.js",
+  "guessing.js",
+  "dragging.js",
+  "panel.js",
+];
+export const PANEL = FILES.map((name) => `panel/${name}`);
 
 export const source = (path) => readFileSync(new URL(path, CLASSROOM), "utf8");
 

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { load, PANEL, source } from "./load.mjs";
+import { load, PANEL } from "./load.mjs";
 
 const panel = await load(PANEL);
 const specs = [{ name: "bits" }, { name: "scheme" }, { name: "left_out" }, { name: "on" }];
@@ -44,6 +44,194 @@ test("a slider over stops moves over their numbers", () => {
   assert.equal(scale.textOf(8), "8");
 });
 
+test("under a slider stand its stops, or the ends of a long one", () => {
+  const stops = panel.marksOf(panel.stopsScale({ options: [2, 8, 32] }));
+  assert.deepEqual(stops, [
+    { at: 0, text: "2" },
+    { at: 0.5, text: "8" },
+    { at: 1, text: "32" },
+  ]);
+  const bits = panel.rangeScale({ low: 2, high: 8, step: 2, decimals: 0 });
+  assert.deepEqual(
+    panel.marksOf(bits).map(({ text }) => text),
+    ["2", "4", "6", "8"],
+  );
+  const long = panel.rangeScale({ low: -225, high: 225, step: 25, decimals: 2 });
+  assert.deepEqual(panel.marksOf(long), [
+    { at: 0, text: "-2.25" },
+    { at: 1, text: "2.25" },
+  ]);
+});
+
+test("a mark gives way to the value when they would touch", () => {
+  const mark = { at: 0, text: "-2.25" };
+  assert.ok(panel.isUnder(mark, 0.1, "-1.75"));
+  assert.ok(!panel.isUnder(mark, 0.5, "0.00"));
+  assert.ok(!panel.isUnder({ at: 0.125, text: "3" }, 0, "2"));
+});
+
+test("neighbours of one group share a heading", () => {
+  const some = [{}, { group: "a" }, { group: "a" }, { group: "b" }, { group: "a" }];
+  assert.deepEqual(panel.groupsOf(some), [
+    { heading: "", members: [0] },
+    { heading: "a", members: [1, 2] },
+    { heading: "b", members: [3] },
+    { heading: "a", members: [4] },
+  ]);
+});
+
+test("room is kept for the longest of the texts", () => {
+  assert.equal(panel.longest(["ab", "abcd", "abc"]), "abcd");
+  assert.equal(panel.longest([]), "");
+});
+
+test("only a long name may break, behind its dots and underscores", () => {
+  const name = "a_module.with_a_long_name.weight";
+  assert.deepEqual(panel.pieces("98.5 of a_b"), ["98.5 of a_b"]);
+  assert.deepEqual(panel.pieces(`${name} (8, 8)`), [
+    "a_",
+    "module.",
+    "with_",
+    "a_",
+    "long_",
+    "name.",
+    "weight (8, 8)",
+  ]);
+});
+
+test("many rows are laid out a few at a time, each once and in order", () => {
+  const rows = Array.from({ length: 60 }, (_, k) => k);
+  const chunks = panel.chunksOf(rows);
+  assert.deepEqual(
+    chunks.map((some) => some.length),
+    [25, 25, 10],
+  );
+  assert.deepEqual(chunks.flat(), rows);
+  assert.deepEqual(panel.chunksOf([]), []);
+});
+
+// Whether Python answers.
+
+test("what the kernel does is known in JupyterLab, and not elsewhere", () => {
+  assert.equal(panel.statusOf({}), undefined);
+  assert.equal(panel.statusOf({ widget_manager: {} }), undefined);
+  assert.equal(panel.statusOf({ widget_manager: { kernel: null } }), "none");
+  assert.equal(panel.statusOf({ widget_manager: { kernel: { status: "busy" } } }), "busy");
+});
+
+test("a late answer is explained by what the kernel does", () => {
+  assert.match(panel.sentenceFor("idle", 600, 2), /does not answer\. Run this cell again/);
+  assert.equal(panel.sentenceFor("idle", 5000, 1), ""); // between two cells
+  assert.match(panel.sentenceFor("busy", 1000, 0), /busy with another cell/);
+  assert.equal(panel.sentenceFor("busy", 900, 0), "");
+  assert.match(panel.sentenceFor(undefined, 1000, 0), /busy.*otherwise run this cell/);
+  assert.equal(panel.sentenceFor(undefined, 900, 0), "");
+});
+
+function makeContact({ send, status = "idle" }) {
+  const said = [];
+  const marks = [];
+  const kernel = { status };
+  const model = { send, get: () => ({ n: 1 }), widget_manager: { kernel } };
+  const say = (words) => said.push(words);
+  const contact = new panel.Contact(model, { say, setBusy: (is) => marks.push(is) });
+  return { contact, said, marks, kernel };
+}
+
+test("a press that finds the way closed says so at once", () => {
+  const send = () => {
+    throw new Error("Cannot send");
+  };
+  const { contact, said, marks } = makeContact({ send });
+  contact.press("Count");
+  assert.match(said.at(-1), /does not answer/);
+  assert.equal(marks.at(-1), false);
+  contact.stop();
+});
+
+test("from a press to its answer the panel is busy, and then says what went wrong", () => {
+  let sent;
+  const { contact, said, marks } = makeContact({
+    send: (message) => {
+      sent = message;
+    },
+  });
+  contact.press("Count");
+  assert.deepEqual({ ...sent, asks: "" }, { pressed: "Count", values: { n: 1 }, asks: "" });
+  assert.equal(marks.at(-1), true);
+  contact.hear({ answered: "another" });
+  assert.equal(marks.at(-1), true);
+  contact.hear({ answered: sent.asks, failed: "ValueError: no" });
+  assert.equal(marks.at(-1), false);
+  assert.equal(said.at(-1), "The button did not work. ValueError: no");
+  contact.stop();
+});
+
+test("without an answer, looks at an idle kernel end in a sentence; it goes with one", (t) => {
+  t.mock.timers.enable({ apis: ["setTimeout"] });
+  const { contact, said, kernel } = makeContact({ send() {}, status: "busy" });
+  contact.ask();
+  t.mock.timers.tick(3000);
+  assert.deepEqual(said, []); // nobody has touched anything
+  kernel.status = "idle";
+  for (let k = 0; k < 3; k += 1) t.mock.timers.tick(300);
+  assert.match(said.at(-1), /does not answer/);
+  contact.hear({ answered: "this" });
+  assert.equal(said.at(-1), "");
+  contact.stop();
+});
+
+// Guess first, then see.
+
+const asked = {
+  question: "How many?",
+  truth: 3,
+  before: "Guess.",
+  along: "x",
+  values: [1, 100],
+  places: [50, 250],
+  across: [20, 120],
+};
+const frame = { text: "Three.", brief: "3", table: [["a"]], code: "x = 3", guess: asked };
+const say = (value) => `${value}×`;
+
+test("before the guess nothing is shown that gives it away", () => {
+  const seen = panel.visible(frame, {}, say);
+  assert.equal(seen.isCovered, true);
+  assert.deepEqual([seen.text, seen.brief, seen.table, seen.code], ["Guess.", "", [], ""]);
+  assert.equal(panel.visible({ text: "open" }, {}, say).text, "open");
+});
+
+test("after it, the words begin with guess and truth, where that was the question", () => {
+  const seen = panel.visible(frame, { value: 2, question: "How many?" }, say);
+  assert.equal(seen.text, "You said 2×, it is 3×. Three.");
+  assert.equal(seen.brief, "You said 2×, it is 3×. 3");
+  assert.ok(!seen.isCovered);
+  const other = panel.visible(frame, { value: 2, question: "How large?" }, say);
+  assert.equal(other.text, "Three.");
+});
+
+test("a guess stands on the axis, at its ends where it lies beyond them", () => {
+  assert.equal(panel.placeOf(asked, 1), 50);
+  assert.equal(panel.placeOf(asked, 50.5), 150);
+  assert.equal(panel.placeOf(asked, 1000), 250);
+  assert.ok(Math.abs(panel.placeOf({ ...asked, log: true }, 10) - 150) < 1e-9);
+  assert.equal(panel.written("{} times", 1, 2), "2.0 times");
+  assert.equal(panel.written("1e{}", 0, -5), "1e-5");
+});
+
+test("the words at a guess may stand on both sides of its line, all along it", () => {
+  const beside = panel.spots(asked, 150);
+  assert.deepEqual(beside[0], [156, 31, "start"]);
+  assert.deepEqual(beside[1], [144, 31, "end"]);
+  const above = panel.spots({ ...asked, along: "y" }, 80);
+  assert.deepEqual(above[0], [116, 74, "end"]);
+  assert.ok(beside.length > 10 && above.length > 10);
+  const box = { left: 0, right: 10, top: 0, bottom: 10 };
+  assert.ok(panel.overlap(box, { ...box, left: 9, right: 20 }));
+  assert.ok(!panel.overlap(box, { ...box, left: 10, right: 20 }));
+});
+
 test("an address is relative to the folder of notebooks", () => {
   assert.equal(panel.addressOf("notebooks/02_x.ipynb"), "02_x.ipynb");
   assert.equal(panel.addressOf("TEACHING.md"), "../TEACHING.md");
@@ -59,7 +247,16 @@ const held = await load(
 
 test("panel.js has the render that held_panels.js calls", () => {
   assert.equal(held.called, held.default.render);
-  assert.match(source("handouts/held_panels.js"), /\brender\(\{ model: /);
+  const state = {
+    querySelector: () => ({ textContent: "{}" }),
+    replaceChildren() {},
+  };
+  globalThis.document.querySelectorAll = (places) => {
+    assert.equal(places, '.sls-held[data-kind="panel"]');
+    return [state];
+  };
+  // It is called, and finds that this state has no frames.
+  assert.throws(() => held.hold("panel"), /null to object/);
 });
 
 test("the stand-in for a widget's model tells those who listen, until they leave", () => {
@@ -67,9 +264,16 @@ test("the stand-in for a widget's model tells those who listen, until they leave
   const heard = [];
   const show = () => heard.push(model.get("values").bits);
   model.on("change:values", show);
+  model.on("msg:custom", () => assert.fail("there is nobody who sends a message"));
   model.set("values", { bits: 3 });
   model.off("change:values", show);
   model.set("values", { bits: 4 });
   assert.deepEqual(heard, [3]);
   assert.deepEqual(model.get("values"), { bits: 4 });
+});
+
+test("the smallest letters of a picture decide how far it may shrink", () => {
+  const svg = '<text font-size="13">a</text><text font-size="9">b</text>';
+  assert.equal(panel.smallestOf(svg), 9);
+  assert.equal(panel.smallestOf("<svg></svg>"), Infinity);
 });

@@ -7,6 +7,7 @@ rule is kept. The path gives the number and the neighbours.
 from tests.notebook_rules.anatomy import headings, predict_and_read, recap, set_up, title
 from tests.notebook_rules.course_map import course_map, readme_map
 from tests.notebook_rules.exercises_and_pictures import exercises, panels, pictures
+from tests.notebook_rules.names import names
 from tests.notebook_rules.numbers_and_links import links, numbers
 from tests.notebook_rules.outputs import (
     comparison,
@@ -32,6 +33,7 @@ RULES = (
     cells,
     calls,
     no_second_copy,
+    names,
     portable,
     execution,
     comparison,

@@ -35,8 +35,13 @@ def exercises(notebook, path: Path) -> list[str]:
             said = "".join(map(plain, cell.get("outputs", [])))
             if not said.startswith(f"Exercise {id} · {state}"):
                 faults.append(f"{cell.id}: says {said!r}; expected {state!r}")
-        if not pair[1].metadata.get("jupyter", {}).get("source_hidden"):
-            faults.append(f"{pair[1].id}: the solution is not folded (source_hidden)")
+        folded = pair[1].metadata.get("jupyter", {})
+        for key in ("source_hidden", "outputs_hidden"):
+            if not folded.get(key):
+                faults.append(f"{pair[1].id}: the solution is not folded ({key})")
+        # JupyterLab unfolds an output when its cell runs, at *Run All* for instance.
+        if len(pair[1].get("outputs", [])) != 1:
+            faults.append(f"{pair[1].id}: shows more than the verdict, so it gives it away")
         if not pair[1].source.startswith("#"):
             faults.append(f"{pair[1].id}: its first line, which shows, is not a comment")
     for cell in notebook.cells:

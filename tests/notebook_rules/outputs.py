@@ -33,7 +33,7 @@ ABSOLUTE = (
 )
 PASSING = {
     ABSOLUTE: "an absolute path",
-    r"save-load-ship-\w{8}": "the name of a temporary folder",
+    r"save-load-ship-[\w-]{8}": "the name of a temporary folder",
     r"\b0x[0-9a-fA-F]{6,}": "a memory address",
     r"\{'[^'{}]*'(?:, '[^'{}]*')+\}": "a set, printed in another order in every run,",
 }

@@ -12,10 +12,9 @@ import nbformat
 from tests import ROOT
 
 FOLDER = ROOT / "notebooks"
-# JupyterLab keeps its own copies in hidden folders.
-NOTEBOOKS = sorted(
-    path for path in FOLDER.rglob("*.ipynb") if ".ipynb_checkpoints" not in path.parts
-)
+# JupyterLab keeps copies of its own, and so does `make lab` for those who guess first.
+COPIES = {".ipynb_checkpoints", "guess_first"}
+NOTEBOOKS = sorted(path for path in FOLDER.rglob("*.ipynb") if not COPIES & set(path.parts))
 
 
 def read(path: Path) -> nbformat.NotebookNode:

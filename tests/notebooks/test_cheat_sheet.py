@@ -3,12 +3,18 @@
 import ast
 import re
 import shutil
-from html import unescape
+from collections import Counter
+from html import escape, unescape
 
+import nbformat
+import pandas as pd
 import pytest
+from IPython.display import HTML
 
+from helpers.classroom.exercises import claims
 from helpers.classroom.exercises.claims import gather
 from helpers.classroom.exercises.notebook_14 import QUIZZES
+from helpers.classroom.setup import guess_first
 from tests.course import FOLDER
 from tests.notebook_rules.reading import code, read, section, sections, tags
 
@@ -141,6 +147,19 @@ def test_a_learners_copy_of_a_notebook_does_not_stop_the_ledger(tmp_path):
     for name in ("01_state_dicts", "01_state_dicts-Copy1", "unrun_01_state_dicts"):
         shutil.copy(FOLDER / "01_state_dicts.ipynb", tmp_path / f"{name}.ipynb")
     assert {some.notebook for some in gather(tmp_path)} == {"01_state_dicts.ipynb"}
+
+
+def test_in_a_folder_without_outputs_the_ledger_says_so(tmp_path, monkeypatch, capsys):
+    shutil.copy(FOLDER / "01_state_dicts.ipynb", tmp_path)
+    guess_first.write(tmp_path)
+    monkeypatch.chdir(tmp_path / "guess_first")
+    names = {"claims": claims, "nbformat": nbformat, "pd": pd, "escape": escape}
+    names |= {"Counter": Counter, "HTML": HTML}
+    for id in ("ledger-gather", "ledger-show", "ledger-timed", "ledger-holds"):
+        exec(CELLS[id].source, names)
+    said = capsys.readouterr().out
+    assert said.startswith("no verdicts here yet: run the other notebooks, save them")
+    assert said.endswith("0 claims, 0 of them measured anew on each machine\n")
 
 
 def test_no_line_of_the_ledger_is_typed():

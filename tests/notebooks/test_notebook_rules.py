@@ -88,6 +88,10 @@ class Copy:
         """Give a cell one output, a stream."""
         self[id].outputs = [nbformat.v4.new_output("stream", name=name, text=text)]
 
+    def print_also(self, id, text):
+        """Give a cell one more output, a stream."""
+        self[id].outputs += [nbformat.v4.new_output("stream", text=text)]
+
     def show(self, id, **data):
         """Give a cell one output, of any kind: text, html, svg, png."""
         kinds = {
@@ -101,6 +105,9 @@ class Copy:
 
     def tag(self, id, *tags):
         self[id].metadata["tags"] = list(tags)
+
+    def unfold(self, id, key):
+        del self[id].metadata["jupyter"][key]
 
     def drop(self, *ids):
         kept = [cell for cell in self.notebook.cells if cell.id not in ids]
@@ -173,7 +180,9 @@ FAULTS = [
     ("exercises", lambda c: c.put("exercise-3", "check", "x"), "does not call exercises"),
     ("exercises", lambda c: c.put("solution-3", "01.3.,", "01.2"), "does not call exer"),
     ("exercises", lambda c: c.put("solution-1", "^#.*\n", ""), "is not a comment"),
-    ("exercises", lambda c: c["solution-1"].metadata.pop("jupyter"), "is not folded"),
+    ("exercises", lambda c: c.unfold("solution-1", "source_hidden"), "(source_hidden)"),
+    ("exercises", lambda c: c.unfold("solution-1", "outputs_hidden"), "(outputs_hidden)"),
+    ("exercises", lambda c: c.print_also("solution-1", "7"), "shows more than the verdict"),
     ("exercises", lambda c: c.show("exercise-1", text="ok"), "expected 'Not tried yet'"),
     ("exercises", lambda c: c.show("solution-1", text="ok"), "expected 'Right'"),
     ("exercises", lambda c: c.tag("simple", "solution"), "simple: belongs to no exercise"),
@@ -212,6 +221,18 @@ FAULTS = [
         lambda c: c.code("class DigitsNet: ..."),
         "helpers/classroom/data/networks.py",
     ),
+    ("names", lambda c: c.say("quiz", "fresh = 1"), "back-right: takes fresh, which"),
+    ("names", lambda c: c.say("quiz", "for fresh in (): ..."), "given by ['back', 'quiz']"),
+    ("names", lambda c: c.say("quiz", "def f():\n    fresh = 1"), None),
+    ("names", lambda c: c.say("quiz", "[fresh for fresh in ()]"), None),
+    (
+        "names",
+        lambda c: c.say("quiz", "model = 1\nmodel += 1"),
+        "takes model, which is given",
+    ),
+    ("names", lambda c: c.say("quiz", "path = path.parent"), "quiz: path is another each"),
+    ("names", lambda c: c.say("quiz", "later = 1\nlater += 1"), None),
+    ("names", lambda c: c.say("quiz", "path /= 'x'"), "quiz: path is another each time"),
     ("portable", lambda c: c.print("simple", "see /home/me/x"), "absolute path in the out"),
     ("portable", lambda c: c.print("simple", str(rules.ROOT)), "absolute path in the out"),
     ("portable", lambda c: c.code("open('/tmp/x')"), "an absolute path in the source"),

@@ -4,15 +4,19 @@ Each returns a `Chart`: the picture, and a sentence that says the same in words.
 Series differ in shape or pattern as well as in colour.
 """
 
+from helpers.classroom.charts.asked import Asked, covered
 from helpers.classroom.charts.bars import bars
-from helpers.classroom.charts.drawing import Chart, stack
+from helpers.classroom.charts.drawing import Chart, Item, stack
 from helpers.classroom.charts.images import image_strip
 from helpers.classroom.charts.plots import histogram, lines, scatter
 from helpers.classroom.charts.rounding import largest_error, rounding
 
 __all__ = [
+    "Asked",
     "Chart",
+    "Item",
     "bars",
+    "covered",
     "histogram",
     "image_strip",
     "largest_error",

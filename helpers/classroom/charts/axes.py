@@ -24,11 +24,21 @@ class Axes:
         *,
         right: int,
         height: int = 320,
+        log: bool = False,
     ):
         """Lay out the axes and draw their ticks into `parts`.
 
+        Args:
+            series: all points.
+            x_label: what the x are.
+            y_label: what the y are.
+            right: room at the right.
+            height: of the picture.
+            log: whether equal steps along x are equal factors; the ticks are powers of 2.
+
         Raises:
-            ValueError: there is no point at all, or one is not finite.
+            ValueError: there is no point at all, one is not finite, or an x that has no
+                logarithm.
         """
         points = [point for some in series.values() for point in some]
         if not points:
@@ -37,10 +47,12 @@ class Axes:
         self.height = height
         self._left, self._right = 64, WIDTH - right
         self._top, self._base = 54, height - 44
-        self._x = _span([x for x, _ in points])
+        self._along = _log2 if log else float
+        self._x = _span([self._along(x) for x, _ in points])
         self._y = _span([y for _, y in points])
         self.parts: list[str] = []
-        for value in _ticks(*self._x):
+        whole = range(math.ceil(self._x[0]), math.floor(self._x[1]) + 1)
+        for value in [2.0**k for k in whole] if log else _ticks(*self._x):
             self.parts.append(label(self.x(value), self._base + 17, f"{value:g}", "middle"))
         for value in _ticks(*self._y):
             self.parts.append(label(self._left - 8, self.y(value) + 4, f"{value:g}", "end"))
@@ -56,7 +68,8 @@ class Axes:
     def x(self, value: float) -> float:
         """Where on the paper an x lies."""
         low, high = self._x
-        return self._left + (value - low) / (high - low) * (self._right - self._left)
+        share = (self._along(value) - low) / (high - low)
+        return self._left + share * (self._right - self._left)
 
     def y(self, value: float) -> float:
         """Where on the paper a y lies."""
@@ -66,6 +79,12 @@ class Axes:
     def picture(self, title: str, text: str) -> Chart:
         """Finish the picture."""
         return picture(title, self.height, self.parts, text)
+
+
+def _log2(value: float) -> float:
+    if value <= 0:
+        raise ValueError(f"{value} has no place on a logarithmic axis")
+    return math.log2(value)
 
 
 def _span(values: Sequence[float]) -> tuple[float, float]:

@@ -1,20 +1,29 @@
 """The pieces of SVG that the charts are made of: marks, bars, labels; and the paper.
 
 Colours are fixed mid-tones, readable on white and on near-black, on a paper of their
-own, so a picture can stand on any page. Inside the live panel the classes `paper`, `ink`
-and `line` follow JupyterLab's theme.
+own, so a picture can stand on any page. The classes `paper`, `ink` and `line` follow
+JupyterLab's theme: inside the live panel by panel.css, in a static picture by DARK.
 """
 
-from collections.abc import Iterable, Sequence, Sized
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence, Sized
+from dataclasses import dataclass, field
 from html import escape
 
 from IPython.display import display
 
+from helpers.classroom.charts.asked import Asked
+
 # Fits a notebook in a window 800 wide; JupyterLab does not shrink an SVG output.
 WIDTH = 600
-# Contrast at least 3:1 with white and with #111 (WCAG 2.2, success criterion 1.4.11).
-COLOURS = ("#2f6fb7", "#b8560f", "#4b7f32", "#8a4fa3", "#b8560f")
+# Contrast at least 3:1 with white, #111 and #212121, the papers of JupyterLab's themes
+# (WCAG 2.2, success criterion 1.4.11), and apart for colour-blind eyes: see the tests.
+COLOURS = ("#2f6fb7", "#c96c20", "#2ba37f", "#a584d2", "#c96c20")
+# An image takes over the colour scheme of the page around it, and JupyterLab's dark theme
+# has a dark one. `svg:root` is there in an image only: in a page, this changes nothing.
+DARK = (
+    "<style>@media (prefers-color-scheme: dark) { svg:root .paper { fill: #111 } "
+    "svg:root .ink { fill: #e6e6e6 } svg:root .line { stroke: #888 } }</style>"
+)
 DASHES = ("none", "7 4", "2 3", "10 3 2 3")
 # From so many on, lines side by side would be a grey block.
 TOO_MANY_LINES = 64
@@ -123,16 +132,39 @@ def legend(
 
 
 @dataclass(frozen=True)
+class Item:
+    """One of several answers in words.
+
+    Attributes:
+        says: what it is about.
+        meaning: what that means.
+        code: lines that a panel offers to copy.
+        link: (label, path) as in `Chart.links`; without a path, the label is plain text.
+    """
+
+    says: str
+    meaning: str = ""
+    code: str = ""
+    link: tuple[str, str] = ("", "")
+
+
+@dataclass(frozen=True)
 class Chart:
     """A picture and its words.
 
     Attributes:
         svg: a complete svg element, WIDTH units wide.
         text: what the picture shows, in a sentence or two, numbers included.
+        brief: the result in a few words, which a panel shows and reads out at each move
+            in place of a long text.
         links: (label, path) pairs that a panel offers below the picture; a path is
             relative to the project's root.
-        table: rows of texts that a panel shows below the words, the headings first.
+        table: rows of texts that a panel shows below the words, the headings first. A pair
+            (text, colour) is shown as a label; such a table scrolls.
+        items: answers in words, which a panel shows in place of a picture, or below it.
         code: a text that a panel offers to copy.
+        faults: name of a control for text -> what is wrong with its text.
+        guess: what a panel asks before it shows the answer.
         height: of the picture.
         parts: what stands inside the svg element.
     """
@@ -140,8 +172,12 @@ class Chart:
     svg: str
     text: str
     links: tuple[tuple[str, str], ...] = ()
-    table: tuple[tuple[str, ...], ...] = ()
+    table: tuple[tuple[str | tuple[str, str], ...], ...] = ()
+    items: tuple[Item, ...] = ()
     code: str = ""
+    brief: str = ""
+    faults: Mapping[str, str] = field(default_factory=dict)
+    guess: Asked | None = None
     height: float = 0.0
     parts: tuple[str, ...] = ()
 
@@ -167,7 +203,7 @@ def sheet(height: float, parts: Sequence[str], text: str) -> Chart:
         f'width="{WIDTH}" height="{number(height)}" font-family="{FONT}"\n'
         f'role="img" aria-label="{escape(text)}">'
     )
-    svg = "\n".join([head, *parts, "</svg>"])
+    svg = "\n".join([head, DARK, *parts, "</svg>"])
     return Chart(svg, text, height=height, parts=tuple(parts))
 
 

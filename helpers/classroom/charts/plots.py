@@ -4,14 +4,11 @@ from collections.abc import Mapping, Sequence
 
 from helpers.classroom.charts.axes import Axes
 from helpers.classroom.charts.drawing import (
-    COLOURS,
-    TOO_MANY_LINES,
     Chart,
     bar,
     label,
     legend,
     mark,
-    number,
     polyline,
     require_few,
     require_finite,
@@ -83,7 +80,6 @@ def histogram(
     bins: int = 40,
     x_label: str,
     text: str,
-    ticks: Sequence[float] = (),
     height: int = 320,
 ) -> Chart:
     """Draw how many values fall into each of equally wide bins.
@@ -94,8 +90,6 @@ def histogram(
         bins: how many.
         x_label: what the values are.
         text: the words.
-        ticks: places on the x axis to mark with a dashed line, such as quantization
-            levels; left out outside the values, and where there are 64 or more.
         height: of the picture.
 
     Raises:
@@ -117,10 +111,4 @@ def histogram(
         left, right = axes.x(low + k * width), axes.x(low + (k + 1) * width)
         top, base = axes.y(count), axes.y(0)
         axes.parts.append(bar(left, top, right - left - 1, base - top, 0))
-    inside = [tick for tick in ticks if low <= tick <= high]
-    if len(inside) < TOO_MANY_LINES:  # the words say how many there are
-        base, top = number(axes.y(0)), number(axes.y(max(counts)))
-        path = "".join(f"M{number(axes.x(tick))} {base}V{top}" for tick in inside)
-        style = f'stroke="{COLOURS[1]}" stroke-dasharray="5 3"'
-        axes.parts.append(f'<path d="{path}" {style}/>')
     return axes.picture(title, text)

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+from helpers.classroom.charts.asked import covered
 from helpers.classroom.charts.axes import Axes
 from helpers.classroom.charts.drawing import (
     TOO_MANY_LINES,
@@ -34,6 +35,7 @@ def rounding(
     levels: Sequence[float],
     *,
     text: str,
+    ask: bool = False,
 ) -> Chart:
     """Draw values and the levels they are rounded to: ring, dot, the error between.
 
@@ -46,6 +48,7 @@ def rounding(
         rounded: the floats after, one for each.
         levels: every value that can be represented, drawn as horizontal lines.
         text: the words.
+        ask: cover dots and errors until the learner has guessed.
 
     Raises:
         ValueError: there are no values, not as many rounded ones, or one is not finite.
@@ -69,11 +72,12 @@ def rounding(
     if len(grid) < len(near):
         too_many = f"{len(levels)} levels: too close to draw"
         axes.parts.append(label(right, 44, too_many, "end"))
+    dots, rings = [], []
     for i, (value, after) in enumerate(zip(values, rounded, strict=True), start=1):
         x = axes.x(i)
-        axes.parts.append(polyline([(x, axes.y(value)), (x, axes.y(after))], 1, dash=0))
-        axes.parts.append(mark(x, axes.y(after), DISC))
-        axes.parts.append(mark(x, axes.y(value), RING))
+        dots.append(polyline([(x, axes.y(value)), (x, axes.y(after))], 1, dash=0))
+        dots.append(mark(x, axes.y(after), DISC))
+        rings.append(mark(x, axes.y(value), RING))
     worst = largest_error(values, rounded)
     if values[worst] != rounded[worst]:
         # The words stay inside the plot, where they may not be centred on the arrow.
@@ -86,6 +90,7 @@ def rounding(
         else:
             line, start = axes.y(-edge) - 5, axes.y(-edge) - 16
             end = axes.y(min(pair)) + BEFORE_MARK
-        axes.parts.append(label(middle, line, "largest error", "middle", 12))
-        axes.parts.append(arrow(x, start, end))
+        dots.append(label(middle, line, "largest error", "middle", 12))
+        dots.append(arrow(x, start, end))
+    axes.parts += [*covered(dots, ask), *rings]
     return axes.picture(title, text)

@@ -1,7 +1,8 @@
 """From the text of an error to what it means."""
 
-import difflib
+import math
 import re
+from collections import Counter
 from dataclasses import dataclass
 
 from helpers.classroom.clinic.entries import ENTRIES, Entry
@@ -40,20 +41,25 @@ def diagnose(text: str) -> list[Diagnosis]:
     return [_diagnosis(entry) for entry in found]
 
 
-def nearest(text: str) -> Diagnosis:
-    """Return the entry whose words are most like the text, for a message not known.
+def nearest(text: str) -> Diagnosis | None:
+    """Return the entry that is most like a message not known; None where none is like it.
 
     Raises:
         TypeError: the text is not a str.
     """
-    words = set(_words(_flat(text)))
+    words = _words(_flat(text))
+    best = max(ENTRIES, key=lambda entry: _likeness(words, entry))
+    return _diagnosis(best) if _likeness(words, best) >= LIKE else None
 
-    def likeness(entry: Entry) -> tuple[int, float]:
-        sign = " ".join(_words(entry.sign))
-        ratio = difflib.SequenceMatcher(None, _flat(text).lower(), sign).ratio()
-        return len(words & set(sign.split())), ratio
 
-    return _diagnosis(max(ENTRIES, key=likeness))
+def _likeness(words: set[str], entry: Entry) -> float:
+    """Return how much of an entry's message is among the words, from 0 to 1.
+
+    The rest of a pasted text does not count: most of it is a traceback. A word counts the
+    more, the fewer entries have it.
+    """
+    own = _words(entry.says)
+    return sum(WEIGHT[word] for word in own & words) / sum(WEIGHT[word] for word in own)
 
 
 def _diagnosis(entry: Entry) -> Diagnosis:
@@ -77,5 +83,19 @@ def _flat(text: str) -> str:
     return " ".join(text.split())
 
 
-def _words(text: str) -> list[str]:
-    return re.findall(r"[a-z_]{3,}", text.lower())
+# Words that any text has say nothing, nor does what stands for a name.
+COMMON = {
+    *("and", "are", "but", "doesn", "for", "from", "has", "have", "must", "name", "only"),
+    *("some", "than", "that", "the", "this", "when", "will", "with"),
+}
+# Measured: see the tests. Half of a message is like it, a few of its words are not.
+LIKE = 0.5
+
+
+def _words(text: str) -> set[str]:
+    text = text.lower().replace("in <module>", "")  # a line of every traceback
+    return set(re.findall(r"[a-z_]{3,}", text)) - COMMON
+
+
+_ENTRIES_WITH = Counter(word for entry in ENTRIES for word in _words(entry.says))
+WEIGHT = {word: math.log(1 + len(ENTRIES) / n) for word, n in _ENTRIES_WITH.items()}

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from html import escape
 from pathlib import Path
 
+from helpers.classroom.exercises import record
+
 # Code that the learner has not written: the course, the standard library, packages.
 NOT_THEIRS = (
     str(Path(__file__).parents[2]),
@@ -89,8 +91,9 @@ class Result:
 def check(id: str, answer: object) -> Result:
     """Say whether an answer is right: not tried yet, right, or not yet with a hint.
 
-    A mistake in the learner's own code is told in a sentence, never as a traceback from
-    inside the course.
+    A learner's answer is kept as progress; the course's own solution is not. A mistake in
+    the learner's own code is told in a sentence, never as a traceback from inside the
+    course.
 
     Args:
         id: notebook and number, such as "01.1".
@@ -99,7 +102,13 @@ def check(id: str, answer: object) -> Result:
     Raises:
         ValueError: there is no such exercise.
     """
-    exercise = find(id)
+    result = _judged(id, find(id), answer)
+    if result.state != "untried" and not record.runs_solution():
+        record.record(id, right=result.state == "right")
+    return result
+
+
+def _judged(id: str, exercise: Exercise, answer: object) -> Result:
     if answer is ... or answer is None:
         return Result(id, "untried", "replace the ... with your answer, then run the cell.")
     if exercise.of_function and not callable(answer):

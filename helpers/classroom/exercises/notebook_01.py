@@ -223,14 +223,14 @@ QUIZZES = {
                 "It holds tensors and names. Something must say how to compute with them.",
             ),
             (
-                "the class and its arguments",
-                True,
-                "You build the same model from your own code, then fill it.",
-            ),
-            (
                 "the same kind of GPU",
                 False,
                 "Tensors can go anywhere: map_location says where. Notebook 04 has more.",
+            ),
+            (
+                "the class and its arguments",
+                True,
+                "You build the same model from your own code, then fill it.",
             ),
         ],
     ),

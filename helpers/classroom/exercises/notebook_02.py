@@ -143,15 +143,15 @@ QUIZZES = {
         "on a server. What is missing in the checkpoint?",
         [
             (
-                "the state of the random number generators",
-                False,
-                "It would be needed to resume, but here both began with the same seed.",
-            ),
-            (
                 "nothing",
                 True,
                 "Another processor adds in another order, and the last bits differ. No "
                 "file can cure that.",
+            ),
+            (
+                "the state of the random number generators",
+                False,
+                "It would be needed to resume, but here both began with the same seed.",
             ),
             (
                 "the optimizer",

@@ -190,15 +190,15 @@ QUIZZES = {
                 "Its example input is a pickle, and here it ran our code.",
             ),
             (
+                "model.torchscript",
+                False,
+                "It is a program. Ours wrote a file while it was being opened.",
+            ),
+            (
                 "model.safetensors",
                 True,
                 "Names, shapes and numbers: there is no place for code. Then check what "
                 "the model answers: wrong weights are still possible.",
-            ),
-            (
-                "model.torchscript",
-                False,
-                "It is a program. Ours wrote a file while it was being opened.",
             ),
         ],
     ),

@@ -183,6 +183,11 @@ QUIZZES = {
         "What is wrong?",
         [
             (
+                "nothing said where else to put the tensors",
+                True,
+                "map_location='cpu' says it. The file named the GPU it came from.",
+            ),
+            (
                 "the file is damaged",
                 False,
                 "Every number is there. The file names a place that this machine lacks.",
@@ -191,11 +196,6 @@ QUIZZES = {
                 "the weights only work on a GPU",
                 False,
                 "Numbers are numbers. Only the place they are put first is missing.",
-            ),
-            (
-                "nothing said where else to put the tensors",
-                True,
-                "map_location='cpu' says it. The file named the GPU it came from.",
             ),
             (
                 "weights_only refused it",

@@ -187,14 +187,14 @@ QUIZZES = {
                 "A model in training mode does as well. Compare numbers, over many inputs.",
             ),
             (
-                "no, compare all numbers in several batch sizes",
-                True,
-                "A wrong mode, a fixed batch or another precision shows only there.",
-            ),
-            (
                 "no, the numbers must be equal to the last bit",
                 False,
                 "No two runtimes add in the same order. Choose a tolerance beforehand.",
+            ),
+            (
+                "no, compare all numbers in several batch sizes",
+                True,
+                "A wrong mode, a fixed batch or another precision shows only there.",
             ),
         ],
     ),
@@ -202,14 +202,14 @@ QUIZZES = {
         "You receive model.onnx of 900 bytes, said to be a network of 4 MB. What is wrong?",
         [
             (
-                "nothing, ONNX compresses well",
-                False,
-                "It does not compress at all: 4 bytes for each float32.",
-            ),
-            (
                 "its weights are in a second file that was not sent",
                 True,
                 "The small file holds the graph and the name of the other one.",
+            ),
+            (
+                "nothing, ONNX compresses well",
+                False,
+                "It does not compress at all: 4 bytes for each float32.",
             ),
             (
                 "graph optimisation removed the weights",

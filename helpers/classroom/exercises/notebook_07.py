@@ -145,14 +145,14 @@ QUIZZES = {
                 "Core ML's converter takes PyTorch, not ONNX.",
             ),
             (
-                "the weights and the code of the model",
-                True,
-                "Every conversion starts there: an export is a copy, not the source.",
-            ),
-            (
                 "the .mlpackage alone",
                 False,
                 "The next target will need another file, made from PyTorch again.",
+            ),
+            (
+                "the weights and the code of the model",
+                True,
+                "Every conversion starts there: an export is a copy, not the source.",
             ),
         ],
     ),

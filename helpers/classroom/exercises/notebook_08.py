@@ -123,14 +123,14 @@ QUIZZES = {
         "A layer has 1000 weights and one outlier. You may change one thing. Which?",
         [
             (
-                "a zero point",
-                False,
-                "It moves the range. The outlier is still at one end of it.",
-            ),
-            (
                 "a percentile instead of min-max",
                 True,
                 "The outlier is clipped, and the other 999 get a finer grid.",
+            ),
+            (
+                "a zero point",
+                False,
+                "It moves the range. The outlier is still at one end of it.",
             ),
             (
                 "one bit more",

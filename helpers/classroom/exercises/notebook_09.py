@@ -173,14 +173,14 @@ QUIZZES = {
                 "It says nothing about time.",
             ),
             (
-                "which operators the file holds, and how wide the layers are",
-                True,
-                "Small layers, or operators without an int8 kernel, eat the gain.",
-            ),
-            (
                 "the number of bits",
                 False,
                 "Fewer bits in the file may mean more work to unpack them.",
+            ),
+            (
+                "which operators the file holds, and how wide the layers are",
+                True,
+                "Small layers, or operators without an int8 kernel, eat the gain.",
             ),
         ],
     ),

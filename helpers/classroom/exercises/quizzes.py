@@ -1,25 +1,42 @@
-"""A question with buttons; every choice, right or wrong, gets its explanation."""
+"""A question with buttons; every choice, right or wrong, gets its explanation.
+
+The browser knows it all and answers by itself: also while the kernel is busy, after a
+restart, and in a page of the handouts. Python only hears what was picked.
+"""
 
 from collections.abc import Sequence
 from html import escape
+from pathlib import Path
 
-import ipywidgets
+import anywidget
+import traitlets
 
+from helpers.classroom.exercises import record
 from helpers.classroom.exercises.checking import find
 
 
-class Quiz(ipywidgets.VBox):
-    """The question, a button for each choice, and a line for the explanation.
+class Quiz(anywidget.AnyWidget):
+    """The question and a button for each choice, below which its explanation appears.
 
-    `pick(k)` does what pressing button k does.
+    Attributes:
+        picked: the numbers of the choices, from 0, in the order in which they were picked.
     """
 
-    def __init__(self, question: str, choices: Sequence[tuple[str, bool, str]]):
-        """Build the buttons.
+    _esm = Path(__file__).with_name("quiz.js")
+    _css = Path(__file__).with_name("quiz.css")
+    question = traitlets.Unicode().tag(sync=True)
+    choices = traitlets.List().tag(sync=True)
+    picked = traitlets.List(traitlets.Int()).tag(sync=True)
+
+    def __init__(
+        self, question: str, choices: Sequence[tuple[str, bool, str]], id: str = ""
+    ):
+        """Show the question, with nothing picked.
 
         Args:
             question: one sentence.
             choices: two to six of (text, whether it is right, explanation).
+            id: under which the first pick is kept as progress; without one it is not.
 
         Raises:
             ValueError: too few or too many choices, not exactly one right one, or a
@@ -32,39 +49,36 @@ class Quiz(ipywidgets.VBox):
         for text, _, explanation in choices:
             if not explanation.strip():
                 raise ValueError(f"the choice {text!r} has no explanation")
-        self.question, self.choices = question, tuple(choices)
-        self.said = ipywidgets.HTML()
-        buttons = []
-        for k, (text, _, _) in enumerate(self.choices):
-            button = ipywidgets.Button(
-                description=f"{'abcdef'[k]}) {text}",
-                layout=ipywidgets.Layout(width="auto", max_width="640px"),
-            )
-            button.on_click(lambda _, k=k: self.pick(k))
-            buttons.append(button)
-        asked = ipywidgets.HTML(f"<strong>{escape(question)}</strong>")
-        # Kept as wide as the page's prose, and the buttons as wide as their words.
-        layout = ipywidgets.Layout(align_items="flex-start")
-        super().__init__([asked, *buttons, self.said], layout=layout)
+        self._id = id
+        super().__init__(question=question, choices=[list(choice) for choice in choices])
 
     def pick(self, k: int) -> str:
-        """Show and return what is to be said about choice k, counted from 0."""
+        """Do what pressing button k does, from 0; return what is then said about it."""
         _, right, explanation = self.choices[k]
-        head = "Right" if right else "Not quite"
-        self.said.value = (
-            f'<p role="status"><strong>{head}.</strong> {escape(explanation)}</p>'
-        )
-        return f"{head}. {explanation}"
+        self.picked = [*self.picked, k]
+        return f"{'Right' if right else 'Not quite'}. {explanation}"
+
+    @traitlets.observe("picked")
+    def _keep(self, change: dict) -> None:
+        # The first pick is the answer; after it, the learner has been told.
+        if self._id and self.picked and not change["old"]:
+            record.record(self._id, right=self.choices[self.picked[0]][1])
 
     def __repr__(self) -> str:
         """Return the question and its choices, without the answer."""
         listed = "".join(f"\n  {'abcdef'[k]}) {c[0]}" for k, c in enumerate(self.choices))
         return f"Quiz: {self.question}{listed}"
 
-    def _repr_mimebundle_(self, **kwargs) -> dict:
-        data = super()._repr_mimebundle_(**kwargs)
+    def _repr_mimebundle_(self, **kwargs) -> tuple[dict, dict]:
+        # The view for a live page; the others for nbval, for print and for a page without
+        # a kernel.
+        data, metadata = super()._repr_mimebundle_(**kwargs)
+        listed = "".join(f"<li>{escape(choice[0])}</li>" for choice in self.choices)
         data["text/plain"] = repr(self)
-        return data
+        data["text/html"] = (
+            f'<p><strong>{escape(self.question)}</strong></p><ol type="a">{listed}</ol>'
+        )
+        return data, metadata
 
 
 def quiz(id: str) -> Quiz:
@@ -79,4 +93,4 @@ def quiz(id: str) -> Quiz:
     Raises:
         ValueError: there is no such quiz.
     """
-    return Quiz(*find(id, "QUIZZES"))
+    return Quiz(*find(id, "QUIZZES"), id=id)

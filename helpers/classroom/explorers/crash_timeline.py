@@ -1,8 +1,9 @@
 """A training run that dies: what is lost, what saving costs, and the best interval."""
 
+from dataclasses import replace
 from functools import cache
 
-from helpers.classroom.charts import Chart, stack
+from helpers.classroom.charts import Asked, Chart, covered, stack
 from helpers.classroom.charts.axes import Axes
 from helpers.classroom.charts.drawing import (
     COLOURS,
@@ -23,11 +24,13 @@ from helpers.classroom.explorers.checkpoint_interval import (
     young_interval,
     young_overhead,
 )
-from helpers.classroom.panel import Choice, Panel, Range
+from helpers.classroom.panel import Choice, Guess, Panel, Range
 
 STEPS, MTBF = 600, 400
 SAVE_COSTS = ("1 step", "2 steps", "5 steps")
 INTERVALS = range(10, 201, 5)
+KNOWN, GUESSED = SAVE_COSTS[1], SAVE_COSTS[2]  # shown at once; asked for first
+MOST_EXTRA = 55  # percent, at the top of the curves
 LEFT, LONGEST = 96, 960  # where the timeline begins, and the time that fills it
 
 
@@ -56,16 +59,33 @@ def draw(interval: int, time: int, save_cost: str) -> Chart:
     young, best = young_interval(cost, MTBF), least(cost)
     average, lowest = extra(interval, cost), extra(best, cost)
     where = ", in the middle of a save," if crash.in_save else ""
-    text = (
+    this_run = (
         f"A checkpoint every {interval} steps. The run dies at {time}{where} with "
         f"{crash.done:g} steps done: {crash.kept:g} are kept, {crash.lost:g} lost, and "
-        f"saving took {crash.saving:g}. On average such runs take {average:.1%} "
+        f"saving took {crash.saving:g}."
+    )
+    text = (
+        f"{this_run} On average such runs take {average:.1%} "
         f"more time. The least is {lowest:.1%}, with a checkpoint every {best} "
         f"steps; Young's formula says every {young:.0f}."
     )
-    return stack(
-        [_timeline(interval, time, cost, text), _average(interval, cost, text)], text
+    above, axes = _timeline(interval, time, cost, text), _axes()
+    _draw_average(axes, interval, cost, ask=save_cost != KNOWN)
+    below = axes.picture(f"All such runs, a crash every {MTBF} steps", text)
+    asked = Asked(
+        f"If a save takes {GUESSED} in place of {KNOWN}, which interval costs the least?",
+        truth=least(int(GUESSED.split()[0])),
+        before=text if save_cost == KNOWN else f"{crash.lost:g} steps lost.",
+        along="x",
+        values=(INTERVALS[0], INTERVALS[-1]),
+        places=(axes.x(INTERVALS[0]), axes.x(INTERVALS[-1])),
+        across=(above.height + axes.y(MOST_EXTRA), above.height + axes.y(0)),
     )
+    brief = (
+        f"{crash.lost:g} steps lost. On average {average:.1%} more time; the least is "
+        f"{lowest:.1%}, every {best} steps."
+    )
+    return replace(stack([above, below], text), guess=asked, brief=brief)
 
 
 def _timeline(interval: int, time: int, cost: int, text: str) -> Chart:
@@ -108,32 +128,39 @@ def _curves(cost: int) -> dict[str, list[tuple[float, float]]]:
     return {"exact": exact, "Young": young}
 
 
-def _average(interval: int, cost: int, text: str) -> Chart:
-    curves = _curves(cost)
-    corners = [(0, 0), (INTERVALS[-1], 55)]
-    axes = Axes(
-        {"": corners}, "steps between checkpoints", "extra time in %", right=60, height=300
-    )
+def _axes() -> Axes:
+    corners = [(0, 0), (INTERVALS[-1], MOST_EXTRA)]
+    names = ("steps between checkpoints", "extra time in %")
+    return Axes({"": corners}, *names, right=60, height=300)
+
+
+def _draw_average(axes: Axes, interval: int, cost: int, ask: bool) -> None:
     axes.parts += legend(
         ["your interval", "least, exact", "least by Young's formula"], 40, shapes=(4, 0, 1)
     )
-    for k, (name, points) in enumerate(curves.items()):
+    parts = []
+    for k, (name, points) in enumerate(_curves(cost).items()):
         placed = [(axes.x(x), axes.y(y)) for x, y in points]
-        axes.parts.append(polyline(placed, k))
-        axes.parts.append(label(placed[-1][0] + 6, placed[-1][1] + 4, name))
+        parts.append(polyline(placed, k))
+        parts.append(label(placed[-1][0] + 6, placed[-1][1] + 4, name))
     best, young = least(cost), young_interval(cost, MTBF)
     spots = {1: (young, young_overhead(young, save_cost=cost, mtbf=MTBF))}
     spots |= {0: (best, extra(best, cost)), 4: (interval, extra(interval, cost))}
     for shape, (x, y) in spots.items():
-        axes.parts.append(mark(axes.x(x), axes.y(100 * y), shape))
-    return axes.picture(f"All such runs, a crash every {MTBF} steps", text)
+        parts.append(mark(axes.x(x), axes.y(100 * y), shape))
+    axes.parts += covered(parts, ask)
 
 
 def crash_timeline(interval: int = 100, time: int = 480) -> Panel:
-    """Return the panel: interval, time of the crash, cost of a save; drawn by Python."""
+    """Return the panel: interval, time of the crash, cost of a save; drawn by Python.
+
+    It asks where the best interval goes before it shows the curves for dearer saves.
+    """
     controls = [
         Range("interval", "Checkpoint every ... steps", 10, 200, interval, step=5),
         Range("time", "The run dies at", 10, 600, time, step=10),
-        Choice("save_cost", "A save takes as long as", SAVE_COSTS, SAVE_COSTS[1]),
+        Choice("save_cost", "A save takes as long as", SAVE_COSTS, KNOWN),
     ]
-    return Panel("When it dies, what is lost?", controls, draw)
+    slider = Range("guess", "My guess", INTERVALS[0], INTERVALS[-1], 40, step=5)
+    guess = Guess(slider, "every {} steps")
+    return Panel("When it dies, what is lost?", controls, draw, guess=guess)

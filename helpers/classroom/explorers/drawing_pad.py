@@ -12,6 +12,7 @@ from helpers.classroom.runtimes import WEB_FILES, web_folder, web_missing
 from helpers.onnx_export import read_onnx
 
 CELLS = 64
+FILES = ("drawing_pad_strokes.js", "drawing_pad_answers.js", "drawing_pad.js")
 
 
 class DrawingPad(anywidget.AnyWidget):
@@ -26,7 +27,8 @@ class DrawingPad(anywidget.AnyWidget):
         browser: likewise, from the browser; empty before it has answered.
     """
 
-    _esm = Path(__file__).with_name("drawing_pad.js")
+    # One module for anywidget: the files of a module in the browser cannot import others.
+    _esm = "\n".join(Path(__file__).with_name(name).read_text("utf-8") for name in FILES)
     _css = Path(__file__).with_name("drawing_pad.css")
     image = traitlets.List(traitlets.Float()).tag(sync=True)
     python = traitlets.Dict().tag(sync=True)

@@ -1,26 +1,31 @@
 """The error clinic: paste a message, read what it means and the line that repairs it."""
 
+import re
 from collections.abc import Collection
 from html import escape
-from threading import Lock
 
-import ipywidgets
-
+from helpers.classroom.charts import Chart, Item
 from helpers.classroom.clinic import ENTRIES, Diagnosis, diagnose, nearest
+from helpers.classroom.panel import Panel, Text
 
+ASK = "What does it mean?"
+READY = "Paste a message and press the button."
 EMPTY = "Paste an error message first; a whole traceback will do."
-UNKNOWN = "The clinic does not know this message. The nearest that it knows is:"
+UNKNOWN = "The clinic does not know this message."
+NEAREST = f"{UNKNOWN} The nearest that it knows is:"
+ALL = ("All messages that it knows", "notebooks/14_cheat_sheet.ipynb")
 # Long enough to tell messages apart, short enough for a line of output.
 SHOWN_OF_A_MESSAGE = 60
 
 
-class ErrorClinic(ipywidgets.GridBox):
+class ErrorClinic:
     """A field for an error message, a button, and the answer.
 
     Attributes:
         heading: what is said before the diagnoses; "" before the first question.
         diagnoses: what the message may mean, best first; the nearest entry alone where
-            the message is not known.
+            the message is not known, and none where nothing is like it.
+        panel: shows them.
     """
 
     def __init__(self, notebooks: Collection[str] = ()):
@@ -31,62 +36,55 @@ class ErrorClinic(ipywidgets.GridBox):
                 other name is plain text.
         """
         self._notebooks = frozenset(notebooks)
-        self._text = ipywidgets.Textarea(
-            description="Error message, or a whole traceback",
+        self._asked, self.heading, self.diagnoses = "", "", []
+        field = Text(
+            "message",
+            "Error message, or a whole traceback",
+            lines=5,
             placeholder="RuntimeError: ...",
-            rows=5,
-            continuous_update=False,
-            # As wide as the page's prose; the label above the field.
-            layout=ipywidgets.Layout(width="99%", max_width="640px", flex_flow="column"),
-            style={"description_width": "auto"},
+            monospace=True,
+            most=100_000,
         )
-        button = ipywidgets.Button(
-            description="What does it mean?", layout=ipywidgets.Layout(width="max-content")
-        )
-        button.on_click(lambda _: self._answer())
-        # A press can overtake the text, which then gets its answer when it arrives.
-        self._text.observe(lambda _: self.heading and self._answer(), "value")
-        self._one_answer = Lock()  # JupyterLab delivers the two on threads of their own
-        self._said = ipywidgets.HTML(layout=ipywidgets.Layout(max_width="640px"))
-        self.heading, self.diagnoses = "", []
-        super().__init__([self._text, button, self._said])
+        self.panel = Panel("Error clinic", [field], self._draw, buttons={ASK: self._answer})
 
     def ask(self, text: str) -> list[Diagnosis]:
         """Show and return what the message may mean, as pasting it and pressing does."""
-        self._text.value = text
-        self._answer()
+        self.panel.values = {"message": text}
+        self.panel.press(ASK)
         return self.diagnoses
 
     def _answer(self) -> None:
-        with self._one_answer:
-            self._show(self._text.value)
-
-    def _show(self, text: str) -> None:
+        self._asked = text = self.panel.values["message"]
         self.diagnoses = diagnose(text)
         if not text.strip():
             self.heading = EMPTY
         elif self.diagnoses:
             self.heading = "It may mean:" if len(self.diagnoses) > 1 else "It means:"
         else:
-            self.heading, self.diagnoses = UNKNOWN, [nearest(text)]
-        items = "".join(map(self._item, self.diagnoses))
-        # ipywidgets puts the region in anew with each answer, and a new region is read out
-        # reliably only if it is an alert. It is the answer to a press, so it may interrupt.
-        self._said.value = f'<div role="alert"><p>{self.heading}</p><ol>{items}</ol></div>'
+            near = nearest(text)
+            self.heading = NEAREST if near else UNKNOWN
+            self.diagnoses = [near] if near else []
 
-    def _item(self, found: Diagnosis) -> str:
-        return (
-            f"<li><strong>{escape(found.says)}</strong><br>{escape(found.meaning)}"
-            '<pre tabindex="0" style="overflow-x: auto"><code>'
-            f"{escape(found.fix)}</code></pre>"
-            f"Notebook: {_linked(found.notebook, self._notebooks)}</li>"
+    def _draw(self, message: str) -> Chart:
+        # An answer beside another text would be taken for that one's.
+        if not self.heading or message != self._asked:
+            return Chart("", READY)
+        items = tuple(
+            Item(found.says, found.meaning, found.fix, self._link(found.notebook))
+            for found in self.diagnoses
         )
+        is_unknown = self.heading.startswith(UNKNOWN)
+        return Chart("", self.heading, items=items, links=(ALL,) if is_unknown else ())
+
+    def _link(self, notebook: str) -> tuple[str, str]:
+        path = f"notebooks/{notebook}" if notebook in self._notebooks else ""
+        return f"Notebook {notebook.removesuffix('.ipynb')}", path
 
     def __repr__(self) -> str:
         """Return question and answer as text; the same on every machine."""
         if not self.heading:
             return "ErrorClinic: paste a message and press the button."
-        asked = " ".join(self._text.value.split())
+        asked = " ".join(self._asked.split())
         if len(asked) > SHOWN_OF_A_MESSAGE:
             asked = f"{asked[:SHOWN_OF_A_MESSAGE]}..."
         lines = [f"ErrorClinic({asked!r}): {self.heading}"]
@@ -95,10 +93,11 @@ class ErrorClinic(ipywidgets.GridBox):
             lines += [f"     {found.fix}  ({found.notebook})"]
         return "\n".join(lines)
 
-    def _repr_mimebundle_(self, **kwargs) -> dict:
-        data = super()._repr_mimebundle_(**kwargs)
+    def _repr_mimebundle_(self, **kwargs) -> tuple[dict, dict]:
+        data, metadata = self.panel._repr_mimebundle_(**kwargs)
+        del data["image/svg+xml"]  # its answers are words
         data["text/plain"] = repr(self)
-        return data
+        return data, metadata
 
 
 class MessageTable:
@@ -117,19 +116,27 @@ class MessageTable:
 
     def _repr_html_(self) -> str:
         rows = "".join(
-            f'<tr><th scope="row" style="{_CELL}">{escape(some.says)}</th>'
+            f'<tr><th scope="row" style="{_CELL}">{_breakable(some.says)}</th>'
             f'<td style="{_CELL}">{escape(some.meaning)}<br>'
-            f'<code style="white-space: pre-wrap">{escape(some.fix)}</code></td>'
-            f'<td style="{_CELL}; white-space: nowrap">'
+            f'<code style="{_CODE}">{_breakable(some.fix)}</code></td>'
+            f'<td style="{_CELL}; {_NARROW}">'
             f"{_linked(some.notebook, self._notebooks, some.notebook[:2])}</td></tr>"
             for some in ENTRIES
         )
-        heads = ("The message says", "It means; the line that repairs it", "Notebook")
+        heads = ("The message says", "It means; the line that repairs it")
         head = "".join(f'<th scope="col" style="{_CELL}">{head}</th>' for head in heads)
+        head += f'<th scope="col" style="{_CELL}; {_NARROW}">Notebook</th>'
         return f"<table><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table>"
 
 
-_CELL = "text-align: left; vertical-align: top; overflow-wrap: anywhere"
+_CELL = "text-align: left; vertical-align: top"
+_NARROW = "min-width: 5em; white-space: nowrap"
+_CODE = "overflow-wrap: normal; white-space: pre-wrap; word-break: normal"
+
+
+def _breakable(text: str) -> str:
+    # Between the parts of a name or of a call, and never inside a word.
+    return "<wbr>".join(map(escape, re.split(r"(?<=[.,(\[])(?=\S)", text)))
 
 
 def _linked(notebook: str, there: Collection[str], name: str = "") -> str:

@@ -1,9 +1,10 @@
 """The key-mapping workbench: rules as text, and what becomes of every key."""
 
 from collections.abc import Sequence
+from dataclasses import replace
+from functools import partial
 from html import escape
 
-import ipywidgets
 from torch import nn
 
 from helpers.classroom.charts import Chart
@@ -16,45 +17,30 @@ from helpers.classroom.explorers.key_rules import (
     shapes_of,
 )
 from helpers.classroom.explorers.key_suggestions import suggest
-from helpers.classroom.panel import Choice, Panel
+from helpers.classroom.panel import Choice, Panel, Text
 from helpers.state_dicts import StateDict
 
 SHOW = ("every key", "only what is open")
-# A sign and a colour for each finding; white on it is readable (WCAG 2.2, 1.4.3).
+HEADINGS = ("Old key, in the file", "Finding", "Name after the rules")
+# A sign and a colour for each finding: white on it is readable (WCAG 2.2, 1.4.3), and it
+# stands out from the paper of both themes (1.4.11).
 SIGNS = {
-    "match": ("=", "#3f6f2a"),
-    "other shape": ("≠", "#8a4fa3"),
-    "collision": ("×", "#b3261e"),
-    "left over": ("?", "#a04a0b"),
+    "match": ("=", "#4b7f32"),
+    "other shape": ("≠", "#9558ae"),
+    "collision": ("×", "#cc3b31"),
+    "left over": ("?", "#b8560f"),
     "missing": ("○", "#2f6fb7"),
 }
 LEGEND = (14, 116, 254, 368, 486)  # where the words for each stand, below the bar
-CHUNK = 25  # rows that the browser lays out together
-# Rows that are out of sight are not laid out: three times as fast with 300 keys.
-STYLE = """<style>
-.sls-keys { border: 1px solid #888; contain: content; font: 12px monospace; height: 300px;
-  max-width: 620px; overflow: auto; }
-.sls-keys [role="row"] { display: grid; gap: 6px; grid-template-columns: 1fr 94px 1fr;
-  line-height: 1.6; padding: 0 6px; }
-.sls-keys .rows { content-visibility: auto; contain-intrinsic-height: auto 600px; }
-.sls-keys [role="row"] > * { overflow-wrap: anywhere; }
-.sls-keys [role="columnheader"] { font: bold 13px sans-serif; }
-.sls-keys b { border-radius: 3px; color: #fff; font: 12px sans-serif; padding: 1px 6px; }
-.sls-keys i { font-style: normal; white-space: nowrap; }
-"""
-STYLE += "".join(
-    f".sls-keys .f{k} {{ background: {colour}; }}\n"
-    for k, (_, colour) in enumerate(SIGNS.values())
-)
-STYLE += "</style>"
 
 
-class KeyMapping(ipywidgets.GridBox):
+class KeyMapping:
     """The workbench.
 
     Attributes:
         mapped: what the rules make of the old keys, a `key_rules.Mapped`.
-        call: the line of Python that does the same; "" while the rules are not sound.
+        suggestions: rules that might help, each with a button of its own.
+        panel: shows them.
     """
 
     def __init__(
@@ -66,40 +52,31 @@ class KeyMapping(ipywidgets.GridBox):
             TypeError: one is neither a module nor a dict of tensors.
         """
         self._old, self._new = shapes_of(old, "old"), shapes_of(new, "new")
-        self._text = ipywidgets.Textarea(
-            rules,
-            description="Rules, one a line: regular expression -> replacement",
-            rows=4,
-            layout=_wide(),
-            style={"description_width": "auto"},
-        )
-        self._buttons = [ipywidgets.Button(layout=_wide()) for _ in range(3)]
-        for button in self._buttons:
-            button.on_click(lambda pressed: self.add(pressed.tooltip))
-        self._map()
-        show = Choice("show", "Show", SHOW, SHOW[0])
-        self._panel = Panel("Old keys and new keys", [show], self._draw)
-        self._table = ipywidgets.HTML()
-        self._call = ipywidgets.Textarea(
-            description="The call to copy",
-            rows=5,
-            layout=_wide(),
-            style={"description_width": "auto"},
-        )
-        super().__init__([self._text, *self._buttons, self._panel, self._table, self._call])
-        self._text.observe(self._changed, "value")
-        self._panel.observe(self._show, "values")
-        self._show()
+        self._map(rules)
+        controls = [
+            Text(
+                "rules",
+                "Rules, one a line: regular expression -> replacement",
+                rules,
+                lines=4,
+                monospace=True,
+            ),
+            Choice("show", "Show", SHOW, SHOW[0]),
+        ]
+        self.panel = Panel("Old keys and new keys", controls, self._draw)
+        # Last, since it takes the longest: the picture is on its way by now.
+        self.panel.observe(lambda change: self._suggest(), "values")
+        self._suggest()
 
     @property
     def rules(self) -> str:
         """The rules as text."""
-        return self._text.value
+        return self.panel.values["rules"]
 
     @rules.setter
     def rules(self, text: str) -> None:
         """Do what typing them does."""
-        self._text.value = text
+        self.panel.values = {**self.panel.values, "rules": text}
 
     @property
     def call(self) -> str:
@@ -108,41 +85,44 @@ class KeyMapping(ipywidgets.GridBox):
 
     @property
     def text(self) -> str:
-        """What the panel says: faults first, then the counts."""
-        refusal = [f"remap_keys refuses: {self.mapped.refusal}."]
-        return " ".join(
-            [*self._faults, *(refusal if self.mapped.refusal else []), self.mapped.text]
-        )
+        """What is said in words: faults first, then the counts."""
+        return " ".join([*self._faults, self._findings])
+
+    @property
+    def _findings(self) -> str:
+        # Python's message doubles the backslashes, which the learner has typed once.
+        refusal = self.mapped.refusal.replace("\\\\", "\\")
+        return (f"remap_keys refuses: {refusal}. " if refusal else "") + self.mapped.text
 
     def add(self, line: str) -> None:
         """Add a rule below the others, as a suggestion's button does."""
         self.rules = f"{self.rules.rstrip()}\n{line}".lstrip()
 
-    def _map(self) -> None:
-        rules, self._faults = read_rules(self.rules)
+    def _map(self, text: str) -> None:
+        self._read = text
+        rules, self._faults = read_rules(text)
         self.mapped: Mapped = map_keys(self._old, self._new, rules)
 
-    def _changed(self, change: dict) -> None:
-        self._map()
-        self._panel.redraw()
-        self._show()
-
-    def _show(self, change: dict | None = None) -> None:
-        everything = self._panel.values["show"] == SHOW[0]
-        rows = [row for row in self.mapped.rows if everything or row.finding != "match"]
-        self._table.value = STYLE + table(rows)
-        self._call.value = self.call or "not yet: see the sentence above"
-        # Last, since it takes the longest: the rest is on its way by now.
+    def _suggest(self) -> None:
         self.suggestions = suggest(self.mapped, self._old, self._new)
-        for button, k in zip(self._buttons, range(3), strict=True):
-            here = self.suggestions[k : k + 1]
-            button.layout.display = None if here else "none"
-            for some in here:
-                button.description = f"Add  {some.line}  ({some.reason})"
-                button.tooltip = some.line
+        self.panel.offer(
+            {
+                f"Add {some.line} ({some.reason})": partial(self.add, some.line)
+                for some in self.suggestions
+            }
+        )
 
-    def _draw(self, show: str) -> Chart:
-        return draw(self.mapped, self.text, everything=show == SHOW[0])
+    def _draw(self, rules: str, show: str) -> Chart:
+        if rules != self._read:
+            self._map(rules)
+        everything = show == SHOW[0]
+        shown = [row for row in self.mapped.rows if everything or row.finding != "match"]
+        return replace(
+            draw(self.mapped, self._findings, everything=everything),
+            table=(HEADINGS, *map(_cells, shown)) if shown else (),
+            code=self.call,
+            faults={"rules": " ".join(self._faults)},
+        )
 
     def __repr__(self) -> str:
         """Say in words what the workbench shows; the same on every machine."""
@@ -150,11 +130,12 @@ class KeyMapping(ipywidgets.GridBox):
         lines = "; ".join(some.line for some in self.suggestions) or "nothing"
         return f"KeyMapping(rules: {rules}): {self.text} Suggested: {lines}."
 
-    def _repr_mimebundle_(self, **kwargs) -> dict:
-        data = super()._repr_mimebundle_(**kwargs)
+    def _repr_mimebundle_(self, **kwargs) -> tuple[dict, dict]:
+        data, metadata = self.panel._repr_mimebundle_(**kwargs)
+        del data["image/svg+xml"]  # the table says more
         data["text/plain"] = repr(self)
-        data["text/html"] = STYLE + table(self.mapped.rows)
-        return data
+        data["text/html"] = table(self.mapped.rows)
+        return data, metadata
 
 
 def draw(mapped: Mapped, text: str, *, everything: bool = True) -> Chart:
@@ -178,23 +159,31 @@ def draw(mapped: Mapped, text: str, *, everything: bool = True) -> Chart:
 
 def table(rows: Sequence[Row]) -> str:
     """Return the rows as an HTML table: old key, finding, new name, with their shapes."""
-    heads = ("Old key, in the file", "Finding", "Name after the rules")
-    head = " ".join(f'<span role="columnheader">{head}</span>' for head in heads)
-    groups = [f'<div role="rowgroup"><div role="row">{head}</div></div>']
-    for k in range(0, len(rows), CHUNK):
-        lines = "\n".join(map(_line, rows[k : k + CHUNK]))
-        groups.append(f'<div role="rowgroup" class="rows">{lines}</div>')
+    head = "".join(f'<th scope="col">{head}</th>' for head in HEADINGS)
+    body = "".join(
+        f"<tr>{''.join(f'<td>{escape(_text(cell))}</td>' for cell in _cells(row))}</tr>"
+        for row in rows
+    )
+    style = "max-height: 300px; overflow: auto"
     return (
-        '<div class="sls-keys" role="table" tabindex="0" aria-label="Keys, one a row">'
-        f"{''.join(groups)}</div>"
+        f'<div tabindex="0" style="{style}"><table><thead><tr>{head}</tr></thead>'
+        f"<tbody>{body}</tbody></table></div>"
     )
 
 
-def _line(row: Row) -> str:
-    sign, _ = SIGNS[row.finding]
-    chip = f'<b class="f{list(SIGNS).index(row.finding)}">{sign} {row.finding}</b>'
-    cells = (_key(row.old, row.old_shape), chip, _key(row.name, row.new_shape))
-    return f'<div role="row">{" ".join(f"<span role=cell>{c}</span>" for c in cells)}</div>'
+def _cells(row: Row) -> tuple[str, tuple[str, str], str]:
+    sign, colour = SIGNS[row.finding]
+    label = f"{sign} {row.finding}", colour
+    return _key(row.old, row.old_shape), label, _key(row.name, row.new_shape)
+
+
+def _text(cell: str | tuple[str, str]) -> str:
+    return cell if isinstance(cell, str) else cell[0]
+
+
+def _key(name: str, shape: tuple[int, ...] | None) -> str:
+    # A shape does not break at its spaces.
+    return name if shape is None else f"{name} {shape}".replace(", ", ",\N{NO-BREAK SPACE}")
 
 
 def key_mapping(
@@ -208,16 +197,3 @@ def key_mapping(
         TypeError: one is neither a module nor a dict of tensors.
     """
     return KeyMapping(old, new, rules)
-
-
-def _key(name: str, shape: tuple[int, ...] | None) -> str:
-    # A long name may break behind a dot or an underscore, a shape nowhere.
-    shown = escape(name)
-    if len(name) > 28:
-        shown = shown.replace(".", ".<wbr>").replace("_", "_<wbr>")
-    return shown if shape is None else f"{shown} <i>{shape}</i>"
-
-
-def _wide() -> ipywidgets.Layout:
-    # As wide as the grid but for the margins, and the label above the box.
-    return ipywidgets.Layout(width="calc(100% - 4px)", flex_flow="column")

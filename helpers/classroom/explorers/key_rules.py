@@ -116,14 +116,17 @@ def read_rules(text: str) -> tuple[list[tuple[str, str]], list[str]]:
         if not line.strip() or line.lstrip().startswith("#"):
             continue
         old, arrow, new = (part.strip() for part in line.partition("->"))
+        fault = ""
         if not arrow or not old:
-            faults.append(f"Line {number}, {line.strip()!r}: expected old -> new.")
-            continue
-        try:
-            re.sub(old, new, "")  # also reads the replacement, whether it is used or not
-        except (re.error, IndexError, OverflowError) as error:
-            # IndexError: an unknown group name. OverflowError: a{9999999999}.
-            faults.append(f"Line {number}, {line.strip()!r}: {error}.")
+            fault = "is not a rule; expected old -> new"
+        else:
+            try:
+                re.sub(old, new, "")  # also reads the replacement, whether used or not
+            except (re.error, IndexError, OverflowError) as error:
+                # IndexError: an unknown group name. OverflowError: a{9999999999}.
+                fault = f"cannot be read: {error}"
+        if fault:
+            faults.append(f"Line {number}: '{line.strip()}' {fault}.")
         else:
             rules.append((old, new))
     return rules, faults

@@ -1,21 +1,36 @@
-"""One layer's weights: their histogram, their levels, and the error of rounding."""
+"""One layer's weights: their levels, the clip threshold, and the error split in two."""
+
+from dataclasses import replace
+from functools import partial
 
 import torch
 from torch import nn
 
-from helpers.classroom.charts import Chart, histogram, stack
+from helpers.classroom.charts import Chart, covered
+from helpers.classroom.charts.drawing import picture
+from helpers.classroom.explorers import layer_view_drawing as drawing
+from helpers.classroom.explorers.clipping import (
+    SHARES,
+    clipped_at,
+    ends,
+    landscape,
+    split_error,
+)
 from helpers.classroom.explorers.setting_words import observer_words
-from helpers.classroom.panel import Choice, Menu, Panel, Range
+from helpers.classroom.panel import Choice, Guess, Menu, Panel, Range
 from helpers.quantization import (
     GRANULARITIES,
     OBSERVERS,
     Scheme,
     choose_qparams,
-    fake_quantize,
+    dequantize,
     fold_batch_norm,
     quantizable_layers,
+    quantize,
     sqnr_db,
 )
+
+BY_HAND = "by hand"
 
 
 def worst_channel(
@@ -33,48 +48,83 @@ def worst_channel(
 
 
 def draw(
-    weights: dict[str, torch.Tensor], layer: str, bits: int, granularity: str, observer: str
+    weights: dict[str, torch.Tensor],
+    layer: str,
+    bits: int,
+    granularity: str,
+    observer: str,
+    clip: int,
 ) -> Chart:
-    """Draw the histograms of a layer's weights, with their levels, and of the errors.
+    """Draw the histogram of a layer's weights, with their levels, and the error.
 
     Args:
         weights: name -> the layer's weights.
         layer: one of the names.
         bits: 2 to 8.
         granularity: see Scheme.
-        observer: see Scheme.
+        observer: see Scheme; or BY_HAND.
+        clip: with BY_HAND, the threshold in percent of the largest weight; per channel or
+            group, of the largest in each.
     """
     weight = weights[layer]
-    scheme = Scheme(bits=bits, granularity=granularity, observer=observer, percentile=99)
-    rounded = fake_quantize(weight, scheme)
+    full = clipped_at(weight, 1, bits, granularity)
+    if observer == BY_HAND:
+        chosen, qparams = BY_HAND, clipped_at(weight, clip / 100, bits, granularity)
+    else:
+        scheme = Scheme(
+            bits=bits, granularity=granularity, observer=observer, percentile=99
+        )
+        chosen, qparams = observer_words(scheme), choose_qparams(weight, scheme)
+    shares = qparams.scale / full.scale
+    split, curve = split_error(weight, qparams), landscape(weight, bits, granularity)
+    rounded = dequantize(quantize(weight, qparams), qparams)
     channel, worst = worst_channel(weight, rounded)
-    # Per channel and per group, the levels of the worst channel stand for the others.
-    levels = choose_qparams(
-        weight[channel], Scheme(bits=bits, observer=observer, percentile=99)
-    )
-    if granularity == "tensor":
-        levels = choose_qparams(weight, scheme)
+    least = min(curve, key=lambda each: each.whole)
+    best = SHARES[curve.index(least)]
+    one = granularity == "tensor"
+    largest = "the largest weight" if one else f"each {granularity}'s largest weight"
+    median = "" if shares.max() - shares.min() < 1e-6 else "a median of "
+    told = f"{layer}: {weight.numel()} weights at {bits} bits per {granularity}, {chosen}."
     text = (
-        f"{layer}: {weight.numel()} weights at {bits} bits per {granularity}, "
-        f"{observer_words(scheme)}. "
-        f"SQNR {sqnr_db(weight, rounded):.1f} dB. The worst of the {len(weight)} channels "
-        f"is number {channel}, with {worst:.1f} dB."
+        f"{told} SQNR {sqnr_db(weight, rounded):.1f} dB. The worst of the {len(weight)} "
+        f"channels is number {channel}, with {worst:.1f} dB. Mean squared error "
+        f"{split.whole:.3g}: rounding {split.rounding:.3g}, clipping {split.clipping:.3g} "
+        f"at {median}{shares.median():.0%} of {largest}. Least: {least.whole:.3g} at "
+        f"{best}%."
     )
-    above = histogram(
-        f"Weights of {layer}",
-        weight.flatten().tolist(),
-        x_label="weight",
-        text=text,
-        ticks=levels.levels.flatten().tolist(),
-        height=230,
+    share = shares.median().item()
+    threshold = [
+        *drawing.beyond(share),
+        *(drawing.levels(share, full.qmax) if not median else []),
+        *drawing.threshold(
+            share, f"{median}{share:.0%}", ends(qparams).item() if one else None
+        ),
+        drawing.drag(share),
+    ]
+    parts = [
+        *drawing.histogram(weight / ends(full)),
+        *drawing.scale_of(ends(full).item() if one else None, granularity),
+        # Where this observer clips is nearly the answer.
+        *covered(threshold, observer == "mse"),
+        *drawing.curve_axis(),
+        *covered([*drawing.shares_of(split), *drawing.curve(curve, share, split)]),
+    ]
+    question = (
+        f"{layer}, {bits} bits per {granularity}: at how many percent of {largest} must we "
+        "clip for the least error?"
     )
-    errors = (weight - rounded).flatten().tolist()
-    below = histogram("Rounding errors", errors, x_label="error", text=text, height=230)
-    return stack([above, below], text)
+    part = split.clipping / (split.whole or 1)
+    brief = f"Mean squared error {split.whole:.3g}, {part:.0%} of it clipping."
+    title = f"{layer}, {bits} bits per {granularity}"
+    asked = drawing.asked(question, best, told)
+    chart = picture(title, drawing.HEIGHT, parts, text)
+    return replace(chart, brief=brief, guess=asked)
 
 
 def layer_view(model: nn.Module, layer: str | None = None) -> Panel:
     """Return the panel for a model whose batch norms follow their convolutions.
+
+    It asks where the error is least before it shows any error.
 
     Args:
         model: see above, with at least two layers of Conv2d or Linear.
@@ -90,10 +140,19 @@ def layer_view(model: nn.Module, layer: str | None = None) -> Panel:
             f"the model has {len(weights)} layers of Conv2d or Linear; expected two or "
             "more to choose from"
         )
+    by_hand = {"observer": BY_HAND}  # who moves the threshold has chosen that
     controls = [
         Menu("layer", "Layer", tuple(weights), layer or next(iter(weights))),
         Range("bits", "Bits", 2, 8, 3),
         Choice("granularity", "One scale per", GRANULARITIES, "tensor"),
-        Choice("observer", "Range by", OBSERVERS, "minmax"),
+        Choice("observer", "Range by", (*OBSERVERS, BY_HAND), "minmax"),
+        Range("clip", "Clip by hand, at %", SHARES[0], SHARES[-1], 100, sets=by_hand),
     ]
-    return Panel("A layer's weights", controls, lambda **values: draw(weights, **values))
+    slider = Range("guess", "My guess", SHARES[0], SHARES[-1], 80, step=2)
+    return Panel(
+        "A layer's weights",
+        controls,
+        partial(draw, weights),
+        beside=True,
+        guess=Guess(slider, "{}%"),
+    )

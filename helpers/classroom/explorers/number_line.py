@@ -1,75 +1,101 @@
 """The number line: where the levels lie, and what becomes of one value."""
 
+from functools import cache, partial
+
 import torch
 
 from helpers.classroom.charts import Chart
-from helpers.classroom.charts.drawing import COLOURS, WIDTH, label, mark, number, picture
-from helpers.classroom.panel import Check, Choice, Panel, Range
+from helpers.classroom.charts.drawing import picture
+from helpers.classroom.explorers import number_line_drawing as drawing
+from helpers.classroom.panel import Check, Choice, Panel, Range, Stops
 from helpers.quantization import QParams, Scheme, choose_qparams, dequantize, quantize
 
+# The smallest and the largest value that were observed.
 RANGES = {"-1 to 1": (-1.0, 1.0), "0 to 2": (0.0, 2.0), "-0.5 to 2": (-0.5, 2.0)}
-REACH = 2.5  # the values shown, to both sides
+FARTHEST = 220  # the value, times 100, to both sides
 
 
-def draw(bits: int, range: str, symmetric: bool, hundredths: int) -> Chart:
+def draw(
+    observed: dict[str, tuple[float, ...]],
+    bits: int,
+    range: str,
+    symmetric: bool,
+    hundredths: int,
+) -> Chart:
     """Draw the levels for a range, and one value's way to the nearest of them.
 
     Args:
+        observed: name -> values from which the range is taken.
         bits: 2 to 8.
-        range: a key of RANGES: the smallest and largest value that was observed.
+        range: one of the names.
         symmetric: whether the zero point is 0.
         hundredths: the value, times 100.
     """
-    value = torch.tensor(hundredths / 100)
-    scheme = Scheme(bits=bits, symmetric=symmetric)
-    qparams = choose_qparams(torch.tensor(RANGES[range]), scheme)
-    integer = quantize(value, qparams)
-    back = dequantize(integer, qparams)
-    levels = qparams.levels.tolist()
-    clipped = not levels[0] <= value.item() <= levels[-1]
-    text = (
-        f"{len(levels)} levels, {qparams.qmin} to {qparams.qmax}: scale "
-        f"{qparams.scale.item():.4f}, zero point {qparams.zero_point.item()}. "
-        f"{value.item():.2f} becomes {integer.item()} and comes back as "
-        f"{back.item():.4f}, an error of {abs(value - back).item():.4f}"
-        f"{'; it lies beyond the last level and is clipped' if clipped else ''}."
-    )
-    parts = _line(levels) + _journey(value.item(), back.item(), qparams)
+    value = hundredths / 100
+    qparams = _qparams(observed[range], bits, symmetric)
+    integer = quantize(torch.tensor(value), qparams)
+    back = dequantize(integer, qparams).item()
+    there, returned = _formulas(value, integer.item(), back, qparams)
+    beyond = not _levels(qparams)[0] <= value <= _levels(qparams)[-1]
+    text = f"{there}. Back: {returned}{', beyond the last level' if beyond else ''}."
+    parts = [
+        *drawing.formulas(there, returned),
+        *drawing.boxes(integer.item(), bits, symmetric),
+        drawing.axis(observed[range]),
+        drawing.curves(_levels(qparams)),
+        *drawing.integers(_levels(qparams), integer.item(), qparams),
+        *drawing.way(value, back, len(str(integer.item()))),
+        drawing.drag(FARTHEST / 100),
+    ]
     kind = "symmetric" if symmetric else "asymmetric"
-    return picture(f"{bits} bits, {kind}, for {range}", 190, parts, text)
+    return picture(f"{bits} bits, {kind}, for {range}", drawing.HEIGHT, parts, text)
 
 
-def number_line() -> Panel:
-    """Return the panel: bits, range, symmetry and a value, held in the browser."""
+def number_line(weight: torch.Tensor | None = None, name: str = "the weights") -> Panel:
+    """Return the panel: bits, range, symmetry and a value, held in the browser.
+
+    Args:
+        weight: a layer's weights, between -2.5 and 2.5, whose range can be chosen in
+            place of -1 to 1.
+        name: what they are called.
+    """
+    observed = dict(RANGES)
+    if weight is not None:
+        del observed["-1 to 1"]
+        observed[name] = tuple(weight.detach().flatten().tolist())
+    ends = {"low": -FARTHEST, "high": FARTHEST, "step": 10}
     controls = [
-        Range("bits", "Bits", 2, 8, 3),
-        Range("hundredths", "Value", -225, 225, 75, step=25, decimals=2),
-        Choice("range", "Observed", tuple(RANGES), "0 to 2"),
+        Stops("bits", "Bits", (2, 3, 4, 8), 3),
+        Range("hundredths", "Value", value=80, decimals=2, **ends),
+        Choice("range", "Observed", tuple(observed), "0 to 2"),
         Check("symmetric", "Symmetric", True),
     ]
-    return Panel("The number line", controls, draw, ahead=True)
+    draws = partial(draw, observed)
+    return Panel("The number line", controls, draws, ahead=True, beside=True)
 
 
-def _x(value: float) -> float:
-    return WIDTH / 2 + value / REACH * (WIDTH / 2 - 30)
+@cache
+def _qparams(values: tuple[float, ...], bits: int, symmetric: bool) -> QParams:
+    scheme = Scheme(bits=bits, symmetric=symmetric)
+    return choose_qparams(torch.tensor(values), scheme)
 
 
-def _line(levels: list[float]) -> list[str]:
-    axis = f"M{number(_x(-REACH))} 130H{number(_x(REACH))}"
-    parts = [f'<path class="line" d="{axis}" stroke="#888"/>']
-    parts += [label(_x(v), 168, f"{v:g}", "middle") for v in (-2, -1, 0, 1, 2)]
-    left, right = number(_x(levels[0])), number(_x(levels[-1]))
-    parts.append(f'<path d="M{left} 130H{right}" stroke="{COLOURS[0]}" stroke-width="4"/>')
-    ticks = "".join(f"M{number(_x(v))} 120v20" for v in levels)
-    parts.append(f'<path d="{ticks}" stroke="{COLOURS[0]}" stroke-width="1"/>')
-    return parts
+@cache
+def _levels(qparams: QParams) -> tuple[float, ...]:
+    return tuple(qparams.levels.tolist())
 
 
-def _journey(value: float, back: float, qparams: QParams) -> list[str]:
-    x, end = number(_x(value)), number(_x(back))
-    return [
-        mark(_x(value), 62, 4),
-        label(_x(value), 50, f"{value:.2f}", "middle"),
-        f'<path d="M{x} 67V80H{end}V108" fill="none" stroke="{COLOURS[1]}"/>',
-        mark(_x(back), 112, 0),
-    ]
+def _formulas(value: float, integer: int, back: float, qparams: QParams) -> tuple[str, str]:
+    """Return the way to the integer and the way back, with the numbers filled in."""
+    scale, zero_point = qparams.scale.item(), qparams.zero_point.item()
+    # Before it is clipped: the quantizer itself, with room for every integer.
+    unlimited = qparams._replace(qmin=-(2**20), qmax=2**20)
+    rounded = quantize(torch.tensor(value), unlimited).item()
+    signed = qparams.qmin < 0
+    plus = "" if signed else f" + {zero_point}"
+    minus = f"{integer}" if signed else f"({integer} - {zero_point})"
+    clipped = "" if rounded == integer else f", clipped to {integer}"
+    return (
+        f"q = round({value:.2f} / {scale:.4f}){plus} = {rounded}{clipped}",
+        f"{minus} × {scale:.4f} = {back:.4f}, error {abs(value - back):.4f}",
+    )

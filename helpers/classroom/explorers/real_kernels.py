@@ -2,18 +2,23 @@
 
 import threading
 from collections.abc import Callable
-
-import ipywidgets as widgets
+from dataclasses import replace
 
 from helpers.classroom.charts import Chart
-from helpers.classroom.charts.drawing import label, picture
-from helpers.classroom.explorers.timing_charts import TimedRow, format_ms, timed_bars
+from helpers.classroom.explorers.timing_charts import (
+    TimedRow,
+    format_ms,
+    timed_bars,
+    untimed_bars,
+)
 from helpers.classroom.panel import Panel, Range
+from helpers.classroom.runtimes.ceiling import ceiling
 from helpers.classroom.runtimes.kernels import KINDS, STEPS, KernelRun, LayerKernels
 from helpers.measurement import format_bytes
 
 Setting = tuple[int, int]  # width, batch
-HEIGHT = 282  # of the empty picture, so that the buttons below it do not jump
+MEASURE, CANCEL = "Measure", "Cancel"
+COLUMNS = ("speed", "on disk", "error")
 TIMES = ("min ms", "median ms", "95th percentile ms")
 
 
@@ -28,6 +33,7 @@ class Measuring:
         results: setting -> what was measured.
         status: what is being done, in words.
         done: how many of the STEPS are done.
+        failed: what went wrong with the newest request, in words.
     """
 
     def __init__(self, changed: Callable[[], None], layers: type = LayerKernels):
@@ -38,7 +44,7 @@ class Measuring:
             layers: makes the kernels for a width.
         """
         self.results: dict[Setting, KernelRun] = {}
-        self.status, self.done = "", 0
+        self.status, self.done, self.failed = "", 0, ""
         self._changed, self._layers = changed, layers
         self._kernels: LayerKernels | None = None
         self._wanted: Setting | None = None
@@ -80,7 +86,7 @@ class Measuring:
                 if setting is None:
                     self._thread = None
                     return
-            self.done = 0
+            self.done, self.failed = 0, ""
             try:
                 self.results[setting] = self._measure(setting)
                 self.status, self.done = "Done.", STEPS
@@ -88,7 +94,7 @@ class Measuring:
                 self.status, self.done = "Cancelled.", 0
             except Exception as error:  # nobody would see it in a thread
                 self.done = 0
-                self.status = f"Failed. {type(error).__name__}: {error}"
+                self.status = self.failed = f"Failed. {type(error).__name__}: {error}"
             with self._lock:
                 if self._wanted == setting:
                     self._wanted = None
@@ -112,18 +118,29 @@ class Measuring:
         return self._kernels.measure(batch, progress=step)
 
 
-def draw(results: dict[Setting, KernelRun], width: int, batch: int) -> Chart:
-    """Draw the times, or what will be timed.
+def draw(
+    results: dict[Setting, KernelRun],
+    width: int,
+    batch: int,
+    *,
+    failed: str = "",
+    features: dict[str, bool | None] | None = None,
+) -> Chart:
+    """Draw the times, or the frame for them with the ceiling, which needs no clock.
 
     Args:
         results: setting -> what was measured.
         width: of the layer.
         batch: rows at once.
+        failed: what went wrong, in words.
+        features: of the processor, as `ceiling` takes them.
     """
     title = f"Linear layer {width} → {width} with ReLU, batch {batch}"
     if (width, batch) not in results:
-        text = f"{title}: not measured yet: press Measure."
-        return picture(title, HEIGHT, [label(14, 56, "Not measured yet.")], text)
+        most = ceiling([(width, width)], batch, features=features).speedup
+        limit = (1 / most, f"ceiling of int8, {most:.1f}×")
+        text = f"{title}: not measured yet: press {MEASURE}."
+        return untimed_bars(title, KINDS, COLUMNS, limit, f"{failed} {text}".lstrip())
     run = results[width, batch]
     rows, words = [], []
     for kind, row in run.table.iterrows():
@@ -149,23 +166,29 @@ def draw(results: dict[Setting, KernelRun], width: int, batch: int) -> Chart:
             " int8 is faster than that, most likely since its weights fit a cache that "
             "those of float32 do not."
         )
+    brief = (
+        f"int8 static is {run.table.loc['int8 static', 'speedup']:.1f} times as fast as "
+        f"float32; by counting, at most {most:.1f}."
+    )
     late = run.table["95th percentile ms"]
     if ((run.table["median ms"] > 1.3 * least) | (late > 3 * least)).any():
-        text += " Some calls were late: other programs were busy; measure again."
-    return timed_bars(
+        again = " Some calls were late: other programs were busy; measure again."
+        text, brief = text + again, brief + again
+    chart = timed_bars(
         title,
         rows,
-        headings=("speed", "on disk", "error"),
+        headings=COLUMNS,
         limit=(limit, f"ceiling of int8, {most:.1f}×"),
         text=text,
     )
+    return replace(chart, brief=brief)
 
 
-class RealKernels(widgets.VBox):
-    """The panel with its buttons and the progress.
+class RealKernels:
+    """The panel with what it has measured.
 
     Attributes:
-        panel: sliders and picture.
+        panel: sliders, buttons, progress and picture.
         measuring: the state, with everything that was measured.
     """
 
@@ -182,42 +205,39 @@ class RealKernels(widgets.VBox):
             Range("width", "Width of the layer", 64, 2048, width, step=64),
             Range("batch", "Batch size", 1, 256, batch),
         ]
-        self.panel = Panel(
-            "Real kernels",
-            controls,
-            lambda **values: draw(self.measuring.results, **values),
-        )
-        self._measure = widgets.Button(description="Measure", button_style="primary")
-        self._cancel = widgets.Button(description="Cancel", disabled=True)
-        self._progress = widgets.IntProgress(0, 0, STEPS, description="Progress")
-        self._status = widgets.Label("")
-        self._measure.on_click(lambda button: self.measure())
-        self._cancel.on_click(lambda button: self.measuring.cancel())
-        row = widgets.HBox([self._measure, self._cancel, self._progress])
-        super().__init__([self.panel, row, self._status])
+        buttons = {MEASURE: self.measure, CANCEL: self.measuring.cancel}
+        self.panel = Panel("Real kernels", controls, self._draw, buttons=buttons)
+        self.panel.disabled = [CANCEL]
 
     def measure(self) -> None:
         """Begin to measure what the sliders stand on."""
         self.measuring.request(**self.panel.values)
         self._show()
 
+    def _draw(self, width: int, batch: int) -> Chart:
+        return draw(self.measuring.results, width, batch, failed=self.measuring.failed)
+
     def _show(self) -> None:
-        busy = self.measuring.busy
-        self._progress.value = self.measuring.done
-        self._status.value = self.measuring.status
-        self._cancel.disabled = not busy
-        if not busy:
-            self.panel.redraw()
+        # Called in the thread that measures, while a slider may be moved.
+        with self.panel.lock:
+            busy, done = self.measuring.busy, self.measuring.done
+            now = {"done": done, "of": STEPS, "says": self.measuring.status}
+            self.panel.progress = now if busy else None
+            self.panel.disabled = [] if busy else [CANCEL]
+            if not busy:
+                self.panel.redraw()
 
     def __repr__(self) -> str:
         """Say in words what the panel shows."""
         return repr(self.panel)
 
-    def _repr_mimebundle_(self, **kwargs) -> dict:
-        data = super()._repr_mimebundle_(**kwargs)
-        data["text/plain"] = repr(self)
-        data["image/svg+xml"] = self.panel.chart.svg
-        return data
+    def _repr_mimebundle_(self, **kwargs) -> tuple[dict, dict]:
+        data, metadata = self.panel._repr_mimebundle_(**kwargs)
+        values = self.panel.values
+        if tuple(values.values()) not in self.measuring.results:
+            # For nbval, the same on every processor.
+            data["image/svg+xml"] = draw({}, **values, features={}).svg
+        return data, metadata
 
 
 def real_kernels(width: int = 1024, batch: int = 64) -> RealKernels:

@@ -1,5 +1,7 @@
 """Which layer suffers most, and what does it gain to keep it in float?"""
 
+from dataclasses import replace
+
 import torch
 from torch import nn
 
@@ -7,6 +9,7 @@ from helpers.classroom.charts import Chart, bars, stack
 from helpers.classroom.data.digits import load_digits
 from helpers.classroom.data.networks import load_reference_model
 from helpers.classroom.explorers.evaluation import Evaluation, Evaluator, Setting
+from helpers.classroom.explorers.setting_words import ratio_words
 from helpers.classroom.explorers.trade_off_charts import headline
 from helpers.classroom.panel import Panel, Ticks
 from helpers.quantization import Scheme, layer_sensitivity
@@ -25,7 +28,7 @@ def draw(alone: dict[str, float], none: Evaluation, now: Evaluation) -> Chart:
     percent = {"": [100 * right for right in alone.values()]}
     worst = next(iter(alone))
     result = [
-        f"{now.bytes:,} bytes, {now.ratio:.1f} times smaller than float32",
+        f"{now.bytes:,} bytes, {ratio_words(now)}",
         f"in float: {_few(kept) or 'no layer'}",
     ]
     if kept:
@@ -38,7 +41,9 @@ def draw(alone: dict[str, float], none: Evaluation, now: Evaluation) -> Chart:
     )
     title = "Right with only this one layer quantized"
     below = bars(title, rows, percent, unit="%", digits=1, largest=100, text=text)
-    return stack([headline(f"{now.accuracy:.1%}", result), below], text)
+    brief = f"{now.accuracy:.1%} right, {now.bytes:,} bytes."
+    picture = stack([headline(f"{now.accuracy:.1%}", result), below], text)
+    return replace(picture, brief=brief)
 
 
 def _few(names: tuple[str, ...]) -> str:

@@ -2,7 +2,7 @@
 
 from dataclasses import fields
 
-from helpers.classroom.explorers.evaluation import Setting
+from helpers.classroom.explorers.evaluation import Evaluation, Setting
 from helpers.quantization import Scheme
 
 
@@ -17,6 +17,16 @@ def setting_words(setting: Setting) -> tuple[str, str]:
     if setting.activations:
         activations += f", from {setting.calibration} images"
     return weights, activations
+
+
+def ratio_words(found: Evaluation) -> str:
+    """Say how the size compares with that of float32."""
+    if found.bytes == found.float_bytes:
+        return "as large as float32"
+    if found.bytes > found.float_bytes:
+        return "larger than float32"
+    times = "hardly" if found.ratio < 1.05 else f"{found.ratio:.1f} times"
+    return f"{times} smaller than float32"
 
 
 def observer_words(scheme: Scheme) -> str:

@@ -1,9 +1,15 @@
 """Width, zeros and bits together: where does a model land between size and accuracy?"""
 
-from helpers.classroom.charts import Chart, scatter
+from collections.abc import Sequence
+
+from helpers.classroom.charts import Chart
+from helpers.classroom.charts.axes import Axes
+from helpers.classroom.charts.drawing import COLOURS, WIDTH, label, legend, mark, number
 from helpers.classroom.data.small_models import Results
 from helpers.classroom.panel import Choice, Panel
 from helpers.quantization import pareto_front
+
+YOURS, WORDS = "your choice", 76  # and how wide that is
 
 
 def draw(results: Results, width: str, zeros: str, bits: str) -> Chart:
@@ -26,18 +32,31 @@ def draw(results: Results, width: str, zeros: str, bits: str) -> Chart:
         f"Width {width}, {zeros} zeros, {bits} bits: {100 * right:.1f} % right in "
         f"{size / 1000:.1f} kB. {place}."
     )
-    series = {
-        "all": [(size / 1000, 100 * right) for size, right in results.values()],
-        "beaten by none": [(size / 1000, 100 * right) for size, right in front],
-        "chosen": [(size / 1000, 100 * right)],
-    }
-    return scatter(
-        "Cut, pruned, quantized",
-        series,
-        x_label="kB, zeros stored as one bit",
-        y_label="% of the test images right",
-        text=text,
-    )
+    every = [(size / 1000, 100 * right) for size, right in results.values()]
+    names = ("kB, zeros stored as one bit", "% of the test images right")
+    axes = Axes({"": every}, *names, right=20, log=True)
+    axes.parts += legend(["all", "beaten by none", YOURS], 40, shapes=(0, 1, 4))
+    placed = [(axes.x(x), axes.y(y)) for x, y in every]
+    axes.parts += [mark(x, y, 0) for x, y in placed]
+    axes.parts += [mark(axes.x(x / 1000), axes.y(100 * y), 1) for x, y in front]
+    axes.parts += _ring(axes.x(size / 1000), axes.y(100 * right), placed)
+    return axes.picture("Cut, pruned, quantized", text)
+
+
+def _ring(x: float, y: float, points: Sequence[tuple[float, float]]) -> list[str]:
+    # The words go towards the middle, as far as no point lies under them.
+    anchor, left = ("end", x - WORDS) if x > WIDTH / 2 else ("start", x)
+    way = 1 if y < 160 else -1
+    base = y + 5 + way * 20
+    while any(0 < u - left + 5 < WORDS + 10 and abs(v - base + 5) < 12 for u, v in points):
+        base += 4 * way
+    end = base - 5 - 8 * way
+    style = f'fill="none" stroke="{COLOURS[4]}" stroke-width="2"'
+    return [
+        f'<circle cx="{number(x)}" cy="{number(y)}" r="8" {style}/>',
+        f'<path d="M{number(x)} {number(y + 8 * way)}V{number(end)}" {style}/>',
+        label(x, base, YOURS, anchor),
+    ]
 
 
 def smaller(results: Results) -> Panel:

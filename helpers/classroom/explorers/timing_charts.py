@@ -35,6 +35,39 @@ def format_ms(milliseconds: float) -> str:
     return f"{value:.{decimals}f} {unit}"
 
 
+TOP, PITCH, THICK = 56, 36, 20  # of the rows
+
+
+def untimed_bars(
+    title: str,
+    names: Sequence[str],
+    headings: Sequence[str],
+    limit: tuple[float, str],
+    text: str,
+) -> Chart:
+    """Draw what `timed_bars` will: the first bar, hollow, and the limit against it.
+
+    Args:
+        title: stands above the picture.
+        names: of the bars.
+        headings: of the figures.
+        limit: a share of the first bar, and its name.
+        text: the words.
+    """
+    parts = _headings(headings)
+    for k, name in enumerate(names):
+        middle = TOP + k * PITCH + THICK / 2
+        parts.append(label(LEFT - 10, middle + 4, name, "end"))
+        if k:
+            parts.append(label(LEFT + 6, middle + 4, "?"))
+    parts.append(bar(LEFT, TOP, RIGHT - LEFT, THICK, 2))
+    base = TOP + PITCH * len(names)
+    parts += _limit(LEFT + limit[0] * (RIGHT - LEFT), base, limit[1])
+    note = "The ceiling is counted; the times will be measured."
+    parts.append(label(14, base + 36, note, size=12))
+    return picture(title, base + 46, parts, text)
+
+
 def timed_bars(
     title: str,
     rows: Sequence[TimedRow],
@@ -80,17 +113,13 @@ def timed_bars(
     def x(value: float) -> float:
         return LEFT + min(value / largest, 1) * (RIGHT - LEFT)
 
-    top, pitch, thick = 56, 36, 20
-    base = top + pitch * len(rows)
-    parts = [
-        label(end, 44, words, "end", 12)
-        for end, words in zip(COLUMNS, headings, strict=False)
-    ]
+    base = TOP + PITCH * len(rows)
+    parts = _headings(headings)
     for k, row in enumerate(rows):
-        y = top + k * pitch
-        middle = y + thick / 2
+        y = TOP + k * PITCH
+        middle = y + THICK / 2
         parts.append(label(LEFT - 10, middle + 4, row.name, "end"))
-        parts.append(bar(LEFT, y, x(row.median) - LEFT, thick, 2 if k == 0 else 0))
+        parts.append(bar(LEFT, y, x(row.median) - LEFT, THICK, 2 if k == 0 else 0))
         parts.append(_whisker(x(row.low), x(row.high), middle, row.high > largest))
         parts.append(label(x(row.high) + 6, middle + 4, format_ms(row.median), size=12))
         parts += [
@@ -98,15 +127,25 @@ def timed_bars(
             for end, words in zip(COLUMNS, row.figures, strict=False)
         ]
     if limit:
-        place = number(x(limit[0]))
-        style = f'stroke="{COLOURS[1]}" stroke-width="2" stroke-dasharray="6 4"'
-        parts.append(f'<path d="M{place} {top - 8}V{base}" {style}/>')
-        parts.append(label(x(limit[0]) + 4, base + 12, limit[1], size=12))
+        parts += _limit(x(limit[0]), base, limit[1])
     note = "Bar: median. Whisker: fastest call to 95th percentile."
     if any(row.high > largest for row in rows):
         note += " Arrow: beyond the picture."
     parts.append(label(14, base + (36 if limit else 16), note, size=12))
     return picture(title, base + (46 if limit else 26), parts, text)
+
+
+def _headings(headings: Sequence[str]) -> list[str]:
+    return [
+        label(end, 44, words, "end", 12)
+        for end, words in zip(COLUMNS, headings, strict=False)
+    ]
+
+
+def _limit(x: float, base: float, words: str) -> list[str]:
+    style = f'stroke="{COLOURS[1]}" stroke-width="2" stroke-dasharray="6 4"'
+    line = f'<path d="M{number(x)} {TOP - 8}V{base}" {style}/>'
+    return [line, label(x + 4, base + 12, words, size=12)]
 
 
 def _whisker(low: float, high: float, y: float, beyond: bool) -> str:

@@ -1,17 +1,24 @@
 """The trade-off explorer: every choice about the quantizer, and what it costs at once."""
 
-import math
 from dataclasses import replace
 
 import torch
+from IPython import get_ipython
 from torch import nn
 
 from helpers.classroom.charts import Chart
 from helpers.classroom.data.digits import load_digits
 from helpers.classroom.data.networks import load_reference_model
+from helpers.classroom.explorers.ahead import Ahead
 from helpers.classroom.explorers.evaluation import Evaluation, Evaluator, Setting
-from helpers.classroom.explorers.setting_words import setting_code, setting_words
 from helpers.classroom.explorers.trade_off_charts import trade_off_picture
+from helpers.classroom.explorers.trade_off_words import (
+    SHOW,
+    code,
+    in_brief,
+    in_words,
+    table,
+)
 from helpers.classroom.explorers.trail import Trail
 from helpers.classroom.panel import Check, Choice, Panel, Range, Stops, Ticks
 from helpers.quantization import GRANULARITIES, OBSERVERS, Scheme
@@ -20,7 +27,8 @@ BITS = (2, 3, 4, 5, 6, 7, 8, 16, 32)
 FLOAT = 32  # bits that stand for "not quantized"
 CALIBRATION = (16, 32, 64, 128, 256)
 LEAST = CALIBRATION[1]  # a slider needs two stops
-SHOW, PIN, RESET = "Show the answer", "Pin this setting", "Start again"
+WEIGHTS, BOTH, ACTIVATIONS = "Weights", "Both", "Activations"
+PIN, RESET = "Pin this setting", "Start again"
 
 
 def setting_of(
@@ -46,6 +54,7 @@ class TradeOff:
 
     Attributes:
         evaluator: measures the settings.
+        ahead: measures those that the next move can lead to.
         trail: what the learner has seen, guessed and pinned.
     """
 
@@ -67,98 +76,58 @@ class TradeOff:
         self.evaluator, self._images, self._called = evaluator, images, called
         self._counts = tuple(count for count in CALIBRATION if count <= calibration)
         self.trail = Trail(evaluator.exact)
+        self.ahead = Ahead(
+            self.controls(), lambda guess, **choices: evaluator(setting_of(**choices))
+        )
 
     def controls(self) -> list:
         """Return the panel's controls, on the setting to begin with."""
         return [
             Range("guess", "My guess in %", 0, 100, 90),
-            Stops("weight_bits", "Weight bits", BITS, 3),
-            Choice("granularity", "One scale per", GRANULARITIES, "tensor"),
-            Check("symmetric", "Symmetric", True),
-            Choice("observer", "Range by", OBSERVERS, "minmax"),
-            Stops("activation_bits", "Activation bits", BITS, FLOAT),
+            Stops("weight_bits", "Weight bits", BITS, 3, WEIGHTS),
+            Choice("granularity", "One scale per", GRANULARITIES, "tensor", WEIGHTS),
+            Stops("activation_bits", "Activation bits", BITS, FLOAT, ACTIVATIONS),
             Stops(
-                "calibration", "Calibration images", self._counts, min(64, self._counts[-1])
+                "calibration",
+                "Calibration images",
+                self._counts,
+                min(64, self._counts[-1]),
+                ACTIVATIONS,
             ),
+            Choice("observer", "Range by", OBSERVERS, "minmax", BOTH),
+            Check("symmetric", "Symmetric", True, BOTH),
             Ticks("keep_float", "Layers that stay in float", self.evaluator.layers),
         ]
 
+    def evaluate(self, **choices) -> Evaluation:
+        """Return what the setting costs, before anything that is not asked for yet."""
+        self.ahead.stop()
+        return self.evaluator(setting_of(**choices))
+
     def draw(self, guess: int, **choices) -> Chart:
         """Draw what the setting costs, or ask for the guess."""
-        now = self.evaluator(setting_of(**choices))
+        now = self.evaluate(**choices)
         self.trail.see(now)
         words = in_words(now, self.trail, guess)
         chart = trade_off_picture(now, self.trail, self._images, guess, words)
         return replace(
-            chart, table=table(self.trail), code=code(now, self.trail, self._called)
+            chart,
+            table=table(self.trail),
+            code=code(now, self.trail, self._called),
+            brief=in_brief(now, self.trail),
         )
 
     def show(self, guess: int, **choices) -> None:
         """Take the guess and show the answer from now on."""
-        self.trail.reveal(guess, self.evaluator(setting_of(**choices)))
+        self.trail.reveal(guess, self.evaluate(**choices))
 
     def pin(self, guess: int, **choices) -> None:
         """Put the setting into the table."""
-        self.trail.pin(self.evaluator(setting_of(**choices)))
+        self.trail.pin(self.evaluate(**choices))
 
     def reset(self) -> None:
         """Forget what was seen, guessed and pinned."""
         self.trail = Trail(self.evaluator.exact)
-
-
-def in_words(now: Evaluation, trail: Trail, guess: int) -> str:
-    """Say what the picture shows."""
-    weights, activations = setting_words(now.setting)
-    setting = f"{weights[0].upper()}{weights[1:]}; {activations}."
-    size = f"{now.bytes:,} bytes, {now.ratio:.1f} times smaller than float32."
-    noise = ", ".join(
-        f"{name} {'exact' if math.isinf(value) else f'{value:.1f}'}"
-        for name, value in now.sqnr.items()
-    )
-    rest = f"{size} {setting} SQNR of the weights in dB: {noise}."
-    if trail.guess is None:
-        exact = trail.seen[0]
-        return (
-            f"Predict first. In float32, {exact.accuracy:.1%} of {exact.count} images are "
-            f"right. How many will be with this setting? Your guess is {guess}%; set it, "
-            f"then press {SHOW}. {rest}"
-        )
-    percent, asked = trail.guess
-    said = f"You guessed {percent}%, it is {asked.accuracy:.1%}. " if asked == now else ""
-    low, high = now.interval
-    return (
-        f"{said}{now.accuracy:.1%} of {now.count} images are right (95% interval "
-        f"{low:.1%} to {high:.1%}); {len(now.changed)} changed their class. {rest}"
-    )
-
-
-def table(trail: Trail) -> tuple[tuple[str, ...], ...]:
-    """Return the pinned settings as rows of texts, the headings first; none if none."""
-    if not trail.pinned:
-        return ()
-    rows = [
-        (
-            str(k),
-            "; ".join(setting_words(some.setting)),
-            ", ".join(some.setting.keep_float) or "none",
-            f"{some.accuracy:.1%}",
-            f"{some.bytes:,}",
-            f"{some.ratio:.1f}",
-        )
-        for k, some in enumerate(trail.pinned, start=1)
-    ]
-    return (("Pinned", "setting", "in float", "right", "bytes", "times smaller"), *rows)
-
-
-def code(now: Evaluation, trail: Trail, calibration: str) -> str:
-    """Return the calls that make the pinned models, or the model of now."""
-    if not trail.pinned:
-        return f"small = {setting_code(now.setting, calibration)}"
-    return "\n".join(
-        f"# {some.accuracy:.1%} of {some.count} right, {some.bytes:,} bytes\n"
-        f"pinned_{k} = {setting_code(some.setting, calibration)}"
-        for k, some in enumerate(trail.pinned, start=1)
-    )
 
 
 def trade_off(
@@ -221,4 +190,8 @@ def trade_off(
         },
         beside=True,
     )
+    panel.observe(lambda change: state.ahead.begin(panel.values), "frame")
+    panel.observe(lambda change: state.ahead.stop(), "comm")  # the panel is closed
+    if shell := get_ipython():  # the next cell may measure time
+        shell.events.register("pre_run_cell", lambda info: state.ahead.stop())
     return panel

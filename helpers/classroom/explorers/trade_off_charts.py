@@ -18,10 +18,10 @@ from helpers.classroom.charts.drawing import (
     sheet,
 )
 from helpers.classroom.explorers.evaluation import Evaluation
-from helpers.classroom.explorers.setting_words import setting_words
+from helpers.classroom.explorers.setting_words import ratio_words
 from helpers.classroom.explorers.trail import Trail
 
-LEFT, RIGHT, TOP, BASE = 52, 336, 48, 250  # of the plot
+LEFT, RIGHT, TOP, BASE = 52, 336, 48, 238  # of the plot
 BAR_LEFT, BAR_RIGHT, MOST_DB = 424, 556, 60.0
 DISC, SQUARE, DIAMOND, RING = 0, 1, 3, 4
 MOST_IMAGES, MOST_LAYERS = 10, 13
@@ -44,14 +44,13 @@ def trade_off_picture(
     lines = [
         _question(now, trail),
         f"95% interval {low:.1%} to {high:.1%} of {now.count} images" if known else "",
-        f"{now.bytes:,} bytes, {now.ratio:.1f} times smaller than float32",
-        *setting_words(now.setting),
+        f"{now.bytes:,} bytes, {ratio_words(now)}",
     ]
     plots = _size_and_accuracy(now, trail, guess / 100) + _noise(now.sqnr)
     return stack(
         [
             headline(f"{now.accuracy:.1%}" if known else "?%", lines),
-            _part(plots, 290),
+            _part(plots, 278),
             _changed(now, images) if known else _part([], 118),
         ],
         text,
@@ -59,11 +58,11 @@ def trade_off_picture(
 
 
 def headline(share: str, lines: Sequence[str]) -> Chart:
-    """Write a share of right answers in large letters, and up to 5 lines beside it."""
+    """Write a share of right answers in large letters, and up to 3 lines beside it."""
     parts = [label(14, 46, share, size=30), label(14, 70, "right", size=15)]
     shown = [line for line in lines if line]
     parts += [label(136, 20 + 19 * k, line) for k, line in enumerate(shown)]
-    return _part(parts, 102)
+    return _part(parts, 76)
 
 
 def _question(now: Evaluation, trail: Trail) -> str:
@@ -107,23 +106,39 @@ def _size_and_accuracy(now: Evaluation, trail: Trail, guess: float) -> list[str]
     if now.point != trail.seen[0].point:
         x, y = place(trail.seen[0].point)
         parts.append(label(x + 16, y - 8, "float32", "end", 12))
-    return parts + _guess(place((now.bytes, guess))[1], guess) + _now(now, trail, place)
+    line = place((now.bytes, guess))[1]
+    taken = (line + 5, _guess_base(line, guess))
+    return parts + _guess(line, guess) + _now(now, trail, place, taken)
+
+
+def _guess_base(y: float, guess: float) -> float:
+    return y + (-5 if guess < 0.9 else 15)
 
 
 def _guess(y: float, guess: float) -> list[str]:
     path = f'd="M{LEFT} {number(y)}H{RIGHT}" stroke="{COLOURS[3]}" stroke-dasharray="5 4"'
-    above = -5 if guess < 0.9 else 15
-    words = label(RIGHT - 28, y + above, f"my guess {guess:.0%}", "end", 12)
+    words = label(RIGHT - 28, _guess_base(y, guess), f"my guess {guess:.0%}", "end", 12)
     return [f"<path {path}/>", words]
 
 
-def _now(now: Evaluation, trail: Trail, place) -> list[str]:
+def _now(now: Evaluation, trail: Trail, place, taken: Sequence[float]) -> list[str]:
     x, y = place(now.point)
     side, end = (-12, "end") if x > RIGHT - 60 else (12, "start")
     if trail.guess is None:
         path = f'd="M{number(x)} {BASE}V{TOP}" stroke="{COLOURS[0]}" stroke-width="2"'
-        words = label(x + side / 2, (TOP + BASE) / 2, "where on this line?", end)
+        # Long words, with the bars to the right of the plot.
+        side, end = (-6, "end") if x > (LEFT + RIGHT) / 2 else (6, "start")
+        middle = (TOP + BASE) / 2
+        away = 36 if any(abs(middle - some) < 14 for some in taken) else 0
+        words = label(x + side, middle + away, "where on this line?", end)
         return [f"<path {path}/>", words]
+    # Off the guess's line and its words, below where there is room.
+    bases = (
+        [y + 18 * k for k in (1, 2, 3)]
+        if y < BASE - 60
+        else [y + 8 - 18 * k for k in (1, 2, 3)]
+    )
+    base = next((b for b in bases if all(abs(b - some) > 13 for some in taken)), bases[0])
     low, high = (number(place((now.bytes, share))[1]) for share in now.interval)
     left = number(x - 4)
     path = f"M{left} {low}h8M{left} {high}h8M{number(x)} {low}V{high}"
@@ -132,7 +147,7 @@ def _now(now: Evaluation, trail: Trail, place) -> list[str]:
         f'<path d="{path}" fill="none" stroke="{COLOURS[0]}" stroke-width="1.5"/>',
         f'<circle {ring} stroke-width="2.5"/>',
         mark(x, y, DISC),
-        label(x + side, y + 18 if y < BASE - 30 else y - 10, "now", end, 14),
+        label(x + side, base, "now", end, 14),
     ]
 
 

@@ -11,10 +11,11 @@ import signal
 import statistics
 import subprocess
 import sys
+import tempfile
 import time
 import zipfile
-from collections import Counter, deque
-from collections.abc import Callable
+from collections import deque
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
 from typing import BinaryIO
@@ -140,6 +141,8 @@ def kill_while_saving(
     """
     import cloudpickle
 
+    from helpers.classroom.progress import progress
+
     if not hasattr(os, "fork"):
         raise OSError("the crash trials fork a process, which Windows cannot do")
     paths = [*sys.path, str(Path(__file__).parents[3])]
@@ -147,11 +150,20 @@ def kill_while_saving(
     code = f"import sys; sys.path[:] = {paths!r}; {serve}"
     # By value: a function of a notebook's cell is in no module that could be imported.
     order = cloudpickle.dumps((save, load, os.fspath(path), trials, seed))
-    done = subprocess.run([sys.executable, "-c", code], input=order, capture_output=True)
-    if done.returncode != 0:
-        last_line = (done.stderr.decode().strip().splitlines() or ["it died"])[-1]
+    command = [sys.executable, "-c", code]
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
+    with tempfile.TemporaryFile() as said:
+        with (
+            subprocess.Popen(command, **pipes, stderr=said) as other,
+            suppress(OSError, EOFError),  # it has died
+        ):
+            other.stdin.write(order)
+            other.stdin.close()
+            found = [pickle.load(other.stdout) for _ in progress(range(trials), "kills")]
+            return {kind: found.count(kind) for kind in ("old", "new", "lost")}
+        said.seek(0)
+        last_line = (said.read().decode().strip().splitlines() or ["it died"])[-1]
         raise RuntimeError(f"the crash trials stopped: {last_line}")
-    return pickle.loads(done.stdout)
 
 
 def _serve() -> None:
@@ -164,12 +176,15 @@ def _serve() -> None:
     save, load, path, trials, seed = cloudpickle.loads(sys.stdin.buffer.read())
     answer = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)  # what the functions print must not mix with the answer
-    answer.write(pickle.dumps(_trials(save, load, Path(path), trials, seed)))
-    answer.close()
+    for outcome in _trials(save, load, Path(path), trials, seed):
+        answer.write(pickle.dumps(outcome))
+        answer.flush()
 
 
-def _trials(save: Callable, load: Callable, path: Path, trials: int, seed: int) -> dict:
-    choose, counts = random.Random(seed), Counter(old=0, new=0, lost=0)
+def _trials(
+    save: Callable, load: Callable, path: Path, trials: int, seed: int
+) -> Iterator[str]:
+    choose = random.Random(seed)
     version, durations = 0, deque(maxlen=5)
     for trial in range(trials):
         # Now and then anew: what else the machine does makes a save slower or faster.
@@ -188,10 +203,9 @@ def _trials(save: Callable, load: Callable, path: Path, trials: int, seed: int) 
         os.waitpid(child, 0)
         signs.close()
         outcome, version = _outcome(load, path, version)
-        counts[outcome] += 1
+        yield outcome
         if outcome == "lost":
             _save_undisturbed(save, path, version)
-    return dict(counts)
 
 
 def _outcome(load: Callable, path: Path, version: int) -> tuple[str, int]:

@@ -31,18 +31,18 @@ def write(path: Path, folder: Path, *, still: bool = False, slides: bool = True)
         A line that says what was written.
     """
     notebook = nbformat.read(path, as_version=4)
-    learner = handouts.for_learners(notebook)
+    reader = handouts.for_readers(notebook)
     held, note = {}, ""
     if not still:
         try:
-            held = handouts.held_panels(handouts.execute(learner, path.parent))
+            held = handouts.held_panels(handouts.execute(reader, path.parent))
             note = f", live panels: {len(held)}"
         except (CellControlSignal, DeadKernelError) as error:
             reason = strip_ansi(str(error)).strip().splitlines()[-1]
             note = f"; its panels stand still, since a cell failed: {reason}"
-    _put(folder / "learner" / path.name, nbformat.writes(learner))
+    _put(folder / "learner" / path.name, nbformat.writes(handouts.for_learners(notebook)))
     _put(folder / "teacher" / path.name, nbformat.writes(handouts.for_teachers(notebook)))
-    parts = (learner, path.stem, path.parent, held)
+    parts = (reader, path.stem, path.parent, held)
     page = _put(folder / "pages" / f"{path.stem}.html", handouts.page(*parts))
     if slides:
         _put(folder / "slides" / f"{path.stem}.html", handouts.slides(*parts))

@@ -1,5 +1,5 @@
-// After panel.js in the same script, whose `render` it calls: a stand-in for the widget's
-// model, without a kernel.
+// After panel.js or quiz.js in the same script, whose `render` it calls: a stand-in for the
+// widget's model, without a kernel. The script's last line calls `hold`.
 
 function makeModel(state) {
   const heard = new Set();
@@ -9,14 +9,18 @@ function makeModel(state) {
       state[name] = value;
       for (const show of heard) show();
     },
-    on: (_changes, show) => heard.add(show),
+    on(changes, show) {
+      if (changes.startsWith("change:")) heard.add(show); // no message will come
+    },
     off: (_changes, show) => heard.delete(show),
     save_changes() {},
   };
 }
 
-for (const place of document.querySelectorAll(".sls-held")) {
-  const state = JSON.parse(place.querySelector("script").textContent);
-  place.replaceChildren();
-  render({ model: makeModel(state), el: place });
+export function hold(kind) {
+  for (const place of document.querySelectorAll(`.sls-held[data-kind="${kind}"]`)) {
+    const state = JSON.parse(place.querySelector("script").textContent);
+    place.replaceChildren();
+    render({ model: makeModel(state), el: place });
+  }
 }

@@ -20,7 +20,7 @@ TEMPLATE = """
 <style>{{ resources.panel_style }} main { margin: auto; max-width: 1000px; }</style>
 {%- endblock -%}
 {%- block footer_js -%}
-<script type="module">{{ resources.panel_script }}</script>
+{{ resources.panel_scripts }}
 {%- endblock -%}
 """
 
@@ -53,7 +53,7 @@ def convert(
     resources = {
         "metadata": {"name": name, "path": str(folder)},
         "panel_style": panels.style(),
-        "panel_script": panels.script(),
+        "panel_scripts": panels.scripts(),
     }
     return with_links_between_pages(exporter.from_notebook_node(prepared, resources)[0])
 

@@ -1,8 +1,9 @@
-"""Pictures and panels as HTML that needs neither a kernel nor a widget manager.
+"""Pictures, panels and quizzes as HTML that needs neither kernel nor widget manager.
 
-A panel whose pictures were drawn ahead holds them all, so its sliders live on in a page:
-the state goes in as JSON, and `held_panels.js` plays the part of the widget's model. Of
-any other panel, the page shows the picture and the words that the output holds anyway.
+A panel whose pictures were drawn ahead holds them all, and a quiz its explanations, so
+both live on in a page: the state goes in as JSON, and `held_panels.js` plays the part of
+the widget's model. Of any other panel, the page shows the picture and the words that the
+output holds anyway.
 """
 
 import copy
@@ -17,11 +18,18 @@ from helpers.classroom import panel
 
 HERE = Path(__file__).parent
 PANEL = HERE.parent / "panel"
+QUIZ = HERE.parent / "exercises" / "quiz.js"
 VIEW = "application/vnd.jupyter.widget-view+json"
 STATE = "application/vnd.jupyter.widget-state+json"
 SVG = "image/svg+xml"
-# What panel.js asks its model for; a test compares.
-ASKED = ("title", "controls", "lines", "frames", "frame", "values", "buttons", "beside")
+# What panel.js and quiz.js ask their models for; a test compares.
+ASKED = {
+    "panel": (
+        *("title", "controls", "lines", "frames", "frame", "values", "buttons", "disabled"),
+        *("progress", "beside", "guess", "guessed"),
+    ),
+    "quiz": ("question", "choices", "picked"),
+}
 
 
 def execute(notebook: NotebookNode, folder: Path) -> NotebookNode:
@@ -49,7 +57,7 @@ def execute(notebook: NotebookNode, folder: Path) -> NotebookNode:
 
 
 def held_panels(executed: NotebookNode) -> dict[str, dict]:
-    """Return cell id -> state of each panel that holds its pictures.
+    """Return cell id -> state of each quiz, and of each panel that holds its pictures.
 
     Args:
         executed: as `execute` returns it.
@@ -60,13 +68,18 @@ def held_panels(executed: NotebookNode) -> dict[str, dict]:
         for output in cell.get("outputs", []):
             name = output.get("data", {}).get(VIEW, {}).get("model_id")
             state = models.get(name, {}).get("state", {})
-            if state.get("frames"):
-                held[cell.id] = {key: state[key] for key in ASKED}
+            if state.get("frames") or state.get("choices"):
+                held[cell.id] = {key: state[key] for key in ASKED[kind(state)]}
     return held
 
 
+def kind(state: dict) -> str:
+    """Say whose state it is, a "panel"'s or a "quiz"'s."""
+    return "quiz" if "choices" in state else "panel"
+
+
 def with_figures(notebook: NotebookNode, held: dict[str, dict]) -> NotebookNode:
-    """Return a copy in which every output with an SVG picture is HTML.
+    """Return a copy in which every output with an SVG picture, or held, is HTML.
 
     Args:
         notebook: one with its outputs.
@@ -75,11 +88,16 @@ def with_figures(notebook: NotebookNode, held: dict[str, dict]) -> NotebookNode:
     notebook = copy.deepcopy(notebook)
     for cell in notebook.cells:
         for output in cell.get("outputs", []):
-            if SVG in output.get("data", {}):
-                html = figure(output.data[SVG], _words(output.data))
-                if cell.id in held:
-                    html = live(html, held[cell.id])
-                output.data = from_dict({"text/html": html})
+            data = output.get("data", {})
+            if SVG in data:
+                html = figure(data[SVG], _words(data))
+            elif data.get("text/plain", "").startswith("Quiz:"):
+                html = data["text/html"]
+            else:
+                continue
+            if cell.id in held:
+                html = live(html, held[cell.id])
+            output.data = from_dict({"text/html": html})
     return notebook
 
 
@@ -92,7 +110,7 @@ def figure(svg: str, words: str) -> str:
 def live(still: str, state: dict) -> str:
     """Return what `held_panels.js` looks for: the state, and what shows without scripts."""
     state = copy.deepcopy(dict(state))
-    for frame in state["frames"].values():
+    for frame in state.get("frames", {}).values():
         frame["links"] = [
             [label, path.replace(".ipynb", ".html")]
             for label, path in frame["links"]
@@ -103,20 +121,29 @@ def live(still: str, state: dict) -> str:
         "<", "\\u003c"
     )
     data = f'<script type="application/json">{text}</script>'
-    return f'<div class="sls-held">{still}{data}</div>'
+    return f'<div class="sls-held" data-kind="{kind(state)}">{still}{data}</div>'
 
 
-def script() -> str:
-    """Return the one module that makes the held panels of a page live.
+def script(kind: str) -> str:
+    """Return the module that makes the held panels, or quizzes, of a page live.
 
-    `held_panels.js` calls the function `render` of `panel.js`, as tests/javascript holds.
+    `held_panels.js` calls the function `render` of what stands before it, as
+    tests/javascript holds.
     """
-    return f"{panel.script()}\n{(HERE / 'held_panels.js').read_text(encoding='utf-8')}"
+    first = panel.script() if kind == "panel" else QUIZ.read_text(encoding="utf-8")
+    held = (HERE / "held_panels.js").read_text(encoding="utf-8")
+    return "\n".join([first, held, f'hold("{kind}");'])
+
+
+def scripts() -> str:
+    """Return all of them for the end of a page, as modules that share no names."""
+    return "\n".join(f'<script type="module">{script(kind)}</script>' for kind in ASKED)
 
 
 def style() -> str:
-    """Return the style sheet of panels and figures."""
-    return (PANEL / "panel.css").read_text(encoding="utf-8") + STILL
+    """Return the style sheet of panels, quizzes and figures."""
+    sheets = [PANEL / "panel.css", QUIZ.with_suffix(".css")]
+    return "".join(path.read_text(encoding="utf-8") for path in sheets) + STILL
 
 
 STILL = """

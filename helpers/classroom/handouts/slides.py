@@ -28,15 +28,12 @@ TEMPLATE = """
 /* Out of the corner where the arrows are. */
 .reveal .slide-number { left: 8px; right: auto; }
 .reveal .sls-still figcaption { font-size: 0.7em; }
-/* reveal.js calls its own arrows "controls", and lays them over the corner. */
-.reveal .sls-panel .controls { display: flex; font: inherit; pointer-events: auto; }
-.reveal .sls-panel .controls { inset: auto; position: static; }
 .reveal .sls-panel pre { box-shadow: none; margin: 0; width: auto; }
 .reveal .sls-panel [hidden] { display: none; }
 </style>
 {%- endblock -%}
 {%- block footer_js -%}
-<script type="module">{{ resources.panel_script }}</script>
+{{ resources.panel_scripts }}
 <script src="{{ resources.reveal.url_prefix }}/dist/reveal.js"></script>
 <script>
 const size = { width: 960, height: 700 };

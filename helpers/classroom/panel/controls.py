@@ -1,6 +1,9 @@
-"""The controls of a live panel: what each offers, and what it accepts."""
+"""The controls of a live panel: what each offers, and what it accepts.
 
-from dataclasses import dataclass
+Those that stand side by side and name the same `group` get its name as their heading.
+"""
+
+from dataclasses import dataclass, field
 from itertools import combinations
 
 
@@ -32,7 +35,8 @@ class Range(_Control):
     """A slider over whole numbers, from low to high, both included.
 
     Where `decimals` is 2, the learner sees 0.75 for a value of 75: steps of whole numbers
-    never drift, as steps of 0.01 would.
+    never drift, as steps of 0.01 would. `sets` holds values of other controls, name ->
+    value, that a move of this one brings along.
 
     Raises:
         ValueError: the limits are not a range, or the value is not one that the slider can
@@ -46,6 +50,8 @@ class Range(_Control):
     value: int
     step: int = 1
     decimals: int = 0
+    group: str = ""
+    sets: dict[str, object] = field(default_factory=dict)
     kind: str = "range"
 
     def __post_init__(self):
@@ -84,6 +90,7 @@ class Choice(_Control):
     label: str
     options: tuple[str, ...]
     value: str
+    group: str = ""
     kind: str = "choice"
 
     def __post_init__(self):
@@ -116,6 +123,7 @@ class Stops(_Control):
     label: str
     options: tuple[int, ...]
     value: int
+    group: str = ""
     kind: str = "stops"
 
     def __post_init__(self):
@@ -139,6 +147,7 @@ class Ticks(_Control):
     label: str
     names: tuple[str, ...]
     value: tuple[str, ...] = ()
+    group: str = ""
     kind: str = "ticks"
 
     def __post_init__(self):
@@ -178,6 +187,7 @@ class Check(_Control):
     name: str
     label: str
     value: bool = False
+    group: str = ""
     kind: str = "check"
 
     @property

@@ -1,37 +1,7 @@
 // The browser's half of the live panel: native controls, an SVG picture, its words.
-// No library, no import, no build step: Python joins controls.js, answer.js and this file,
-// in this order, and anywidget loads them as one module; pages of handouts join
-// held_panels.js to them, which calls `render`. Python's half is __init__.py.
-// What is exported beside the default serves the tests.
-
-function makeForm(model) {
-  // Each panel runs its own copy of this module, so a counter would repeat.
-  const prefix = `sls-panel-${Math.random().toString(36).slice(2)}`;
-  const controls = model.get("controls").map((spec, k) =>
-    CONTROLS[spec.kind](spec, `${prefix}-${k}`, (value) => {
-      // Every view of the panel hears of the change, this one too, and shows it.
-      model.set("values", { ...model.get("values"), [spec.name]: value });
-      // While the kernel is busy, ipywidgets keeps only the newest value to send.
-      model.save_changes();
-    }),
-  );
-  const buttons = model.get("buttons").map((name) => {
-    const button = element("button", { type: "button", textContent: name });
-    button.addEventListener("click", () =>
-      model.send({ pressed: name, values: model.get("values") }),
-    );
-    return button;
-  });
-  const nodes = controls.map((control) => control.node);
-  const form = element("div", { className: "controls" }, ...nodes);
-  if (buttons.length) form.append(element("div", { className: "buttons" }, ...buttons));
-  const set = (values) => {
-    controls.forEach((control, k) => {
-      control.set(values[k]);
-    });
-  };
-  return { form, set };
-}
+// No library, no import, no build step: Python joins the files that live.py names, and
+// anywidget loads them as one module; pages of handouts join held_panels.js to them, which
+// calls `render`. Python's half is live.py.
 
 // Python names a picture by its values, in the order of the controls: both sides must
 // write the same.
@@ -41,11 +11,19 @@ export const keyOf = (specs, values) =>
 // An older answer is shown too, so that the picture moves during a long drag.
 export const frameFor = (key, frames, newest) => frames[key] ?? newest;
 
-function render({ model, el }) {
-  const { form, set } = makeForm(model);
-  const { nodes, show, setBusy } = makeAnswer();
+// A sentence for everyone where Python does not answer; above the picture, where it is seen.
+function makeStatus() {
+  const node = element("p", { className: "status" });
+  node.setAttribute("role", "status");
+  const say = (words) => {
+    if (node.textContent !== words) node.textContent = words;
+  };
+  return { node, say };
+}
+
+function makePanel(model, ...nodes) {
   // No <section>: reveal.js would take it for a slide.
-  const panel = element("div", { className: "sls-panel" }, form, ...nodes);
+  const panel = element("div", { className: "sls-panel" }, ...nodes);
   panel.setAttribute("role", "region");
   panel.classList.toggle("beside", model.get("beside"));
   panel.setAttribute("aria-label", model.get("title"));
@@ -54,22 +32,72 @@ function render({ model, el }) {
   panel.addEventListener("keydown", (event) => {
     if (!event.ctrlKey && !event.metaKey) event.stopPropagation();
   });
+  return element("div", { className: "sls-room" }, panel);
+}
 
-  let painted;
+// The functions that the controls call.
+const makeActions = (model, contact) => ({
+  move(spec, value) {
+    // Every view of the panel hears of the change, this one too, and shows it.
+    model.set("values", { ...model.get("values"), ...spec.sets, [spec.name]: value });
+    // While the kernel is busy, ipywidgets keeps only the newest value to send.
+    model.save_changes();
+  },
+  press: (button) => contact.press(button),
+});
+
+const CHANGES = ["values", "frame", "guessed", "buttons", "disabled", "progress"]
+  .map((name) => `change:${name}`)
+  .join(" ");
+
+function listen(model, update, hear) {
+  model.on(CHANGES, update);
+  model.on("msg:custom", hear);
+  return () => {
+    model.off(CHANGES, update);
+    model.off("msg:custom", hear);
+  };
+}
+
+function render({ model, el }) {
+  const specs = model.get("controls");
+  const held = Object.values(model.get("frames")); // where there are any, Python need not be
+  const { results, kept, picture, show, setBusy, reserve } = makeAnswer(
+    model.get("beside"),
+  );
+  const status = makeStatus();
+  const contact = new Contact(model, { say: status.say, setBusy });
+  const actions = makeActions(model, contact);
+  const { form, set, prefix } = makeForm(model, actions);
+  const layHandles = makeHandles(picture, specs, actions.move);
+  const guessing = new Guessing(model, prefix, picture);
+  let painted = [];
   function update() {
-    const [specs, values] = [model.get("controls"), model.get("values")];
+    const values = model.get("values");
     const key = keyOf(specs, values);
     const frame = frameFor(key, model.get("frames"), model.get("frame"));
-    set(specs.map((spec) => values[spec.name]));
-    if (frame !== painted) show(frame, model.get("lines"));
-    painted = frame;
-    setBusy(frame.key !== key); // Python has yet to answer
+    const inOrder = specs.map((spec) => values[spec.name]);
+    set(inOrder, frame.faults ?? {});
+    const state = [frame, model.get("guessed")];
+    if (state.some((part, k) => part !== painted[k])) {
+      show(guessing.of(frame), model.get("lines"));
+      guessing.draw();
+    }
+    painted = state;
+    layHandles(values, frame.key === key);
+    contact.setBehind(frame.key !== key); // Python has yet to answer
   }
-  const changes = "change:values change:frame";
-  model.on(changes, update);
+  const leave = listen(model, update, (message) => contact.hear(message));
+  reserve(held, guessing.room);
   update();
-  el.append(element("div", { className: "sls-room" }, panel));
-  return () => model.off(changes, update);
+  if (!held.length) contact.ask();
+  const left = element("div", { className: "form" }, form, ...guessing.nodes);
+  const answer = element("div", { className: "answer" }, status.node, results);
+  el.append(makePanel(model, left, answer, kept));
+  return () => {
+    leave();
+    contact.stop();
+  };
 }
 
 export default { render };

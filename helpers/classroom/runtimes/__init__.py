@@ -9,6 +9,7 @@ import os
 import shutil
 import subprocess
 import sys
+import weakref
 from importlib.metadata import files
 from importlib.util import find_spec
 from pathlib import Path
@@ -137,6 +138,8 @@ class OnnxRuntimeWeb(Runtime):
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
         )
+        # When nobody holds it any more, and at the latest with this process.
+        self._end = weakref.finalize(self, _end, self._node)
 
     @classmethod
     def missing(cls) -> str:
@@ -176,11 +179,15 @@ class OnnxRuntimeWeb(Runtime):
 
     def close(self) -> None:
         """End Node."""
-        with contextlib.suppress(OSError):  # it has ended already
-            self._node.stdin.close()
-        self._node.wait()
-        self._node.stdout.close()
-        self._node.stderr.close()
+        self._end()
+
+
+def _end(node: subprocess.Popen) -> None:
+    with contextlib.suppress(OSError):  # it has ended already
+        node.stdin.close()
+    node.wait()
+    node.stdout.close()
+    node.stderr.close()
 
 
 def web_folder() -> Path:
@@ -201,7 +208,8 @@ def opened(path: str | os.PathLike) -> tuple[dict[str, Runtime], dict[str, str]]
         path: a model from (N, 1, 8, 8), "input", to (N, 10), "output".
 
     Returns:
-        label -> runtime, and package -> why it does not run here. Close the first ones.
+        label -> runtime, and package -> why it does not run here. Node ends with
+        its runtime.
     """
     ways = [
         (Reference, {}),

@@ -25,6 +25,7 @@ if not __package__:  # run as a file
 from helpers.classroom.setup.steps import ROOM, run  # noqa: E402
 
 WEB = Path("helpers", "classroom", "runtimes", "web", "package.json")
+JUPYTER = Path("helpers", "classroom", "setup", "jupyter_files")
 OLDEST_PYTHON = (3, 11)
 
 
@@ -66,8 +67,10 @@ def stamp_for(root: Path, version: str) -> str:
         Two lines: the folder, and a digest of what the installation depends on.
     """
     digest = hashlib.sha256(version.encode())
-    for name in ("pyproject.toml", "constraints.txt"):
-        digest.update((root / name).read_bytes())
+    # pip copies Jupyter's files, also where it installs in place.
+    for_jupyter = (path for path in sorted((root / JUPYTER).rglob("*")) if path.is_file())
+    for path in (root / "pyproject.toml", root / "constraints.txt", *for_jupyter):
+        digest.update(path.read_bytes())
     return f"{root}\n{digest.hexdigest()}\n"
 
 

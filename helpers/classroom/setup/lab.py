@@ -13,14 +13,16 @@ import platform
 import signal
 import sys
 from importlib.util import find_spec
-from pathlib import Path
 
+from helpers.classroom.setup import guess_first
 from helpers.classroom.setup.course_folder import FIRST_NOTEBOOK, FOLDER, require_whole
-from helpers.classroom.setup.doctor.environments import how_to_install, in_conda
+from helpers.classroom.setup.doctor.environments import (
+    JUPYTER_FILES,
+    how_to_install,
+    in_conda,
+)
 from helpers.classroom.setup.install import is_new_enough
 
-# Jupyter asks whether it may fetch its news, unless an overrides.json says no.
-SETTINGS = Path(__file__).resolve().with_name("lab_settings")
 NEEDED = ("jupyterlab", "ipykernel", "ipywidgets", "anywidget", "torch")
 
 
@@ -106,7 +108,6 @@ def jupyter_arguments(port: int | None, ip: str, extra: list[str]) -> list[str]:
         f"--ServerApp.ip={ip}",
         f"--ServerApp.root_dir={FOLDER}",
         f"--LabApp.default_url=/lab/tree/{FIRST_NOTEBOOK}",
-        f"--LabApp.app_settings_dir={SETTINGS}",
         "--ServerApp.log_level=ERROR",
         "--LabApp.log_level=ERROR",
     ]
@@ -184,8 +185,14 @@ def main(argv: list[str] | None = None) -> str | None:
     # A kernel that was once installed for all environments would otherwise stand before
     # the one beside this Python. Jupyter reads this, so it comes before the imports.
     os.environ["JUPYTER_PREFER_ENV_PATH"] = "1"
+    # Before those that were installed with the course, perhaps an older one.
+    for variable, folder in (("JUPYTER_CONFIG_PATH", "config"), ("JUPYTER_PATH", "data")):
+        places = [str(JUPYTER_FILES / folder), os.environ.get(variable)]
+        os.environ[variable] = os.pathsep.join(filter(None, places))
     try:
         require_free_port(options.port or 0, options.ip)
+        if said := guess_first.prepare():
+            print(said)
         print(f"Starting JupyterLab on {FIRST_NOTEBOOK} ...", flush=True)
         serve(jupyter_arguments(options.port, options.ip, extra))
     except KeyboardInterrupt:

@@ -4,6 +4,7 @@ import copy
 import functools
 import io
 import pickle
+import re
 import subprocess
 import sys
 import tempfile
@@ -798,7 +799,59 @@ def test_an_unknown_message_has_no_diagnosis(text):
 def test_the_nearest_entry_is_offered_for_an_unknown_message():
     assert nearest("tensors on different device than expected").id == "two-devices"
     assert nearest("some keys are missing in the state_dict").id == "missing-keys"
-    assert nearest("").id in {entry.id for entry in ENTRIES}
+
+
+@each_id
+def test_a_message_with_other_names_and_numbers_is_found(id):
+    _, text = provoked(id)
+    for own, other in (
+        (r"SimpleNet|\bNet\b", "Backbone"),
+        (r"\b(weight|bias)\b", "gain"),
+        (r"\b\d+\b", "97"),
+        (r"/[\w./-]+", "/data/run/last.bin"),
+    ):
+        text = re.sub(own, other, text)
+    found = diagnose(text) or [nearest(text)]
+    # The number of an index tells the two of fixed- apart.
+    assert found[0] is not None, text
+    assert found[0].id == id or (id.startswith("fixed-") and found[0].id == "fixed-shape")
+
+
+@each_id
+def test_a_message_with_a_wrong_word_in_it_has_its_entry_or_a_sibling_nearest(id):
+    [entry] = [entry for entry in ENTRIES if entry.id == id]
+    words = re.findall(r"\w{3,}", entry.says)
+    if len(words) < 4 or id == "module-moved":
+        pytest.skip("a word of so few is half of the message")
+    for word in words:
+        near = nearest(entry.says.replace(word, "xyzzy"))
+        assert near is not None and set(near.says.split()) & set(entry.says.split()), word
+
+
+UNLIKE = (
+    "",
+    "hello world",
+    "x" * 3000,
+    "Bonjour, je ne comprends pas pourquoi le fichier ne se charge pas sur mon ordinateur.",
+    'File "<stdin>", line 1\n    print("hello"\nSyntaxError: \'(\' was never closed',
+    'Traceback (most recent call last):\n  File "a.py", line 3, in <module>\n'
+    "ZeroDivisionError: division by zero",
+    "KeyError: 'labels'",
+    "IndexError: list index out of range",
+    "TypeError: unsupported operand type(s) for +: 'int' and 'str'",
+    "OutOfMemoryError: CUDA out of memory. Tried to allocate 20.00 MiB",
+    "fatal: not a git repository (or any of the parent directories): .git",
+    "ERROR: Could not find a version that satisfies the requirement torch==9.9",
+    "My model does not load and I do not know what to do, please help me with this file",
+    "===== test session starts =====\ncollected 42 items\ntests/test_model.py ....F...\n"
+    ">       assert accuracy(model, images) > 0.9\nE       assert 0.85 > 0.9\n"
+    "FAILED tests/test_model.py::test_accuracy\n===== 1 failed, 41 passed in 12.34s =====",
+)
+
+
+@pytest.mark.parametrize("text", UNLIKE, ids=lambda text: text[:12] or "nothing")
+def test_nothing_is_near_a_text_that_is_no_message_of_these(text):
+    assert diagnose(text) == [] and nearest(text) is None
 
 
 def test_each_notebook_that_is_named_is_there():

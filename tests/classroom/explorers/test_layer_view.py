@@ -1,4 +1,4 @@
-"""The layer view: its decibels and its dashed levels, computed anew by hand."""
+"""The layer view: its decibels, its levels and its error's parts, computed by hand."""
 
 import math
 import re
@@ -7,9 +7,16 @@ import pytest
 import torch
 from torch import nn
 
-from helpers.classroom.charts import histogram
-from helpers.classroom.explorers.layer_view import draw, layer_view, worst_channel
-from helpers.quantization import sqnr_db
+from helpers.classroom.explorers.clipping import SHARES, clipped_at, split_error
+from helpers.classroom.explorers.layer_view import (
+    BY_HAND,
+    draw,
+    layer_view,
+    worst_channel,
+)
+from helpers.quantization import Scheme, choose_qparams, dequantize, quantize, sqnr_db
+from tests.classroom.charts.test_charts import assert_texts_apart
+from tests.classroom.explorers.test_guesses import place, seen
 
 BITS, TOP = 3, 3  # the integers run from -3 to 3
 GROUP = 32  # values, neighbours within a channel
@@ -46,33 +53,103 @@ def test_the_words_give_the_decibels_of_all_and_of_the_worst_channel(weight, gra
     steps = steps_by_hand(weight, granularity)
     each = [decibels(*pair) for pair in zip(weight, steps, strict=True)]
     worst = each.index(min(each))
-    chart = draw({"layer": weight}, "layer", BITS, granularity, "minmax")
-    assert chart.text == (
+    chart = draw({"layer": weight}, "layer", BITS, granularity, "minmax", 50)
+    assert chart.text.startswith(
         f"layer: 200 weights at 3 bits per {granularity}, minmax. SQNR "
         f"{decibels(weight, steps):.1f} dB. The worst of the 4 channels is number {worst}, "
-        f"with {each[worst]:.1f} dB."
+        f"with {each[worst]:.1f} dB. Mean squared error "
     )
 
 
-def dashed(svg):
-    [path] = re.findall(r'<path d="([^"]+)"[^>]*stroke-dasharray="5 3"', svg)
-    return path
+def split_by_hand(weight, granularity, share):
+    """Mean squared error of the weights inside the threshold, and of those beyond."""
+    steps = steps_by_hand(weight, granularity).double() * share
+    errors = weight.double() - torch.round(weight / steps).clamp(-TOP, TOP) * steps
+    beyond = weight.abs() > steps * TOP
+    inside, outside = (errors[some].square().sum() for some in (~beyond, beyond))
+    return inside.item() / weight.numel(), outside.item() / weight.numel()
 
 
-@pytest.mark.parametrize(
-    "granularity, channel", [("tensor", None), ("channel", 2), ("group", 2)]
-)
-def test_the_dashed_levels_are_those_of_the_worst_channel(weight, granularity, channel):
-    chart = draw({"layer": weight}, "layer", BITS, granularity, "minmax")
-    largest = (weight if channel is None else weight[channel]).abs().max()
-    levels = (torch.arange(-TOP, TOP + 1) * (largest / TOP)).tolist()
-    values = {"x_label": "weight", "text": "", "height": 230}
-    by_hand = histogram("", weight.flatten().tolist(), **values, ticks=levels)
-    assert dashed(chart.svg) == dashed(by_hand.svg)
+@pytest.mark.parametrize("granularity", ["tensor", "channel", "group"])
+@pytest.mark.parametrize("share", [20, 37, 80])
+def test_the_two_parts_of_the_error_make_the_whole(weight, granularity, share):
+    qparams = clipped_at(weight, share / 100, BITS, granularity)
+    split = split_error(weight, qparams)
+    assert split == pytest.approx(split_by_hand(weight, granularity, share / 100), 1e-5)
+    assert min(split) > 0
+    # As the library rounds, without a look at what lies beyond.
+    errors = weight.double() - dequantize(quantize(weight, qparams), qparams).double()
+    assert split.whole == pytest.approx(errors.square().mean().item(), rel=1e-14)
+    chart = draw({"layer": weight}, "layer", BITS, granularity, BY_HAND, share)
+    assert f"Mean squared error {split.whole:.3g}: rounding {split.rounding:.3g}, " in (
+        chart.text
+    )
+    assert f"clipping {split.clipping:.3g} at {share}% of " in chart.text
+    for words in ("rounding", "clipping"):
+        part = getattr(split, words)
+        assert f">{words} {part:.3g}, {part / split.whole:.0%}<" in chart.svg
+
+
+@pytest.mark.parametrize("granularity", ["tensor", "channel", "group"])
+def test_min_max_clips_nothing_and_the_least_error_is_the_least(weight, granularity):
+    whole = {s: sum(split_by_hand(weight, granularity, s / 100)) for s in SHARES}
+    best = min(whole, key=whole.get)
+    chart = draw({"layer": weight}, "layer", BITS, granularity, "minmax", 50)
+    assert ", clipping 0 at 100% of " in chart.text
+    assert chart.text.endswith(f". Least: {whole[best]:.3g} at {best}%.")
+    assert f">least at {best}%<" in chart.svg
+
+
+def ticks(svg):
+    """The x of each level's tick."""
+    [path] = re.findall(r'<path d="([^"]+)" stroke="[^"]+" stroke-width="1.5"', svg)
+    return [float(x) for x in re.findall(r"M([\d.]+) ", path)]
+
+
+@pytest.mark.parametrize("granularity", ["tensor", "channel", "group"])
+@pytest.mark.parametrize("share", [40, 100])
+def test_the_levels_lie_between_the_two_thresholds(weight, granularity, share):
+    chart = draw({"layer": weight}, "layer", BITS, granularity, BY_HAND, share)
+    places = [300 + 270 * share / 100 * k / TOP for k in range(-TOP, TOP + 1)]
+    assert ticks(chart.svg) == pytest.approx(places, abs=0.06)
+    [at] = re.findall(r'data-control="clip".*data-at="([\d.]+)"', chart.svg)
+    assert float(at) == pytest.approx(places[-1], abs=0.06)
+
+
+def test_where_each_channel_has_its_own_threshold_their_median_is_named(weight):
+    chart = draw({"layer": weight}, "layer", BITS, "channel", "mse", 50)
+    schemes = (Scheme(bits=BITS, observer=name) for name in ("mse", "minmax"))
+    tried, full = ([choose_qparams(row, s).scale for row in weight] for s in schemes)
+    shares = sorted((one / other).item() for one, other in zip(tried, full, strict=True))
+    assert shares[0] < shares[-1]
+    words = f"a median of {shares[1]:.0%} of each channel's largest weight"
+    assert words in chart.text and "clip at a median of " in chart.svg
+    assert 'stroke-width="1.5"' not in chart.svg, "no levels: each channel has its own"
+
+
+@pytest.mark.parametrize("bits", [2, 8])
+@pytest.mark.parametrize("share", [20, 62, 100])
+@pytest.mark.parametrize("granularity", ["tensor", "channel"])
+def test_no_words_touch_each_other_or_leave_the_paper(weight, bits, share, granularity):
+    chart = draw({"layer": weight}, "layer", bits, granularity, BY_HAND, share)
+    assert_texts_apart(chart)
+    chart = draw({"layer": weight}, "layer", bits, granularity, "mse", share)
+    assert_texts_apart(chart)
+
+
+def test_weights_of_nothing_but_zeros_are_drawn():
+    chart = draw({"layer": torch.zeros(2, 8)}, "layer", BITS, "tensor", "minmax", 50)
+    assert "Mean squared error 0: rounding 0, clipping 0 at 100% of " in chart.text
+
+
+def test_who_moves_the_threshold_has_chosen_it_by_hand():
+    panel = layer_view(nn.Sequential(nn.Linear(2, 2), nn.Linear(2, 2)))
+    [clip] = [control for control in panel.controls if control["name"] == "clip"]
+    assert clip["sets"] == {"observer": BY_HAND}
 
 
 def test_a_percentile_is_named_with_its_number(weight):
-    chart = draw({"layer": weight}, "layer", BITS, "tensor", "percentile")
+    chart = draw({"layer": weight}, "layer", BITS, "tensor", "percentile", 50)
     assert chart.text.startswith("layer: 200 weights at 3 bits per tensor, percentile 99. ")
 
 
@@ -95,3 +172,31 @@ def test_the_worst_channel_is_the_one_that_was_damaged():
     damaged[3] += 0.5
     channel, decibels = worst_channel(weight, damaged)
     assert channel == 3 and decibels == pytest.approx(sqnr_db(weight[3], damaged[3]))
+
+
+@pytest.mark.parametrize("granularity", ["tensor", "channel"])
+def test_before_the_guess_nothing_says_where_the_error_is_least(weight, granularity):
+    whole = {s: sum(split_by_hand(weight, granularity, s / 100)) for s in SHARES}
+    best = min(whole, key=whole.get)
+    for observer, clip in (("minmax", 50), ("mse", 50), (BY_HAND, 62)):
+        chart = draw({"layer": weight}, "layer", BITS, granularity, observer, clip)
+        asked = chart.guess
+        assert asked.truth == best
+        assert f"layer, {BITS} bits per {granularity}: at how many" in asked.question
+        assert not re.search("error|least|clip|%", asked.before)
+        shown = seen(chart)
+        assert "clip at" in shown or observer == "mse"
+        assert not re.search("least|rounding|clipping|mean squared", shown)
+        assert ("data-control" in shown) == (observer != "mse"), "the grip would tell"
+        # The diamond of the least lies where the truth does.
+        y = [float(y) for x, y in diamonds(chart.svg) if close(x, place(asked, best))]
+        assert len(y) == 1 and asked.across[0] < y[0] <= asked.across[1]
+    assert layer_view(nn.Sequential(nn.Linear(2, 2), nn.Linear(2, 2))).guess
+
+
+def diamonds(svg):
+    return re.findall(r"M([\d.]+) ([\d.]+)m0 -5l5 5", svg)
+
+
+def close(x, other):
+    return float(x) == pytest.approx(other, abs=0.06)

@@ -8,11 +8,14 @@ import pytest
 
 from helpers.classroom.explorers import real_kernels as module
 from helpers.classroom.explorers.real_kernels import (
+    CANCEL,
+    MEASURE,
     Measuring,
     RealKernels,
     draw,
     real_kernels,
 )
+from helpers.classroom.explorers.timing_charts import LEFT, RIGHT
 from helpers.classroom.runtimes.ceiling import ceiling
 from helpers.classroom.runtimes.kernels import KINDS, STEPS, KernelRun
 from helpers.measurement.processor import cpu_features
@@ -161,9 +164,9 @@ def test_before_anything_is_measured_the_words_are_the_same_everywhere():
         "batch 7: not measured yet: press Measure."
     )
     assert repr(explorer) == expected
-    data = explorer._repr_mimebundle_()
+    data, _ = explorer._repr_mimebundle_()
     assert data["text/plain"] == expected
-    assert data["image/svg+xml"].startswith("<svg")
+    assert ">ceiling of int8, 4.0×<" in data["image/svg+xml"]
     assert "application/vnd.jupyter.widget-view+json" in data
 
 
@@ -201,11 +204,28 @@ def test_a_run_that_others_disturbed_says_so():
 
 
 def test_the_empty_picture_is_as_high_as_the_full_one():
-    heights = [
-        re.search(r'height="(\d+)"', draw(results, 64, 1).svg)[1]
-        for results in ({}, {(64, 1): a_run(64, 1)})
-    ]
-    assert heights[0] == heights[1]
+    charts = [draw(results, 64, 1) for results in ({}, {(64, 1): a_run(64, 1)})]
+    assert charts[0].height == charts[1].height
+
+
+def test_the_empty_picture_has_the_ceiling_of_this_processor_and_nothing_measured():
+    chart = draw({}, 64, 1, features={"AMX int8": True})
+    assert ">ceiling of int8, 32.0×<" in chart.svg
+    [place] = re.findall(r'd="M([\d.]+) \d+V\d+"', chart.svg)
+    assert float(place) == pytest.approx(LEFT + (RIGHT - LEFT) / 32, abs=0.1)
+    assert chart.svg.count(f'<rect x="{LEFT}"') == 1, "float32 alone"
+    assert not re.search(r">[\d.]+ (?:µs|ms|kB|MB)<", chart.svg)
+    assert_texts_apart(chart)
+
+
+def test_what_is_saved_is_the_same_on_every_processor(monkeypatch):
+    explorer = real_kernels(256, 7)
+    before = explorer._repr_mimebundle_()[0]["image/svg+xml"]
+    amx = {"AMX int8": True}
+    monkeypatch.setattr("helpers.classroom.runtimes.ceiling.cpu_features", lambda: amx)
+    explorer.panel.redraw()
+    assert "32.0×" in explorer.panel.frame["svg"]
+    assert explorer._repr_mimebundle_()[0]["image/svg+xml"] == before
 
 
 @pytest.mark.parametrize("speedup", [0.01, 0.4, 1, 3.9, 40])
@@ -230,22 +250,58 @@ def test_every_setting_of_the_sliders_can_be_drawn():
 
 def test_the_button_measures_what_the_sliders_stand_on_and_going_back_is_instant(layers):
     explorer = RealKernels(128, 2, layers)
-    _, row, status = explorer.children
-    measure, cancel, progress = row.children
-    assert (measure.description, cancel.description) == ("Measure", "Cancel")
-    assert cancel.disabled
-    measure.click()
-    assert not cancel.disabled
+    panel = explorer.panel
+    assert panel.buttons == [MEASURE, CANCEL] and panel.disabled == [CANCEL]
+    assert panel.progress is None
+    panel.press(MEASURE)
+    assert panel.disabled == [] and panel.progress["of"] == STEPS
     let_go(layers)
     explorer.measuring.wait()
-    assert cancel.disabled and progress.value == STEPS and status.value == "Done."
+    assert panel.disabled == [CANCEL] and panel.progress is None
     assert "3.2 times as fast" in repr(explorer)
-    assert explorer.panel.frame["text"] == explorer.panel.chart.text
-    explorer.panel.values = {"width": 128, "batch": 3}
+    assert panel.frame["text"] == panel.chart.text
+    assert panel.frame["brief"].startswith("int8 static is 3.2 times as fast as float32;")
+    assert ">ceiling of int8" in explorer._repr_mimebundle_()[0]["image/svg+xml"]
+    panel.values = {"width": 128, "batch": 3}
     assert "not measured yet" in repr(explorer)
-    explorer.panel.values = {"width": 128, "batch": 2}
-    assert "3.2 times as fast" in explorer.panel.frame["text"]
+    panel.values = {"width": 128, "batch": 2}
+    assert "3.2 times as fast" in panel.frame["text"]
     assert layers.made == [128]
+
+
+def test_progress_counts_in_the_panel(layers):
+    explorer = RealKernels(128, 2, layers)
+    seen = []
+    explorer.panel.observe(lambda change: seen.append(change["new"]), "progress")
+    let_go(layers)
+    explorer.measure()
+    explorer.measuring.wait()
+    steps = [progress["done"] for progress in seen if progress]
+    assert steps == sorted(steps) and steps[-1] == STEPS and seen[-1] is None
+    assert f"({STEPS} of {STEPS})" in seen[-2]["says"]
+
+
+def test_the_thread_waits_while_a_message_of_the_browser_is_dealt_with(layers):
+    explorer = RealKernels(128, 2, layers)
+    explorer.measure()
+    with explorer.panel.lock:
+        let_go(layers)
+        explorer.measuring._thread.join(0.3)
+        assert explorer.panel.progress["done"] == 0
+    explorer.measuring.wait()
+    assert explorer.panel.progress is None
+
+
+def test_what_fails_is_told_in_the_panel_until_it_is_tried_again(layers):
+    explorer = RealKernels(128, 13, layers)
+    let_go(layers)
+    explorer.measure()
+    explorer.measuring.wait()
+    assert explorer.panel.frame["text"].startswith("Failed. MemoryError: no room Linear")
+    explorer.panel.values = {"width": 128, "batch": 2}
+    explorer.measure()
+    explorer.measuring.wait()
+    assert "Failed" not in explorer.panel.frame["text"]
 
 
 def test_moving_the_sliders_while_it_measures_shows_the_result_where_it_belongs(layers):
@@ -262,10 +318,11 @@ def test_moving_the_sliders_while_it_measures_shows_the_result_where_it_belongs(
 def test_the_cancel_button_ends_it(layers):
     explorer = RealKernels(128, 2, layers)
     explorer.measure()
-    explorer.children[1].children[1].click()
+    explorer.panel.press(CANCEL)
+    assert explorer.panel.disabled == [CANCEL] and explorer.panel.progress is None
     let_go(layers)
     explorer.measuring.wait()
-    assert explorer.children[2].value == "Cancelled."
+    assert explorer.measuring.status == "Cancelled."
     assert "not measured yet" in repr(explorer)
 
 

@@ -1,7 +1,15 @@
 """A setting in words, and the code that repeats what was measured."""
 
+from dataclasses import replace
+
+import pytest
+
 from helpers.classroom.explorers.evaluation import Setting
-from helpers.classroom.explorers.setting_words import setting_code, setting_words
+from helpers.classroom.explorers.setting_words import (
+    ratio_words,
+    setting_code,
+    setting_words,
+)
 from helpers.quantization import Scheme, quantize_model
 from helpers.training import accuracy
 from tests.classroom.explorers.settings import SETTINGS, each_setting
@@ -44,3 +52,18 @@ def test_a_setting_says_in_words_what_it_does():
     assert (
         setting_words(grouped)[0] == "weights: 8 bits, symmetric, minmax, per group of 16"
     )
+
+
+@pytest.mark.parametrize(
+    "size, words",
+    [
+        (250, "4.0 times smaller than float32"),
+        (952, "1.1 times smaller than float32"),
+        (953, "hardly smaller than float32"),
+        (1000, "as large as float32"),
+        (1001, "larger than float32"),
+    ],
+)
+def test_a_size_is_compared_as_a_person_would(evaluator, size, words):
+    found = replace(evaluator.exact, bytes=size, float_bytes=1000)
+    assert ratio_words(found) == words

@@ -4,6 +4,7 @@ import re
 
 import pytest
 
+from helpers.classroom.charts.drawing import COLOURS
 from helpers.classroom.explorers.timing_charts import (
     LEFT,
     RIGHT,
@@ -65,7 +66,7 @@ def test_every_figure_and_word_is_written_and_has_room():
 
 
 def test_the_first_bar_is_hollow_and_no_other():
-    assert drawn().svg.count('fill="none" stroke="#4b7f32"') == 1
+    assert drawn().svg.count(f'fill="none" stroke="{COLOURS[2]}"') == 1
 
 
 @pytest.mark.parametrize(

@@ -124,7 +124,7 @@ def test_all_layers_in_float_are_the_float_model(panel):
     panel.press(SHOW)
     names = panel.controls[-1]["options"]
     text = move(panel, keep_float=tuple(names)).text
-    assert text.startswith("98.9% of 719") and "83,752 bytes, 1.0 times smaller" in text
+    assert text.startswith("98.9% of 719") and "83,752 bytes, as large as float32." in text
     assert text.count("exact") == len(names) == 10
     assert move(panel, keep_float=("head",)).text.count("exact") == 1
 
@@ -180,8 +180,8 @@ def test_pinned_settings_are_a_table_and_code_that_repeats_them(panel, model, di
     panel.press(PIN)
     panel.press(PIN)  # twice is once
     headings, first, second = panel.chart.table
-    assert headings == ("Pinned", "setting", "in float", "right", "bytes", "times smaller")
-    assert first[2:] == ("none", "27.8%", "9,842", "8.5")
+    assert headings == ("Pinned", "setting", "in float", "right", "bytes", "that is")
+    assert first[2:] == ("none", "27.8%", "9,842", "8.5 times smaller than float32")
     assert second[2] == "head"
     assert panel.frame["code"] == panel.chart.code
     names = {"quantize_model": quantize_model, "Scheme": Scheme}
@@ -315,3 +315,15 @@ def test_images_and_labels_come_together(named, says, digits):
     given = {"images": digits.test_images[:5], "labels": digits.test_labels[:5]}
     with pytest.raises(ValueError, match=f"got {says} labels; expected one label for each"):
         trade_off(**{named: given[named]})
+
+
+def test_the_words_now_and_my_guess_never_lie_on_each_other(panel):
+    panel.press(SHOW)
+    for bits in (2, 3, 4, 32):
+        for guess in range(0, 101, 5):
+            svg = move(panel, weight_bits=bits, guess=guess).svg
+            now, said = (
+                float(re.search(rf' y="([\d.]+)"[^>]*>{words}', svg)[1])
+                for words in ("now<", "my guess")
+            )
+            assert abs(now - said) > 12

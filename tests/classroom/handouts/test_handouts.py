@@ -11,7 +11,7 @@ import pytest
 from helpers.classroom import handouts
 from helpers.classroom.handouts import command, execute, panels
 from helpers.classroom.handouts.pages import with_links_between_pages
-from tests.browser import chromium
+from tests.browser import chromium, expect
 from tests.make_notebooks import NOTEBOOKS
 
 PATHS = sorted(NOTEBOOKS.glob("*.ipynb"))
@@ -62,7 +62,7 @@ def test_a_learner_gets_everything_but_the_solutions(path):
     learner = handouts.for_learners(whole)
     rest = [cell for cell in whole.cells if not is_solution(cell)]
     assert [cell.id for cell in learner.cells] == [cell.id for cell in rest]
-    for had, has in zip(rest, learner.cells, strict=True):
+    for had, has in zip(rest, handouts.for_readers(whole).cells, strict=True):
         # Only the title has a link that leaves the folder: the one to the index.
         assert had == has or (had.id, has.id) == ("title", "title")
     solutions = [cell for cell in whole.cells if is_solution(cell)]
@@ -70,13 +70,25 @@ def test_a_learner_gets_everything_but_the_solutions(path):
     lines = {line.strip() for cell in solutions for line in cell.source.splitlines()}
     copied = {line for line in lines if line.startswith(("# Solution", "def solution"))}
     assert solutions and copied
-    for text in (nbformat.writes(learner), handouts.page(learner, "x", path.parent)):
+    reader = handouts.for_readers(whole)
+    for text in (nbformat.writes(learner), handouts.page(reader, "x", path.parent)):
         assert [line for line in copied if line in text] == []
     # Also not a whole solution without its name.
     bodies = [cell.source.partition("\n")[2] for cell in solutions]
     assert [body for body in bodies if body in rest] == []
     # Nor a sentence about what is not there.
     assert re.findall(r"(?i)[^.\n]*\bsolutions?\b[^.\n]*", rest) == []
+
+
+@each_notebook
+def test_a_learners_copy_shows_nothing_before_it_is_run_and_a_teachers_shows_all(path):
+    whole = read(path)
+    learner, teacher = handouts.for_learners(whole), handouts.for_teachers(whole)
+    code = [cell for cell in learner.cells if cell.cell_type == "code"]
+    assert code and all(not c.outputs and c.execution_count is None for c in code)
+    nbformat.validate(learner)
+    both = zip(whole.cells, teacher.cells, strict=True)
+    assert [c.get("outputs") for c, _ in both] == [c.get("outputs") for c in teacher.cells]
 
 
 @each_with_exercises
@@ -228,19 +240,50 @@ def test_a_page_shows_every_figure_without_the_network(made, browser):
 def test_a_panel_whose_pictures_are_held_is_live_in_the_page(made, browser):
     page, _ = open_alone(browser, made / "pages" / f"{EXAMPLE}.html")
     panel = page.get_by_role("region", name="One row of weights")
-    words, picture = panel.locator(".words"), panel.locator(".picture")
-    before = words.inner_text(), picture.inner_html()
-    panel.get_by_role("slider").press("ArrowRight")
-    assert "4 bits" in words.inner_text()
-    assert picture.inner_html() != before[1]
-    panel.get_by_role("slider").press("ArrowLeft")
-    assert (words.inner_text(), picture.inner_html()) == before
+
+    def shown():
+        panel.locator(".guess-line").wait_for()
+        return panel.locator(".words").inner_text(), panel.locator(".picture").inner_html()
+
+    before = shown()
+    slider = panel.get_by_role("slider", name="Bits for each weight")
+    slider.press("ArrowRight")
+    # The answer is covered, until the learner guesses.
+    assert "With 4 bits" in shown()[0] and "error" not in shown()[0]
+    assert shown()[1] != before[1]
+    slider.press("ArrowLeft")
+    assert shown() == before
+    panel.get_by_role("button", name="Show the answer").click()
+    slider.press("ArrowRight")
+    assert "With 4 bits" in shown()[0] and "error" in shown()[0]
+    assert shown()[0].startswith("You said 1.5×, it is ")
+    assert panel.locator(".status").inner_text() == ""
     page.context.close()
 
 
-def test_a_held_panel_has_all_that_the_script_asks_for():
-    asked = re.findall(r'model\.get\("(\w+)"\)', panels.script())
-    assert set(asked) == set(panels.ASKED)
+@pytest.mark.parametrize("kind", ["panel", "quiz"])
+def test_what_is_held_is_all_that_the_script_asks_for(kind):
+    asked = re.findall(r'model\.get\("(\w+)"\)', panels.script(kind))
+    assert set(asked) == set(panels.ASKED[kind])
+
+
+def test_a_quiz_is_live_in_the_page(made, browser):
+    page, _ = open_alone(browser, made / "pages" / f"{EXAMPLE}.html")
+    quiz = page.get_by_role("group", name="What did torch.save")
+    first = quiz.get_by_role("button", name="a) the tensors, under their names")
+    quiz.get_by_role("button", name=re.compile(r"^c\)")).press("Space")
+    expect(quiz.get_by_role("status")).to_have_text(re.compile("Not quite. It holds"))
+    first.press("Space")
+    expect(quiz.get_by_role("status")).to_have_text(re.compile("Right. Numbers"))
+    expect(first).to_be_focused()
+    page.context.close()
+
+
+def test_a_quiz_that_stands_still_shows_its_choices_and_no_answer():
+    path = NOTEBOOKS / f"{EXAMPLE}.ipynb"
+    text = handouts.page(read(path), path.stem, path.parent)
+    assert "<li>the tensors, under their names</li>" in text
+    assert "Numbers and names, no more than that." not in text
 
 
 def test_a_panel_that_stands_still_shows_picture_and_words():

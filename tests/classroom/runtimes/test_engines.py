@@ -132,6 +132,15 @@ def test_node_is_not_asked_about_what_it_would_misread(onnx_file):
         node.close()
 
 
+def test_node_ends_when_nobody_holds_its_runtime_any_more(onnx_file):
+    wanted(runtimes.OnnxRuntimeWeb.missing())
+    runtime = runtimes.OnnxRuntimeWeb(onnx_file)
+    node = runtime._node
+    assert node.poll() is None
+    del runtime
+    assert node.poll() == 0
+
+
 def test_the_web_package_is_pinned_and_its_size_is_the_one_that_the_notebook_says():
     text = (runtimes.NODE_SCRIPT.parent / "package.json").read_text(encoding="utf-8")
     assert json.loads(text)["dependencies"] == {"onnxruntime-web": "1.30.0"}

@@ -26,9 +26,11 @@ from tests import ROOT
 
 @pytest.fixture
 def project(tmp_path):
-    """A project's folder with the two files that decide what is installed."""
+    """A project's folder with the files that decide what is installed."""
     (tmp_path / "pyproject.toml").write_text("[project]\n")
     (tmp_path / "constraints.txt").write_text("torch==2.13.0\n")
+    (tmp_path / install.JUPYTER / "data").mkdir(parents=True)
+    (tmp_path / install.JUPYTER / "data" / "some.js").write_text("// some\n")
     return tmp_path
 
 
@@ -66,7 +68,9 @@ def test_nothing_is_done_while_the_stamp_fits(installed, steps):
     assert steps == []
 
 
-@pytest.mark.parametrize("name", ["pyproject.toml", "constraints.txt"])
+@pytest.mark.parametrize(
+    "name", ["pyproject.toml", "constraints.txt", install.JUPYTER / "data" / "some.js"]
+)
 def test_a_changed_requirement_is_installed(installed, steps, name):
     with (installed / name).open("a") as file:
         file.write("# changed\n")
@@ -112,7 +116,6 @@ def test_a_wish_for_another_python_is_not_passed_over(installed, monkeypatch, ca
 
 def test_as_a_file_it_finds_its_project_and_is_silent_when_done(project, tmp_path):
     setup, elsewhere = project / "helpers/classroom/setup", tmp_path / "elsewhere"
-    setup.mkdir(parents=True)
     elsewhere.mkdir()
     for module in (install, progress):
         shutil.copy(module.__file__, setup)
@@ -517,7 +520,8 @@ def make(*arguments):
 def test_make_alone_shows_the_commands():
     shown = re.findall(r"^make (\w+)", make(), flags=re.MULTILINE)
     assert shown == [
-        *("lab", "check", "test", "mutations", "wheel"),
+        *("lab", "check", "test", "mutations", "again", "reopening", "firefox"),
+        "wheel",
         *("notebooks", "handouts", "bench", "runtimes"),
     ]
     contributing = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
@@ -552,12 +556,21 @@ def test_make_check_and_make_test_leave_nothing_out():
         f"{PYTEST}-n 2 -m slow --nbval tests notebooks",
     ]
     assert commands("mutations")[1:] == [f"{PYTEST}tests/notebooks/mutations.py "]
+    assert commands("again")[1:] == [f"{PYTEST}-n 2 tests/notebooks/again.py "]
+    assert commands("reopening")[1:] == [
+        f"{PYTEST}tests/browser/reopening.py --durations=0 "
+    ]
+    assert commands("firefox")[1:] == [f"{PYTEST}tests/browser/firefox.py "]
     assert commands("wheel")[1:] == [f"{PYTEST}tests/wheel.py"]
 
 
 def test_ci_runs_everything_with_ci_set():
     script = ROOT / ".ci" / "run"
     lines = script.read_text(encoding="utf-8").splitlines()
-    assert lines[-4:] == ["export CI=true", "make test", "make mutations", "make wheel"]
+    made = [
+        *("make test", "make mutations", "make again", "make reopening"),
+        *("make firefox", "make wheel"),
+    ]
+    assert lines[-7:] == ["export CI=true", *made]
     if os.name == "posix":
         assert os.access(script, os.X_OK)

@@ -160,13 +160,24 @@ def test_the_project_is_its_root(server):
     assert {"notebooks", "helpers", "tests", "pyproject.toml"} <= names
 
 
+def setting(server, plugin, name):
+    """What JupyterLab takes where the learner has chosen nothing."""
+    answer = json.loads(server.ask(f"/lab/api/settings/{plugin}")[2])
+    return answer["schema"]["properties"][name]["default"]
+
+
 def test_it_does_not_ask_to_fetch_news(server):
     plugin = "@jupyterlab/apputils-extension:notification"
-    settings = json.loads(server.ask(f"/lab/api/settings/{plugin}")[2])
-    fields = settings["schema"]["properties"]
     # "none", JupyterLab's default, is the state in which it asks.
-    assert fields["fetchNews"]["default"] == "false"
-    assert fields["checkForUpdates"]["default"] is False
+    assert setting(server, plugin, "fetchNews") == "false"
+    assert setting(server, plugin, "checkForUpdates") is False
+
+
+def test_the_state_of_widgets_is_saved(server):
+    manager = "@jupyter-widgets/jupyterlab-manager:plugin"
+    assert setting(server, manager, "saveState") is True
+    # What is to be loaded with the page stands in it.
+    assert '"load": "static/reopening.js"' in server.ask(FIRST)[2]
 
 
 def test_other_arguments_go_to_jupyterlab(server):

@@ -23,6 +23,7 @@ from helpers.classroom.setup.doctor.checks import (
     check_gpu,
     check_packages,
     check_python,
+    check_reopening,
     check_room,
     check_threads,
     check_tool,
@@ -32,6 +33,7 @@ from helpers.classroom.setup.doctor.checks import (
 from helpers.classroom.setup.doctor.environments import (
     Environments,
     find_environments,
+    jupyter_files_are_found,
     missing_extensions,
 )
 from helpers.classroom.setup.doctor.findings import Finding, Report
@@ -78,6 +80,7 @@ def examine(
     rows = {
         "Notebook and server": lambda: check_environments(home),
         "Widget extensions": lambda: check_extensions(missing_extensions(home)),
+        "Reopening": lambda: check_reopening(jupyter_files_are_found(home)),
         "Reference weights": lambda: check_weights(WEIGHTS),
         "Course's folder": lambda: check_folder(FOLDER),
         "Temporary folder": lambda: check_writing("Temporary folder", None),

@@ -94,6 +94,14 @@ def check_extensions(missing: Sequence[str]) -> Finding:
     return Finding("Widget extensions", found, "problem", how_to_reinstall(*missing))
 
 
+def check_reopening(found: bool) -> Finding:
+    """Will a saved notebook show its panels when it is opened again?"""
+    if found:
+        return Finding("Reopening", "saved panels come back")
+    lost = "saved panels will be lost: the course's part of Jupyter is missing or old"
+    return Finding("Reopening", lost, "warning", how_to_install())
+
+
 def check_weights(path: Path) -> Finding:
     """Are the weights of the reference model there?"""
     size = path.stat().st_size if path.exists() else 0

@@ -6,6 +6,7 @@ open and is not an error.
 
 from __future__ import annotations
 
+import os
 import shutil
 import subprocess
 import sys
@@ -19,6 +20,8 @@ from helpers.classroom.setup.course_folder import FOLDER, GET_IT, is_whole
 if TYPE_CHECKING:
     import psutil
 
+# What pyproject.toml installs into the environment: etc/jupyter and share/jupyter.
+JUPYTER_FILES = Path(__file__).resolve().parents[1] / "jupyter_files"
 CONDA_NAMES = {"torch": "pytorch-cpu"}
 # Each package with the folder that it adds to JupyterLab's extensions.
 EXTENSIONS = {
@@ -151,22 +154,53 @@ def _prefix_of(process: psutil.Process) -> str | None:
     return answer.stdout.strip() or None
 
 
-def extension_folders(home: Environments) -> list[Path]:
-    """Return the folders where the server looks for JupyterLab extensions."""
-    prefix = Path(home.server or home.kernel)
-    folders = [prefix / "share" / "jupyter"]
+def data_folders(home: Environments) -> list[Path]:
+    """Return the folders where the server looks for JupyterLab's extensions and more."""
+    folders = [Path(home.server or home.kernel) / "share" / "jupyter"]
     with suppress(ImportError):
         from jupyter_core import paths
 
         folders += [Path(paths.jupyter_data_dir()), *map(Path, paths.SYSTEM_JUPYTER_PATH)]
-    return [folder / "labextensions" for folder in folders]
+    return folders + _named_by("JUPYTER_PATH")
+
+
+def config_folders(home: Environments) -> list[Path]:
+    """Return the folders where the server looks for its settings."""
+    folders = [Path(home.server or home.kernel) / "etc" / "jupyter"]
+    with suppress(ImportError):
+        from jupyter_core import paths
+
+        system = map(Path, paths.SYSTEM_CONFIG_PATH)
+        folders += [Path(paths.jupyter_config_dir()), *system]
+    return folders + _named_by("JUPYTER_CONFIG_PATH")
+
+
+def _named_by(variable: str) -> list[Path]:
+    """Return folders that `make lab` or the learner has named; kernels inherit them."""
+    return [Path(some) for some in os.environ.get(variable, "").split(os.pathsep) if some]
 
 
 def missing_extensions(home: Environments) -> list[str]:
     """Return the packages whose JupyterLab extension the server does not find."""
-    folders = extension_folders(home)
+    folders = [folder / "labextensions" for folder in data_folders(home)]
     return [
         package
         for package, name in EXTENSIONS.items()
         if not any((folder / name / "package.json").exists() for folder in folders)
     ]
+
+
+def jupyter_files_are_found(home: Environments) -> bool:
+    """Tell whether the server finds the course's own files, and no older ones."""
+    places = {"config": config_folders(home), "data": data_folders(home)}
+    return all(
+        any(_same(path, folder / path.relative_to(ours)) for folder in folders)
+        for kind, folders in places.items()
+        for ours in [JUPYTER_FILES / kind]
+        for path in ours.rglob("*.*")
+        if path.suffix in (".json", ".py", ".js")
+    )
+
+
+def _same(path: Path, other: Path) -> bool:
+    return other.is_file() and other.read_text("utf-8") == path.read_text("utf-8")

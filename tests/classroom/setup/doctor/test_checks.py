@@ -23,6 +23,13 @@ def test_an_old_python_is_a_problem(monkeypatch, tmp_path):
 # ---- What the course needs around it
 
 
+def test_where_saved_panels_would_be_lost_is_a_warning_with_its_cure():
+    assert checks.check_reopening(True).status == "OK"
+    finding = checks.check_reopening(False)
+    assert (finding.status, finding.cure) == ("warning", how_to_install())
+    assert "saved panels will be lost" in finding.found
+
+
 def test_a_missing_widget_extension_is_named():
     assert checks.check_extensions([]).status == "OK"
     finding = checks.check_extensions(["anywidget"])

@@ -79,6 +79,7 @@ def test_every_promised_subject_has_a_row():
         *packages,
         "Notebook and server",
         "Widget extensions",
+        "Reopening",
         "Reference weights",
         "Course's folder",
         "Temporary folder",

@@ -2,6 +2,7 @@
 
 import os
 import re
+import shutil
 import subprocess
 import sys
 import types
@@ -16,11 +17,14 @@ from helpers.classroom.setup import lab
 from helpers.classroom.setup.doctor import checks, environments
 from helpers.classroom.setup.doctor.environments import (
     FOLDER,
+    JUPYTER_FILES,
     Environments,
-    extension_folders,
+    config_folders,
+    data_folders,
     find_environments,
     how_to_install,
     how_to_reinstall,
+    jupyter_files_are_found,
     missing_extensions,
 )
 
@@ -221,18 +225,50 @@ def test_the_doctor_and_the_start_name_condas_cure_there(conda, monkeypatch):
 # ---- JupyterLab's extensions
 
 
-def test_extensions_are_looked_for_where_the_server_runs(tmp_path):
-    folders = extension_folders(Environments(sys.prefix, str(tmp_path)))
-    assert folders[0] == tmp_path / "share" / "jupyter" / "labextensions"
-    assert not any(folder.is_relative_to(sys.prefix) for folder in folders)
+@pytest.fixture
+def elsewhere(monkeypatch, tmp_path):
+    """A server in an environment of its own, where nothing of Jupyter's is named."""
+    for name in ("JUPYTER_PATH", "JUPYTER_CONFIG_PATH"):
+        monkeypatch.delenv(name, raising=False)
+    return Environments(sys.prefix, str(tmp_path))
+
+
+def test_jupyters_files_are_looked_for_where_the_server_runs(elsewhere, tmp_path):
+    for kind, find in (("share", data_folders), ("etc", config_folders)):
+        folders = find(elsewhere)
+        assert folders[0] == tmp_path / kind / "jupyter"
+        assert not any(folder.is_relative_to(sys.prefix) for folder in folders)
+
+
+def test_each_file_of_the_course_has_to_be_there_and_the_same(elsewhere, tmp_path):
+    assert not jupyter_files_are_found(elsewhere)
+    for kind, place in (("config", "etc"), ("data", "share")):
+        shutil.copytree(JUPYTER_FILES / kind, tmp_path / place / "jupyter")
+    assert jupyter_files_are_found(elsewhere)
+    files = [path for path in tmp_path.rglob("*.*") if path.is_file()]
+    assert {path.suffix for path in files} == {".json", ".py", ".js"}
+    for path in files:
+        text = path.read_text("utf-8")
+        path.write_text(text + "\n", "utf-8")
+        assert not jupyter_files_are_found(elsewhere), path
+        path.write_text(text, "utf-8")
+    assert jupyter_files_are_found(elsewhere)
+
+
+def test_those_that_make_lab_names_count(elsewhere, monkeypatch):
+    monkeypatch.setenv("JUPYTER_CONFIG_PATH", str(JUPYTER_FILES / "config"))
+    assert not jupyter_files_are_found(elsewhere)
+    monkeypatch.setenv("JUPYTER_PATH", f"/nowhere{os.pathsep}{JUPYTER_FILES / 'data'}")
+    assert jupyter_files_are_found(elsewhere)
 
 
 def test_an_extension_that_is_in_none_of_the_folders_is_missing(monkeypatch, tmp_path):
     folders = [tmp_path / "none", tmp_path]
-    monkeypatch.setattr(environments, "extension_folders", lambda home: folders)
+    monkeypatch.setattr(environments, "data_folders", lambda home: folders)
     for name in ("anywidget", "@jupyter-widgets/jupyterlab-manager"):
-        (tmp_path / name).mkdir(parents=True)
-        (tmp_path / name / "package.json").write_text("{}")
+        folder = tmp_path / "labextensions" / name
+        folder.mkdir(parents=True)
+        (folder / "package.json").write_text("{}")
     assert missing_extensions(Environments(sys.prefix)) == []
-    (tmp_path / "anywidget" / "package.json").unlink()
+    (tmp_path / "labextensions" / "anywidget" / "package.json").unlink()
     assert missing_extensions(Environments(sys.prefix)) == ["anywidget"]

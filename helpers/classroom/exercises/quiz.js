@@ -1,0 +1,89 @@
+// The browser's half of a quiz: buttons, and what each choice has to say for itself. All of
+// it is known here, so it answers without a kernel. No library, no import, no build step:
+// anywidget loads this file as it is, and pages of handouts join held.js to it. Python's
+// half is quizzes.py. What is exported beside the default serves the tests.
+
+function make(tag, properties = {}, ...children) {
+  const node = Object.assign(document.createElement(tag), properties);
+  node.append(...children);
+  return node;
+}
+
+const isRight = ([_text, right]) => right;
+const explanationOf = ([_text, _right, explanation]) => explanation;
+export const isFound = (choices, picked) => picked.some((k) => isRight(choices[k]));
+
+// What stands below choice k: nothing until it has been picked, or the right one found.
+// A sign and words, so that no colour is needed. `picked` is in the order of the picks.
+export function verdictOf(k, choices, picked) {
+  if (!picked.includes(k) && !isFound(choices, picked)) return "";
+  if (isRight(choices[k])) return "✓ Right.";
+  return picked.includes(k) ? "→ You chose this: not quite." : "– Not this one.";
+}
+
+// What is announced: of the last pick only, since the rest stays on the page to be read.
+export function saidOf(choices, picked) {
+  if (!picked.length) return "";
+  const last = choices[picked.at(-1)];
+  const said = `${isRight(last) ? "Right" : "Not quite"}. ${explanationOf(last)}`;
+  return isRight(last) ? `${said} Every choice is explained now.` : said;
+}
+
+function makeChoice(text, k, id, pick) {
+  const name = `${"abcdef"[k]}) ${text}`;
+  const button = make("button", { type: "button", textContent: name });
+  button.setAttribute("aria-describedby", id); // for who comes back to it
+  button.addEventListener("click", () => pick(k));
+  const words = make("p", { className: "words", id });
+  return { node: make("div", { className: "choice" }, button, words), button, words };
+}
+
+function render({ model, el }) {
+  // Each quiz runs its own copy of this module, so a counter would repeat.
+  const prefix = `sls-quiz-${Math.random().toString(36).slice(2)}`;
+  const choices = model.get("choices");
+  const setPicked = (picked) => {
+    // Every view of the quiz hears of the change, this one too, and shows it.
+    model.set("picked", picked);
+    model.save_changes();
+  };
+  const pick = (k) => setPicked([...model.get("picked"), k]);
+  const shown = choices.map(([text], k) => makeChoice(text, k, `${prefix}-${k}`, pick));
+  const said = make("p", { className: "said" });
+  said.setAttribute("role", "status");
+  const again = make("button", { type: "button", textContent: "Try again" });
+  again.addEventListener("click", () => {
+    setPicked([]);
+    shown[0].button.focus(); // the button that had it is gone
+  });
+  const legend = make("legend", { textContent: model.get("question") });
+  const nodes = shown.map(({ node }) => node);
+  const quiz = make("fieldset", { className: "sls-quiz" }, legend, ...nodes, again, said);
+  // JupyterLab's shortcuts would take the keys: `b` inserts a cell, `d` twice deletes one.
+  quiz.addEventListener("keydown", (event) => {
+    if (!event.ctrlKey && !event.metaKey) event.stopPropagation();
+  });
+
+  function update() {
+    const picked = model.get("picked");
+    shown.forEach(({ node, words }, k) => {
+      const verdict = verdictOf(k, choices, picked);
+      node.dataset.state = verdict.slice(0, 1);
+      words.replaceChildren();
+      words.hidden = !verdict;
+      if (!verdict) return;
+      words.append(
+        make("strong", { textContent: verdict }),
+        ` ${explanationOf(choices[k])}`,
+      );
+    });
+    said.textContent = saidOf(choices, picked);
+    again.hidden = !picked.length;
+  }
+  model.on("change:picked", update);
+  update();
+  el.append(quiz);
+  return () => model.off("change:picked", update);
+}
+
+export default { render };

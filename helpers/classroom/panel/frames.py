@@ -1,0 +1,103 @@
+"""Frames: what the browser gets of a picture, under the key that both halves make."""
+
+import json
+import re
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import asdict
+from itertools import product
+
+from helpers.classroom.charts import Chart
+from helpers.classroom.panel.controls import Control, Ticks
+from helpers.classroom.panel.text import Text
+
+MOST_FRAMES = 2048  # 798 pictures that share their lines take about 310 kB
+
+
+def key_of(values: Iterable) -> str:
+    """Name a picture by the values of its controls, in their order.
+
+    Compact, as JavaScript's JSON.stringify writes it: both halves must agree.
+    """
+    return json.dumps(list(values), separators=(",", ":"), ensure_ascii=False)
+
+
+def frame_of(key: str, chart: Chart) -> dict:
+    """Return all that the browser shows of a chart."""
+    rare = {
+        "brief": chart.brief,
+        "faults": dict(chart.faults),
+        "items": [asdict(item) for item in chart.items],
+        "guess": asdict(chart.guess) if chart.guess else None,
+    }
+    return {
+        "key": key,
+        "svg": chart.svg,
+        "text": chart.text,
+        "links": [list(link) for link in chart.links],
+        "table": [list(row) for row in chart.table],
+        "code": chart.code,
+        **{name: part for name, part in rare.items() if part},
+    }
+
+
+def spec_of(control: Control | Text) -> dict:
+    """Return what the browser needs to make a control."""
+    if isinstance(control, Text):
+        return asdict(control)
+    # Of ticks, the browser needs the names, not the sets that they make: of 30 names
+    # there are a billion.
+    options = control.names if isinstance(control, Ticks) else control.options
+    return {**asdict(control), "options": list(options)}
+
+
+def draw_one(draw: Callable[..., Chart], values: dict) -> Chart:
+    """Call `draw`; an error names the values.
+
+    Raises:
+        TypeError: `draw` returns something else than a Chart.
+    """
+    try:
+        chart = draw(**values)
+    except Exception as error:
+        error.add_note(f"while drawing the panel for {values}")
+        raise
+    if not isinstance(chart, Chart):
+        raise TypeError(f"draw returned a {type(chart).__name__}; expected a Chart")
+    return chart
+
+
+def draw_all(
+    draw: Callable[..., Chart], controls: Sequence[Control]
+) -> tuple[dict[str, Chart], dict[str, dict], list[str]]:
+    """Draw every combination of values; return charts and frames by key, shared lines.
+
+    Raises:
+        ValueError: there are too many, or a text, which has no end of values.
+    """
+    if any(isinstance(control, Text) for control in controls):
+        raise ValueError("a text has no end of values; leave out ahead=True")
+    names = [control.name for control in controls]
+    combinations = list(product(*(control.options for control in controls)))
+    if len(combinations) > MOST_FRAMES:
+        raise ValueError(
+            f"{len(combinations)} pictures are too many to hold in the browser "
+            f"(at most {MOST_FRAMES}); leave out ahead=True"
+        )
+    charts, frames, lines = {}, {}, {}
+    for combination in combinations:
+        key = key_of(combination)
+        charts[key] = draw_one(draw, dict(zip(names, combination, strict=True)))
+        frames[key] = frame_of(key, charts[key])
+        frames[key]["svg"] = _shared(frames[key]["svg"], lines)
+    return charts, frames, list(lines)
+
+
+def _shared(svg: str, lines: dict[str, int]) -> list[int]:
+    """Return the picture as the numbers of its lines, adding new ones to `lines`.
+
+    Pictures drawn ahead differ in a few lines only: axes, labels and most marks are in
+    all of them, and are sent once.
+    """
+    # Each picture's name differs; in a panel, the words beside the picture serve.
+    svg = re.sub(r'\nrole="img" aria-label="[^"]*"', "\n", svg)
+    return [lines.setdefault(line, len(lines)) for line in svg.splitlines()]
