@@ -170,9 +170,10 @@ MEASUREMENTS = {
 
 # What a small copy is made of: enough to catch every row below, and quick to run.
 CELLS = (
-    "set-up simple digits-net counts without-buffers back back-right views light "
-    "light-claim copies copies-claim missing prefix-lenient prefix-repair size "
-    "size-repair slider slider-table exercise-1 solution-1 exercise-2 solution-2"
+    "set-up simple digits-net counts without-buffers back back-right views tied "
+    "tied-back tied-picture light light-claim copies copies-claim missing prefix-lenient "
+    "prefix-repair size size-repair slider slider-table exercise-1 solution-1 exercise-2 "
+    "solution-2"
 )
 EDITS = (
     Edit("counts", "text/plain", r"\d{3,}", "777"),
