@@ -34,6 +34,8 @@ def page(jupyter):
 def clinic(page):
     """The clinic with an empty field."""
     clinic = page.locator(lab.PANEL)
+    # What the test before has typed may still be on its way to Python.
+    expect(clinic.locator("[aria-busy]")).to_have_count(0)
     lab.execute(page, "clinic.ask('')")
     expect(field(clinic)).to_have_value("")
     expect(heading(clinic)).to_have_text(EMPTY)
