@@ -82,7 +82,7 @@ async function widgetsOf(page, index) {
 // Do something, and wait until the panel's answer differs from the one before.
 async function changes(panel, act) {
   const said = (node) =>
-    [".picture", ".words", ".table", ".code"]
+    [".result", ".picture", ".words", ".table", ".code"]
       .map((part) => node.querySelector(part)?.innerHTML)
       .join();
   const before = await panel.evaluate(said);
@@ -93,9 +93,11 @@ async function changes(panel, act) {
 async function usePanel(page, panel, done) {
   const reveal = await panel.$("button::-p-text(Show the answer)");
   if (reveal) await reveal.click();
-  const picture = await panel.$(".picture");
-  await until("a picture", () => picture.$("svg"), 20);
+  const shown = (node) =>
+    Boolean(node.querySelector(".picture svg") || node.querySelector(".result").innerText);
+  await until("a picture or words", () => panel.evaluate(shown), 20);
   done.panels += 1;
+  if (!(await panel.$(".picture svg"))) return ask(panel, done);
   const control = await panel.$(
     ".sls-controls :is(input:not([type=radio]), select, textarea)",
   );
@@ -113,6 +115,16 @@ async function usePanel(page, panel, done) {
     await changes(panel, () => drag(page, slider));
     done.drags += 1;
   }
+}
+
+// A panel without a picture answers when its button is pressed.
+async function ask(panel, done) {
+  const text = await panel.$("textarea");
+  await changes(panel, async () => {
+    await text.type("hello world");
+    await (await panel.$(".buttons button")).click();
+  });
+  done.keys += 1;
 }
 
 async function drag(page, slider) {
