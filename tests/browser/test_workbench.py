@@ -32,6 +32,8 @@ def page(jupyter):
 @pytest.fixture
 def bench(page):
     """The workbench without a rule."""
+    # What the test before has typed may still be on its way to Python.
+    expect(page.locator(f"{lab.PANEL} [aria-busy]")).to_have_count(0)
     lab.execute(page, "bench.rules = ''")
     bench = page.locator(".jp-Cell-outputWrapper").first
     expect(bench.locator(WORDS)).to_contain_text("0 match; 56 left over")
