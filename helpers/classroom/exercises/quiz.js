@@ -1,6 +1,6 @@
 // The browser's half of a quiz: buttons, and what each choice has to say for itself. All of
 // it is known here, so it answers without a kernel. No library, no import, no build step:
-// anywidget loads this file as it is, and pages of handouts join held.js to it. Python's
+// anywidget loads this file as it is, and pages of handouts join held_panels.js to it. Python's
 // half is quizzes.py. What is exported beside the default serves the tests.
 
 function make(tag, properties = {}, ...children) {

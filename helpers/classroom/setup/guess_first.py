@@ -12,11 +12,14 @@ NOTEBOOKS = FOLDER / "notebooks"
 NAME = "guess_first"
 # In the folder: name of a copy -> digest of what was last written there.
 RECORD = ".as_written.json"
+# What the course has; a learner's own notebooks may lie beside.
+OURS = re.compile(r"\d\d_\w+\.ipynb")
 
 
 def without_outputs(notebook: dict) -> dict:
     """Return a copy of a notebook (nbformat 4) in which no cell has run."""
     notebook = copy.deepcopy(notebook)
+    notebook["metadata"].pop("widgets", None)
     for cell in notebook["cells"]:
         if cell["cell_type"] == "code":
             cell["outputs"], cell["execution_count"] = [], None
@@ -38,8 +41,8 @@ def write(notebooks: Path = NOTEBOOKS) -> list[str]:
     folder, older = notebooks / NAME, []
     folder.mkdir(exist_ok=True)
     record = folder / RECORD
-    written = json.loads(record.read_text("utf-8")) if record.exists() else {}
-    for source in sorted(notebooks.glob("*.ipynb")):
+    written = _read(record)
+    for source in sorted(filter(_is_ours, notebooks.iterdir())):
         target, data = folder / source.name, _data(source)
         there = _digest(target.read_bytes()) if target.exists() else None
         if there in (None, written.get(source.name), _digest(data)):
@@ -55,7 +58,7 @@ def prepare() -> str:
     """Write the copies; say in a line what the learner has to know, if anything."""
     try:
         older = write()
-    except OSError as error:
+    except (OSError, ValueError) as error:  # a notebook may be damaged
         return f"There are no copies without outputs: {error}"
     if not older:
         return ""
@@ -63,6 +66,18 @@ def prepare() -> str:
         f"You have worked in notebooks/{NAME}, in {', '.join(older)}: the course's changes "
         "are missing there. Rename your copy, and the next start writes a new one."
     )
+
+
+def _is_ours(path: Path) -> bool:
+    return OURS.fullmatch(path.name) is not None
+
+
+def _read(record: Path) -> dict[str, str]:
+    """Return what was last written; {} where nobody knows, and nothing is replaced."""
+    try:
+        return dict(json.loads(record.read_text("utf-8")))
+    except (FileNotFoundError, ValueError, TypeError):
+        return {}
 
 
 def _data(source: Path) -> bytes:

@@ -83,9 +83,10 @@ def test_a_learners_work_is_left_and_said_to_be_older_once_the_course_is_newer(n
     assert mine.with_name("mine.ipynb").read_bytes() == kept
 
 
-def test_a_file_that_we_did_not_write_is_left(notebooks):
+@pytest.mark.parametrize("damage", [None, "", "{", "[1]", "3"])
+def test_a_file_that_we_do_not_know_to_have_written_is_left(notebooks, damage):
     record = notebooks / "guess_first" / guess_first.RECORD
-    record.unlink()
+    record.unlink() if damage is None else record.write_text(damage)
     change(notebooks / "guess_first" / FIRST, "data", "My own.")
     assert guess_first.write(notebooks) == [FIRST]
     assert source(notebooks / "guess_first" / FIRST, "data") == "My own."
@@ -102,4 +103,27 @@ def test_only_what_was_left_is_said(notebooks, monkeypatch):
 def test_a_folder_that_cannot_be_written_is_said_and_stops_nothing(tmp_path, monkeypatch):
     (tmp_path / "guess_first").write_text("a file in its place")
     monkeypatch.setattr(guess_first.write, "__defaults__", (tmp_path,))
+    assert guess_first.prepare().startswith("There are no copies without outputs: ")
+
+
+def test_a_learners_own_notebooks_are_not_copied(notebooks):
+    for name in ("Untitled.ipynb", "00_start_here-Copy1.ipynb"):
+        (notebooks / name).write_text("")
+    assert guess_first.write(notebooks) == []
+    copies = {path.name for path in (notebooks / "guess_first").glob("*.ipynb")}
+    assert copies == {FIRST, OTHER}
+
+
+def test_a_saved_widget_stays_out_of_the_copy(notebooks):
+    path = notebooks / FIRST
+    notebook = json.loads(path.read_text("utf-8"))
+    notebook["metadata"]["widgets"] = {"state": "large"}
+    path.write_text(json.dumps(notebook), "utf-8")
+    guess_first.write(notebooks)
+    assert "widgets" not in read(notebooks / "guess_first" / FIRST).metadata
+
+
+def test_a_damaged_notebook_is_said_and_stops_nothing(notebooks, monkeypatch):
+    monkeypatch.setattr(guess_first.write, "__defaults__", (notebooks,))
+    (notebooks / FIRST).write_text("{")
     assert guess_first.prepare().startswith("There are no copies without outputs: ")
