@@ -8,7 +8,7 @@ from helpers.classroom.charts.asked import Asked, covered
 from helpers.classroom.charts.bars import bars
 from helpers.classroom.charts.drawing import Chart, Item, stack
 from helpers.classroom.charts.images import image_strip
-from helpers.classroom.charts.plots import histogram, lines, scatter
+from helpers.classroom.charts.plots import lines, scatter
 from helpers.classroom.charts.rounding import largest_error, rounding
 
 __all__ = [
@@ -17,7 +17,6 @@ __all__ = [
     "Item",
     "bars",
     "covered",
-    "histogram",
     "image_strip",
     "largest_error",
     "lines",

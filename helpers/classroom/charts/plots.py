@@ -1,17 +1,15 @@
-"""Lines, points and counts over an axis."""
+"""Lines and points over an axis."""
 
 from collections.abc import Mapping, Sequence
 
 from helpers.classroom.charts.axes import Axes
 from helpers.classroom.charts.drawing import (
     Chart,
-    bar,
     label,
     legend,
     mark,
     polyline,
     require_few,
-    require_finite,
 )
 
 
@@ -70,45 +68,4 @@ def scatter(
     axes.parts += legend(list(series), 40)
     for k, points in enumerate(series.values()):
         axes.parts += [mark(axes.x(x), axes.y(y), k) for x, y in points]
-    return axes.picture(title, text)
-
-
-def histogram(
-    title: str,
-    values: Sequence[float],
-    *,
-    bins: int = 40,
-    x_label: str,
-    text: str,
-    height: int = 320,
-) -> Chart:
-    """Draw how many values fall into each of equally wide bins.
-
-    Args:
-        title: stands above the picture.
-        values: what is counted.
-        bins: how many.
-        x_label: what the values are.
-        text: the words.
-        height: of the picture.
-
-    Raises:
-        ValueError: there are no values, one is not finite, or bins is below 1.
-    """
-    if bins < 1:
-        raise ValueError(f"bins is {bins}; expected at least 1")
-    if not len(values):
-        raise ValueError("there are no values to count")
-    require_finite(values)
-    low, high = min(values), max(values)
-    width = (high - low) / bins or 1.0
-    counts = [0] * bins
-    for value in values:
-        counts[min(int((value - low) / width), bins - 1)] += 1
-    corners = [(low, 0), (low + bins * width, max(counts))]
-    axes = Axes({"": corners}, x_label, "count", right=20, height=height)
-    for k, count in enumerate(counts):
-        left, right = axes.x(low + k * width), axes.x(low + (k + 1) * width)
-        top, base = axes.y(count), axes.y(0)
-        axes.parts.append(bar(left, top, right - left - 1, base - top, 0))
     return axes.picture(title, text)

@@ -26,7 +26,6 @@ EVERY_KIND = {
     "bars": charts.bars(NASTY, [NASTY], {NASTY: [1], "b": [2]}, unit=NASTY, text=NASTY),
     "lines": charts.lines(NASTY, {NASTY: [(0, 1), (1, 3)]}, **AXES),
     "scatter": charts.scatter(NASTY, {NASTY: [(0, 1), (1, 3)]}, **AXES),
-    "histogram": charts.histogram(NASTY, [1, 2, 2], x_label=NASTY, text=NASTY),
     "image_strip": charts.image_strip(NASTY, [[[0, 1]]], [NASTY], text=NASTY),
     "rounding": charts.rounding(NASTY, [0.2, 0.9], [0, 1], [-1, 0, 1], text=NASTY),
 }
@@ -224,13 +223,6 @@ def test_a_line_goes_through_its_points_and_up_is_more():
     assert (y0 - y1) / (y0 - y2) == pytest.approx(1 / 2, abs=0.001)
 
 
-def test_a_histogram_counts_every_value_once():
-    values = [0.0, 0.1, 0.1, 1.9, 2.0, 4.0]  # on a border: into the upper bin, the last one
-    chart = charts.histogram("t", values, bins=4, x_label="x", text="t")
-    heights = [float(bar.get("height")) for bar in named(parse(chart), "rect")[1:]]
-    assert [round(3 * height / max(heights)) for height in heights] == [3, 1, 1, 1]
-
-
 def test_ticks_are_round_and_at_their_place():
     for low, high in [(0, 1), (-3, 17), (1e-13, 2e-13), (999, 1001), (1e20, 3e20)]:
         axes = Axes({"": [(low, low), (high, high)]}, "", "", right=20)
@@ -371,12 +363,6 @@ def test_lines_and_points_stay_inside_for_any_finite_data(many):
         assert_inside(draw("t", series, x_label="x", y_label="y", text="t"))
 
 
-@given(st.lists(finite, min_size=1, max_size=30), st.integers(1, 50))
-@settings(max_examples=60)
-def test_histograms_stay_inside_for_any_finite_data(values, bins):
-    assert_inside(charts.histogram("t", values, bins=bins, x_label="x", text="t"))
-
-
 @given(
     st.lists(st.lists(st.floats(0, 1e6), min_size=2, max_size=2), min_size=1, max_size=3)
 )
@@ -499,14 +485,6 @@ NAN, INF = math.nan, math.inf
         ),
         (lambda: charts.scatter("t", {"a": []}, **AXES), "there is no point to draw"),
         (
-            lambda: charts.histogram("t", [], x_label="x", text="t"),
-            "there are no values to count",
-        ),
-        (
-            lambda: charts.histogram("t", [1], bins=0, x_label="x", text="t"),
-            "bins is 0; expected at least 1",
-        ),
-        (
             lambda: charts.image_strip("t", [[[0]]], [], text="t"),
             "got 1 images and 0 captions",
         ),
@@ -536,7 +514,6 @@ def test_the_error_says_what_is_wrong(draw, says):
         lambda value: charts.bars("t", ["a"], {"s": [0]}, largest=value),
         lambda value: charts.lines("t", {"s": [(0, value)]}, **AXES),
         lambda value: charts.scatter("t", {"s": [(value, 0)]}, **AXES),
-        lambda value: charts.histogram("t", [0, value], x_label="x", text="t"),
         lambda value: charts.image_strip("t", [[[value]]], ["a"], text="t"),
         lambda value: charts.rounding("t", [value], [0], [0], text="t"),
         lambda value: charts.rounding("t", [0], [value], [0], text="t"),
@@ -566,14 +543,14 @@ def test_names_of_lines_that_end_together_do_not_cover_each_other():
 
 def test_a_stack_is_as_high_as_its_charts_and_moves_each_below_the_one_before():
     above = charts.bars("a", ["x"], {"s": [1.0]})
-    below = charts.histogram("b", [1, 2], x_label="x", text="t", height=200)
+    below = charts.scatter("b", {"s": [(0, 1)]}, **AXES)
     both = charts.stack([above, below, above], "Three.")
-    assert both.height == 2 * above.height + 200
+    assert both.height == 2 * above.height + below.height
     root = parse(both)
     assert (root.get("height"), root.get("aria-label")) == (f"{both.height:g}", "Three.")
     _, *groups = root  # the style comes first
     moved = [group.get("transform") for group in groups]
-    tops = (0, above.height, above.height + 200)
+    tops = (0, above.height, above.height + below.height)
     assert moved == [f"translate(0 {top:g})" for top in tops]
     for group, chart in zip(groups, (above, below, above), strict=True):
         alone = [ElementTree.tostring(part) for part in list(parse(chart))[1:]]
