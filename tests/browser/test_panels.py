@@ -581,11 +581,17 @@ def test_the_format_chooser_opens_the_notebook_that_it_names(executed):
     for box in page.locator(f"{PANEL} input[type=checkbox]").all():
         box.uncheck()
     page.locator(f"{PANEL} .links a", has_text="notebook 01").first.click()
-    page.wait_for_function(
-        "() => window.jupyterapp.shell.currentWidget.context.path"
-        " === 'notebooks/01_state_dicts.ipynb'"
+    path = "window.jupyterapp.shell.currentWidget.context.path"
+    page.wait_for_function(f"() => {path} === 'notebooks/01_state_dicts.ipynb'")
+    # To close it could ask whether to save; other tests need the page as it was.
+    page.evaluate(
+        """async () => {
+            const opened = window.jupyterapp.shell.currentWidget;
+            await opened.context.ready;
+            opened.dispose();
+        }"""
     )
-    page.evaluate("() => window.jupyterapp.shell.currentWidget.close()")
+    page.wait_for_function(f"() => {path} === 'notebooks/00_start_here.ipynb'")
 
 
 def test_a_solution_is_closed_and_opens(executed):
