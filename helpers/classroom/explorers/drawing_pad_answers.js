@@ -145,11 +145,12 @@ export function makeLine(model, changed) {
 
 export const same = (one, other) => JSON.stringify(one) === JSON.stringify(other);
 
-// What is known of an image. While a stroke grows, the answer to its last frame will do.
+// What is known of an image. While a stroke grows, the answer to its last frame will do;
+// at its end the one that Python knows of, too.
 export function answersTo(image, grows, model, { late }, { status, live }) {
   const to = (answer) => (same(answer.image, image) ? answer.logits : null);
   const python = to(model.get("python"));
-  const browser = grows ? !status && live.logits : to(live) || to(model.get("browser"));
+  const browser = grows ? !status && live.logits : to(model.get("browser"));
   const isLate = !python && Boolean(late);
   // Where Python does not answer, one cure serves both.
   const reasons = isLate ? [status === WAITS ? "" : status, late] : [status];
