@@ -188,16 +188,33 @@ def rounded_by_hand(value, bits):
     )
 
 
+def number_line(page):
+    """The panel, after a guess."""
+    panel = named(page, "The number line")
+    button = panel.get_by_role("button", name="Show the answer")
+    if button.count():
+        assert "q =" not in panel.text_content()
+        button.click()
+        expect(panel.locator(".words")).to_contain_text("q = round(0.80 / 0.6667) = 1")
+    return panel
+
+
+def said(value, bits):
+    """The words of the panel; a guess was made with 3 bits, and belongs to them."""
+    guess = "You said 0.00, it is -2.00. " if bits == 3 else ""
+    return guess + rounded_by_hand(value, bits)
+
+
 def test_the_number_line_computes_what_a_pocket_calculator_does(executed):
     page = executed("08_quantization")
-    panel = named(page, "The number line")
+    panel = number_line(page)
     for key, bits in (("Home", 2), ("ArrowRight", 3), ("End", 8)):
         panel.get_by_role("slider", name="Bits").focus()
         page.keyboard.press(key)
         for key, value in (("Home", -2.2), ("ArrowRight", -2.1), ("End", 2.2)):
             panel.get_by_role("slider", name="Value", exact=True).focus()
             page.keyboard.press(key)
-            expect(panel.locator(".words")).to_have_text(rounded_by_hand(value, bits))
+            expect(panel.locator(".words")).to_have_text(said(value, bits))
 
 
 def place_of(panel, x, handle):
@@ -209,7 +226,7 @@ def place_of(panel, x, handle):
 
 def test_a_value_is_dragged_on_the_picture_by_mouse_finger_and_key(executed):
     page = executed("08_quantization")
-    panel = named(page, "The number line")
+    panel = number_line(page)
     slider = panel.get_by_role("slider", name="Value", exact=True)
     handle = panel.get_by_role("slider", name="Value, on the picture")
     panel.get_by_role("slider", name="Bits").focus()
@@ -218,7 +235,7 @@ def test_a_value_is_dragged_on_the_picture_by_mouse_finger_and_key(executed):
     handle.scroll_into_view_if_needed()
 
     def shows(value):
-        expect(panel.locator(".words")).to_have_text(rounded_by_hand(value, 3))
+        expect(panel.locator(".words")).to_have_text(said(value, 3))
         expect(slider).to_have_value(str(round(100 * value)))
         expect(handle).to_have_attribute("aria-valuetext", f"{value:.2f}")
         grip = handle.locator(".grip").bounding_box()

@@ -202,6 +202,12 @@ test("before the guess nothing is shown that gives it away", () => {
   assert.equal(panel.visible({ text: "open" }, {}, say).text, "open");
 });
 
+test("pictures drawn ahead name their question by the number of a line", () => {
+  assert.deepEqual(panel.askedOf({ guess: 1 }, ["<svg>", JSON.stringify(asked)]), asked);
+  assert.equal(panel.askedOf({ guess: asked }, []), asked);
+  assert.equal(panel.askedOf({}, []), undefined);
+});
+
 test("after it, the words begin with guess and truth, where that was the question", () => {
   const seen = panel.visible(frame, { value: 2, question: "How many?" }, say);
   assert.equal(seen.text, "You said 2×, it is 3×. Three.");

@@ -1,13 +1,14 @@
 """The number line: where the levels lie, and what becomes of one value."""
 
+from dataclasses import replace
 from functools import cache, partial
 
 import torch
 
-from helpers.classroom.charts import Chart
+from helpers.classroom.charts import Asked, Chart, covered
 from helpers.classroom.charts.drawing import picture
 from helpers.classroom.explorers import number_line_drawing as drawing
-from helpers.classroom.panel import Check, Choice, Panel, Range, Stops
+from helpers.classroom.panel import Check, Choice, Guess, Panel, Range, Stops
 from helpers.quantization import QParams, Scheme, choose_qparams, dequantize, quantize
 
 # The smallest and the largest value that were observed.
@@ -38,21 +39,27 @@ def draw(
     there, returned = _formulas(value, integer.item(), back, qparams)
     beyond = not _levels(qparams)[0] <= value <= _levels(qparams)[-1]
     text = f"{there}. Back: {returned}{', beyond the last level' if beyond else ''}."
-    parts = [
+    answer = [
         *drawing.formulas(there, returned),
         *drawing.boxes(integer.item(), bits, symmetric),
-        drawing.axis(observed[range]),
         drawing.curves(_levels(qparams)),
         *drawing.integers(_levels(qparams), integer.item(), qparams),
         *drawing.way(value, back, len(str(integer.item()))),
+    ]
+    parts = [
+        drawing.axis(observed[range]),
+        *covered(answer),
         drawing.drag(FARTHEST / 100),
     ]
-    kind = "symmetric" if symmetric else "asymmetric"
-    return picture(f"{bits} bits, {kind}, for {range}", drawing.HEIGHT, parts, text)
+    title = f"{bits} bits, {'symmetric' if symmetric else 'asymmetric'}, for {range}"
+    chart = picture(title, drawing.HEIGHT, parts, text)
+    return replace(chart, guess=_asked(title, _levels(qparams)[0]))
 
 
 def number_line(weight: torch.Tensor | None = None, name: str = "the weights") -> Panel:
     """Return the panel: bits, range, symmetry and a value, held in the browser.
+
+    It asks where the lowest level lies before it shows any.
 
     Args:
         weight: a layer's weights, between -2.5 and 2.5, whose range can be chosen in
@@ -70,8 +77,23 @@ def number_line(weight: torch.Tensor | None = None, name: str = "the weights") -
         Choice("range", "Observed", tuple(observed), "0 to 2"),
         Check("symmetric", "Symmetric", True),
     ]
-    draws = partial(draw, observed)
-    return Panel("The number line", controls, draws, ahead=True, beside=True)
+    slider = Range("guess", "My guess", value=0, decimals=2, **ends)
+    return Panel(
+        "The number line",
+        controls,
+        partial(draw, observed),
+        ahead=True,
+        beside=True,
+        guess=Guess(slider),
+    )
+
+
+@cache
+def _asked(title: str, lowest: float) -> Asked:
+    """Ask where the lowest level lies, which is the same for every value."""
+    question = f"{title}: at which value does the lowest level lie?"
+    before = "The levels come once you have guessed where the lowest one lies."
+    return drawing.asked(question, lowest, before)
 
 
 @cache

@@ -3,6 +3,7 @@
 from functools import cache
 from itertools import pairwise
 
+from helpers.classroom.charts.asked import Asked
 from helpers.classroom.charts.drawing import (
     COLOURS,
     WIDTH,
@@ -92,6 +93,13 @@ def way(value: float, back: float, digits: int) -> list[str]:
 def drag(farthest: float) -> str:
     """Mark where the value can be dragged."""
     return handle("hundredths", (_x(-farthest), _x(farthest)), (GRIP - 32, LINE + 12), GRIP)
+
+
+def asked(question: str, lowest: float, before: str) -> Asked:
+    """Ask for a level's value; guesses lie on the one axis of all."""
+    places = (_x(-REACH), _x(REACH))
+    values = (-REACH, REACH)
+    return Asked(question, lowest, before, "x", values, places, (LINE - 12, ERROR))
 
 
 def _x(value: float) -> float:

@@ -113,7 +113,7 @@ def live(still: str, state: dict) -> str:
     for frame in state.get("frames", {}).values():
         frame["links"] = [
             [label, path.replace(".ipynb", ".html")]
-            for label, path in frame["links"]
+            for label, path in frame.get("links", [])
             if path.startswith("notebooks/")
         ]
     # Inside a script, "</script>" would end it, also within a string.

@@ -155,18 +155,18 @@ function makeKept(isOpen) {
   const details = makeDetails("As code", code, makeCopy(code));
   details.open = isOpen;
   const node = element("div", { className: "kept" }, table, details);
-  const show = (frame) => {
-    const scrolls = hasLabels(frame.table);
-    table.replaceChildren(...(frame.table.length ? [makeTable(frame.table)] : []));
+  const show = (rows = [], lines = "") => {
+    const scrolls = hasLabels(rows);
+    table.replaceChildren(...(rows.length ? [makeTable(rows)] : []));
     table.classList.toggle("scrolls", scrolls);
-    table.hidden = !frame.table.length;
+    table.hidden = !rows.length;
     if (scrolls) {
       table.tabIndex = 0;
-      table.setAttribute("aria-label", frame.table[0].join(", "));
+      table.setAttribute("aria-label", rows[0].join(", "));
       table.setAttribute("role", "region");
     }
-    code.textContent = frame.code;
-    details.hidden = !frame.code;
+    code.textContent = lines;
+    details.hidden = !lines;
   };
   return { node, show };
 }
@@ -189,8 +189,8 @@ export function makeAnswer(isWide) {
     }
     say(frame.text, frame.brief);
     items.replaceChildren(...(frame.items ?? []).map(makeItem));
-    links.replaceChildren(...frame.links.map(makeLink));
-    kept.show(frame);
+    links.replaceChildren(...(frame.links ?? []).map(makeLink));
+    kept.show(frame.table, frame.code);
   };
   const parts = [result, picture, items, details, kept.node];
   const setBusy = (busy) => {

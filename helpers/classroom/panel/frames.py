@@ -22,8 +22,11 @@ def key_of(values: Iterable) -> str:
 
 
 def frame_of(key: str, chart: Chart) -> dict:
-    """Return all that the browser shows of a chart."""
+    """Return all that the browser shows of a chart; of what is empty, nothing."""
     rare = {
+        "links": [list(link) for link in chart.links],
+        "table": [list(row) for row in chart.table],
+        "code": chart.code,
         "brief": chart.brief,
         "faults": dict(chart.faults),
         "items": [asdict(item) for item in chart.items],
@@ -33,9 +36,6 @@ def frame_of(key: str, chart: Chart) -> dict:
         "key": key,
         "svg": chart.svg,
         "text": chart.text,
-        "links": [list(link) for link in chart.links],
-        "table": [list(row) for row in chart.table],
-        "code": chart.code,
         **{name: part for name, part in rare.items() if part},
     }
 
@@ -71,6 +71,8 @@ def draw_all(
 ) -> tuple[dict[str, Chart], dict[str, dict], list[str]]:
     """Draw every combination of values; return charts and frames by key, shared lines.
 
+    A frame holds the numbers of its picture's lines, and the number of its question.
+
     Raises:
         ValueError: there are too many, or a text, which has no end of values.
     """
@@ -89,6 +91,10 @@ def draw_all(
         charts[key] = draw_one(draw, dict(zip(names, combination, strict=True)))
         frames[key] = frame_of(key, charts[key])
         frames[key]["svg"] = _shared(frames[key]["svg"], lines)
+        if guess := frames[key].get("guess"):
+            # A question may be the same for many pictures; so it is a line, too.
+            text = json.dumps(guess, separators=(",", ":"), ensure_ascii=False)
+            frames[key]["guess"] = lines.setdefault(text, len(lines))
     return charts, frames, list(lines)
 
 

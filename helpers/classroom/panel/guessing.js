@@ -12,6 +12,10 @@ export function placeOf({ values, places, log }, value) {
   return places[0] + share * (places[1] - places[0]);
 }
 
+// Frames that were drawn ahead share their questions, as they share their lines.
+export const askedOf = ({ guess }, lines) =>
+  typeof guess === "number" ? JSON.parse(lines[guess]) : guess;
+
 // What of a frame may be seen. A guess belongs to its question; after the first, the
 // answers to others are open, too.
 export function visible(frame, guessed, say) {
@@ -146,9 +150,11 @@ export class Guessing {
   // What may be seen of a frame.
   of(frame) {
     if (!this.guess) return frame;
-    this.asked = frame.guess ?? null;
-    this.question.show(frame.guess, this.isOpen);
-    return visible(frame, this.model.get("guessed"), (value) => this.say(value));
+    const guess = askedOf(frame, this.model.get("lines"));
+    this.asked = guess ?? null;
+    this.question.show(guess, this.isOpen);
+    const say = (value) => this.say(value);
+    return visible({ ...frame, guess }, this.model.get("guessed"), say);
   }
 
   // In the next frame, when sizes can be measured.

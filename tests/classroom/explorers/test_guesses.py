@@ -5,7 +5,12 @@ import re
 import pytest
 import torch
 
-from helpers.classroom.explorers import crash_timeline, precision, weight_row
+from helpers.classroom.explorers import (
+    crash_timeline,
+    number_line,
+    precision,
+    weight_row,
+)
 from helpers.classroom.explorers.tolerance import tolerance
 from tests.classroom.explorers.test_tolerance import parities  # noqa: F401
 
@@ -82,6 +87,35 @@ def test_the_crash_timeline_asks_where_dearer_saves_lead():
     wanted = place(panel.chart.guess, panel.chart.guess.truth)
     assert any(float(x) == pytest.approx(wanted, abs=0.06) for x in dots)
     assert panel.chart.brief.count(".") < panel.chart.text.count(".")
+
+
+@pytest.mark.parametrize("bits", [2, 3, 8])
+@pytest.mark.parametrize("value", [-220, 80])
+def test_the_number_line_asks_where_the_lowest_level_lies(bits, value):
+    steps = 2 ** (bits - 1) - 1
+    by_hand = {  # for 0 to 2, and for -0.5 to 2 with a zero point that is an integer
+        ("0 to 2", True): -2,
+        ("0 to 2", False): 0,
+        ("-0.5 to 2", True): -2,
+        ("-0.5 to 2", False): -round(0.5 / 2.5 * (2 * steps + 1)) * 2.5 / (2 * steps + 1),
+    }
+    for (name, symmetric), lowest in by_hand.items():
+        chart = number_line.draw(number_line.RANGES, bits, name, symmetric, value)
+        asked = chart.guess
+        assert asked.truth == pytest.approx(lowest, abs=1e-6)
+        assert str(value / 100) not in asked.question, "one question for all values"
+        # The level's tick, or where the bar of many levels begins, lies at the truth.
+        blue = re.search(r'<path d="M([\d.]+) 165H[\d.]+" stroke="#2f6fb7"', chart.svg)
+        assert float(blue[1]) == pytest.approx(place(asked, lowest), abs=0.06)
+        before = seen(chart)
+        assert "#2f6fb7" not in before and "round(" not in before
+        # What can be dragged stays, and no words but the axis's.
+        assert "data-control" in before
+        words = re.findall(r">([^<]+)</text>", before)
+        assert words == [
+            chart.svg.partition("</text>")[0].rpartition(">")[2],
+            *("-2", "-1", "0", "1", "2", "value", "comes back as"),
+        ]
 
 
 def test_precision_asks_from_where_on_all_answers_agree():
