@@ -99,7 +99,7 @@ def asked(question: str, lowest: float, before: str) -> Asked:
     """Ask for a level's value; guesses lie on the one axis of all."""
     places = (_x(-REACH), _x(REACH))
     values = (-REACH, REACH)
-    return Asked(question, lowest, before, "x", values, places, (LINE - 12, ERROR))
+    return Asked(question, lowest, before, "x", values, places, (INTEGERS + 14, ERROR))
 
 
 def _x(value: float) -> float:
