@@ -45,7 +45,7 @@ check: install
 
 test: runtimes check
 	@echo "Kernels, browsers, other runtimes, and every notebook; its outputs are compared, twice"
-	@$(PYTEST) -n 2 -m slow --nbval tests notebooks || $(call FAILED,If a new output is the right one: make notebooks; then read the diff)
+	@$(PYTEST) -n 3 -m slow --nbval tests notebooks || $(call FAILED,If a new output is the right one: make notebooks; then read the diff)
 
 mutations: install
 	@$(PYTEST) tests/notebooks/mutations.py $(ARGS) || $(call FAILED,A cell compares too little or a row of tests/course is stale)

@@ -10,7 +10,7 @@ from helpers.classroom.setup.reopening import SVG, VIEW, reopenable
 from tests import browser as lab
 from tests.browser import next_day
 
-NAMES = ("00_start_here.ipynb", "08_quantization.ipynb", "09_trade_offs.ipynb")
+NAMES = ("00_start_here.ipynb", "01_state_dicts.ipynb", "08_quantization.ipynb")
 
 EXPORTED = """async () => {
     const { path } = window.jupyterapp.shell.currentWidget.context;

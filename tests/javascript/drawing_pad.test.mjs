@@ -169,7 +169,12 @@ test("answers are to the image that is shown, or to the last frame of a stroke",
   assert.deepEqual(to(live, "", true), { python: [1], browser: [2], ...rest });
   assert.ok(!to(live, "Failed.", true).browser);
   assert.deepEqual(to(live, "Failed.", false).reasons, ["Failed."]);
-  assert.deepEqual(to({ image: [0, 1], logits: [3] }, "", false).browser, [3]);
+  // Once the pen is lifted, Python knows of the answer before it is shown.
+  const answer = { image: [0, 1], logits: [3] };
+  assert.equal(to(answer, "", false).browser, null);
+  const told = model({ python: {}, browser: answer });
+  const seen = pad.answersTo(shown, false, told, { late: "" }, { status: "", live: {} });
+  assert.deepEqual(seen.browser, [3]);
 });
 
 test("while Python is late, its cure is said once, and other reasons beside it", () => {

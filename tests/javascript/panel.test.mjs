@@ -17,8 +17,12 @@ test("a picture's key is what Python writes: compact, in the order of the contro
 });
 
 test("a picture drawn ahead is shown; otherwise the newest that Python has drawn", () => {
-  assert.equal(panel.frameFor("[2]", { "[2]": "ahead" }, "newest"), "ahead");
-  assert.equal(panel.frameFor("[3]", { "[2]": "ahead" }, "newest"), "newest");
+  const held = { "[2]": "ahead" };
+  const [older, own] = [{ key: "[2]" }, { key: "[3]" }];
+  const at = (key, newest) => Object.values(panel.frameFor(key, held, newest));
+  assert.deepEqual(at("[2]", {}), ["ahead", false]);
+  assert.deepEqual(at("[3]", older), [older, true]);
+  assert.deepEqual(at("[3]", own), [own, false]);
 });
 
 test("a picture is a text, or the numbers of lines that pictures share", () => {

@@ -48,6 +48,7 @@ def draw(
     ]
     parts = [
         drawing.axis(observed[range]),
+        drawing.place(value),
         *covered(answer),
         drawing.drag(FARTHEST / 100),
     ]

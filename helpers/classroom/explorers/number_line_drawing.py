@@ -62,8 +62,17 @@ def _name(x: float, integer: int) -> str:
     return label(x, INTEGERS, str(integer), "middle", TEXT)
 
 
+def place(value: float) -> str:
+    """Say where a value stands on the axis."""
+    line = f"M{number(_x(value))} {INTEGERS + 14}V{ERROR}"
+    return (
+        label(_x(value), GRIP - 19, f"{value:.2f}", "middle", TEXT)
+        + f'<path class="line" d="{line}" stroke="#888" stroke-dasharray="2 3"/>'
+    )
+
+
 def way(value: float, back: float, digits: int) -> list[str]:
-    """Draw a value's way to its level, and where it stands on the two curves.
+    """Draw a value's way to its level, and its error on the two curves.
 
     Args:
         value: before.
@@ -81,9 +90,6 @@ def way(value: float, back: float, digits: int) -> list[str]:
     wide = DIGIT * digits + 11
     pill = f'y="{INTEGERS - 15}" width="{number(wide)}" height="20" rx="9"'
     return [
-        label(_x(value), GRIP - 19, f"{value:.2f}", "middle", TEXT)
-        + f'<path class="line" d="M{x} {INTEGERS + 14}V{ERROR}" stroke="#888" '
-        'stroke-dasharray="2 3"/>'
         f'<g stroke="{COLOURS[1]}" fill="none" stroke-width="2">',
         f'<path d="{path}"/>',
         f'<rect x="{number(_x(back) - wide / 2)}" {pill}/></g>' + mark(_x(back), LINE, 1),

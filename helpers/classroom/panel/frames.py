@@ -21,7 +21,7 @@ def key_of(values: Iterable) -> str:
     return json.dumps(list(values), separators=(",", ":"), ensure_ascii=False)
 
 
-def frame_of(key: str, chart: Chart) -> dict:
+def frame_of(chart: Chart) -> dict:
     """Return all that the browser shows of a chart; of what is empty, nothing."""
     rare = {
         "links": [list(link) for link in chart.links],
@@ -33,7 +33,6 @@ def frame_of(key: str, chart: Chart) -> dict:
         "guess": asdict(chart.guess) if chart.guess else None,
     }
     return {
-        "key": key,
         "svg": chart.svg,
         "text": chart.text,
         **{name: part for name, part in rare.items() if part},
@@ -89,7 +88,7 @@ def draw_all(
     for combination in combinations:
         key = key_of(combination)
         charts[key] = draw_one(draw, dict(zip(names, combination, strict=True)))
-        frames[key] = frame_of(key, charts[key])
+        frames[key] = frame_of(charts[key])
         frames[key]["svg"] = _shared(frames[key]["svg"], lines)
         if guess := frames[key].get("guess"):
             # A question may be the same for many pictures; so it is a line, too.

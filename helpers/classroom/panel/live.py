@@ -176,10 +176,10 @@ class Panel(anywidget.AnyWidget):
     def _send_frame(self) -> None:
         key = key_of(self.values.values())
         try:
-            self.frame = frame_of(key, self.chart)
+            self.frame = {"key": key, **frame_of(self.chart)}
         except Exception as error:
             text = f"No picture for this setting. {type(error).__name__}: {error}"
-            self.frame = frame_of(key, Chart("", text))
+            self.frame = {"key": key, **frame_of(Chart("", text))}
             raise
 
     def __repr__(self) -> str:

@@ -8,8 +8,12 @@
 export const keyOf = (specs, values) =>
   JSON.stringify(specs.map((spec) => values[spec.name]));
 
-// An older answer is shown too, so that the picture moves during a long drag.
-export const frameFor = (key, frames, newest) => frames[key] ?? newest;
+// An older answer is shown too, so that the picture moves during a long drag; then Python
+// has yet to answer.
+export const frameFor = (key, frames, newest) => ({
+  frame: frames[key] ?? newest,
+  isBehind: !(key in frames) && newest.key !== key,
+});
 
 // A sentence for everyone where Python does not answer; above the picture, where it is seen.
 function makeStatus() {
@@ -75,7 +79,8 @@ function render({ model, el }) {
   function update() {
     const values = model.get("values");
     const key = keyOf(specs, values);
-    const frame = frameFor(key, model.get("frames"), model.get("frame"));
+    const newest = model.get("frame");
+    const { frame, isBehind } = frameFor(key, model.get("frames"), newest);
     const inOrder = specs.map((spec) => values[spec.name]);
     set(inOrder, frame.faults ?? {});
     const state = [frame, model.get("guessed")];
@@ -84,8 +89,8 @@ function render({ model, el }) {
       guessing.draw();
     }
     painted = state;
-    layHandles(values, frame.key === key);
-    contact.setBehind(frame.key !== key); // Python has yet to answer
+    layHandles(values, !isBehind);
+    contact.setBehind(isBehind);
   }
   const leave = listen(model, update, (message) => contact.hear(message));
   reserve(held, guessing.room);

@@ -109,12 +109,12 @@ def test_the_number_line_asks_where_the_lowest_level_lies(bits, value):
         assert float(blue[1]) == pytest.approx(place(asked, lowest), abs=0.06)
         before = seen(chart)
         assert "#2f6fb7" not in before and "round(" not in before
-        # What can be dragged stays, and no words but the axis's.
+        # What can be dragged stays, and no words but its value's and the axis's.
         assert "data-control" in before
         words = re.findall(r">([^<]+)</text>", before)
         assert words == [
             chart.svg.partition("</text>")[0].rpartition(">")[2],
-            *("-2", "-1", "0", "1", "2", "value", "comes back as"),
+            *("-2", "-1", "0", "1", "2", "value", "comes back as", f"{value / 100:.2f}"),
         ]
 
 

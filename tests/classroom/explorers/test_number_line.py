@@ -116,22 +116,22 @@ def test_no_words_touch_each_other_or_leave_the_paper(setting):
 
 def test_in_every_picture_the_integers_have_room():
     panel = number_line()
-    for frame in panel.frames.values():
-        bits, hundredths, name, symmetric = json.loads(frame["key"])
+    for key, frame in panel.frames.items():
+        bits, hundredths, name, symmetric = json.loads(key)
         scale, zero, low, high = by_hand(*RANGES[name], bits, symmetric)
         svg = "\n".join(panel.lines[k] for k in frame["svg"])
         found = re.findall(r'x="([\d.]+)" y="192"[^>]*>(-?\d+)<', svg)
         places = sorted((float(x), int(q)) for x, q in found)
         for (left, one), (right, other) in pairwise(places):
             wide = 9 * (len(str(one)) + len(str(other))) / 2
-            assert right - left > wide, frame["key"]
+            assert right - left > wide, key
         if name == "-1 to 1" and not symmetric:
             continue  # zero lies halfway between two integers: either will do
         for x, q in places:
             assert x == pytest.approx(300 + X * (q - zero) * scale, abs=0.1)
         chosen = max(low, min(high, round(hundredths / 100 / scale) + zero))
         # Halves may go to either side here.
-        assert any(abs(q - chosen) <= 1 for _, q in places), frame["key"]
+        assert any(abs(q - chosen) <= 1 for _, q in places), key
 
 
 def test_all_pictures_together_are_light():

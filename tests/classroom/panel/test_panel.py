@@ -74,7 +74,6 @@ def test_every_combination_has_its_frame_range_edges_included(build):
     for values in combinations:
         key = json.dumps(values, separators=(",", ":"))
         frame = panel.frames[key]
-        assert frame["key"] == key
         assert whole(panel, frame).startswith("<svg ") and frame["text"]
 
 
@@ -116,7 +115,6 @@ def test_frames_hold_all_that_the_browser_needs_and_survive_the_wire():
     assert json.loads(json.dumps(state)) == state
     frame = panel.frames['[2,"per tensor",true]']
     assert {**frame, "svg": whole(panel, frame)} == {
-        "key": '[2,"per tensor",true]',
         "svg": "<svg>{'bits': 2, 'mode': 'per tensor', 'symmetric': True}</svg>",
         "text": "shows {'bits': 2, 'mode': 'per tensor', 'symmetric': True}",
         "links": [["more", "README.md"]],

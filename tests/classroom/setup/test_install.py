@@ -553,7 +553,7 @@ def test_make_check_and_make_test_leave_nothing_out():
         CHECK[0],
         f"{CHECK[0]} runtimes",
         *CHECK[1:],
-        f"{PYTEST}-n 2 -m slow --nbval tests notebooks",
+        f"{PYTEST}-n 3 -m slow --nbval tests notebooks",
     ]
     assert commands("mutations")[1:] == [f"{PYTEST}tests/notebooks/mutations.py "]
     assert commands("again")[1:] == [f"{PYTEST}-n 2 tests/notebooks/again.py "]
