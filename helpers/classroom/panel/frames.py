@@ -31,7 +31,7 @@ def frame_of(key: str, chart: Chart) -> dict:
     }
     return {
         "key": key,
-        "svg": chart.svg,
+        "svg": chart.sheets or chart.svg,
         "text": chart.text,
         "links": [list(link) for link in chart.links],
         "table": [list(row) for row in chart.table],
