@@ -192,10 +192,12 @@ def test_sheets_are_one_picture_where_there_is_room_and_otherwise_one_column(pag
         page.evaluate("state => window.open_panel(state)", {**start, "frame": whole})
         assert sheets.count() == 0
         assert view.screenshot() == in_sheets
-    # Room for the controls beside the picture is room for the whole of it.
-    page.set_viewport_size({"width": 900, "height": 900})
+    # Where there is room for controls beside a picture, its sheets stand side by side.
     page.evaluate("state => window.open_panel(state)", start)
-    assert view.bounding_box()["x"] > 300 and not scrolls_sideways(page)
+    for width, is_beside in ((939, False), (940, True)):
+        page.set_viewport_size({"width": width, "height": 900})
+        assert (view.bounding_box()["x"] > 300) == is_beside
+        assert sheets.nth(0).bounding_box()["y"] == sheets.nth(1).bounding_box()["y"]
     page.set_viewport_size({"width": WIDTHS[2], "height": 900})
     boxes = [sheet.bounding_box() for sheet in sheets.all()]
     for above, below in pairwise(boxes):
