@@ -1,4 +1,4 @@
-"""A picture cut into sheets, which a panel lays side by side or, in a column, in turn.
+"""A picture cut into sheets, laid side by side in a panel, or in one column.
 
 Only a live panel shows them (panel.css says how); anywhere else it is the one picture.
 Neither a guess's line nor a handle can stand on a sheet.
@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 from helpers.classroom.charts.drawing import FONT, number
 
-# Of a sheet in a phone's column, where letters of 12 have then 11 px.
+# The widest sheet. In a phone's column of 356 px, letters of 12 units are 11 px on it.
 COLUMN = 384
 
 
