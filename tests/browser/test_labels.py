@@ -1,5 +1,7 @@
 """Every panel's words over its controls' whole range, without JupyterLab."""
 
+from itertools import pairwise
+
 import pytest
 import torch
 from playwright.sync_api import expect
@@ -87,6 +89,8 @@ PANELS = {
 }
 # Where each picture is evaluated, there are fewer: one in so many.
 SLOW = {"trade-off": 5}
+# These become one column where the whole picture would be too small to read.
+COLUMNS = ("trade-off",)
 
 
 @pytest.fixture(scope="module")
@@ -115,6 +119,11 @@ def stages(name):
             yield {**start, "guessed": said}, changes if place == "value" else changes[:2]
 
 
+def scrolls_sideways(page):
+    view = page.locator(".view")
+    return view.evaluate("node => node.scrollWidth > node.clientWidth")
+
+
 @pytest.mark.parametrize("name", PANELS)
 def test_no_words_are_covered_cut_off_or_small_and_nothing_jumps(page, name, monkeypatch):
     # Where words stand, the model does not matter.
@@ -130,6 +139,8 @@ def test_no_words_are_covered_cut_off_or_small_and_nothing_jumps(page, name, mon
             assert wrong == [], width
             assert len({each["height"] for each in found}) == 1, (width, found)
             assert page.evaluate("() => document.documentElement.scrollWidth") <= width
+            if name in COLUMNS and width > WIDTHS[-1]:
+                assert not scrolls_sideways(page), width
 
 
 BROKEN = {
@@ -165,3 +176,29 @@ def test_a_picture_that_scrolls_is_reached_by_tab_and_its_grip_stays_in_sight(pa
     assert room["x"] < grip["x"]
     assert grip["x"] + grip["width"] < room["x"] + room["width"] + 1
     assert view.evaluate("node => node.scrollLeft") > 0
+
+
+def test_sheets_are_one_picture_where_there_is_room_and_otherwise_one_column(page):
+    panel = PANELS["trade-off"]()
+    panel.press(SHOW)
+    start = labels.state(panel)
+    view, sheets = page.locator(".view"), page.locator(".sheets svg")
+    for width in (WIDTHS[0], WIDTHS[1]):
+        page.set_viewport_size({"width": width, "height": 1200})
+        page.evaluate("state => window.open_panel(state)", start)
+        assert sheets.count() > 1
+        in_sheets = view.screenshot()
+        whole = {**start["frame"], "svg": panel.chart.svg}
+        page.evaluate("state => window.open_panel(state)", {**start, "frame": whole})
+        assert sheets.count() == 0
+        assert view.screenshot() == in_sheets
+    # Where there is room for controls beside a picture, its sheets stand side by side.
+    page.evaluate("state => window.open_panel(state)", start)
+    for width, is_beside in ((939, False), (940, True)):
+        page.set_viewport_size({"width": width, "height": 900})
+        assert (view.bounding_box()["x"] > 300) == is_beside
+        assert sheets.nth(0).bounding_box()["y"] == sheets.nth(1).bounding_box()["y"]
+    page.set_viewport_size({"width": WIDTHS[2], "height": 900})
+    boxes = [sheet.bounding_box() for sheet in sheets.all()]
+    for above, below in pairwise(boxes):
+        assert above["y"] + above["height"] <= below["y"] + 0.5

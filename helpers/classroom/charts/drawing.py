@@ -6,7 +6,7 @@ JupyterLab's theme: inside the live panel by panel.css, in a static picture by D
 """
 
 from collections.abc import Iterable, Mapping, Sequence, Sized
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from html import escape
 
 from IPython.display import display
@@ -167,6 +167,7 @@ class Chart:
         guess: what a panel asks before it shows the answer.
         height: of the picture.
         parts: what stands inside the svg element.
+        sheets: the picture as a panel shows it, where that is not `svg`: see sheets.py.
     """
 
     svg: str
@@ -180,6 +181,7 @@ class Chart:
     guess: Asked | None = None
     height: float = 0.0
     parts: tuple[str, ...] = ()
+    sheets: str = ""
 
     def _ipython_display_(self) -> None:
         # JupyterLab shows an SVG output as an image without a text alternative, so the
@@ -220,4 +222,6 @@ def stack(charts: Sequence[Chart], text: str) -> Chart:
         inside = "\n".join(chart.parts)
         parts.append(f'<g transform="translate(0 {number(top)})">\n{inside}\n</g>')
         top += chart.height
-    return sheet(top, parts, text)
+    cut = any(chart.sheets for chart in charts)
+    sheets = "\n".join(chart.sheets or chart.svg for chart in charts) if cut else ""
+    return replace(sheet(top, parts, text), sheets=sheets)

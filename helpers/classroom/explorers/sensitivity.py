@@ -43,7 +43,8 @@ def draw(alone: dict[str, float], none: Evaluation, now: Evaluation) -> Chart:
     below = bars(title, rows, percent, unit="%", digits=1, largest=100, text=text)
     brief = f"{now.accuracy:.1%} right, {now.bytes:,} bytes."
     picture = stack([headline(f"{now.accuracy:.1%}", result), below], text)
-    return replace(picture, brief=brief)
+    # In sheets, the names of layers could be too long for theirs.
+    return replace(picture, brief=brief, sheets="")
 
 
 def _few(names: tuple[str, ...]) -> str:

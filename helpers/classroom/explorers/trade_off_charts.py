@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 import torch
 
@@ -17,6 +18,7 @@ from helpers.classroom.charts.drawing import (
     polyline,
     sheet,
 )
+from helpers.classroom.charts.sheets import COLUMN, piece, side_by_side
 from helpers.classroom.explorers.evaluation import Evaluation
 from helpers.classroom.explorers.setting_words import ratio_words
 from helpers.classroom.explorers.trail import Trail
@@ -46,12 +48,12 @@ def trade_off_picture(
         f"95% interval {low:.1%} to {high:.1%} of {now.count} images" if known else "",
         f"{now.bytes:,} bytes, {ratio_words(now)}",
     ]
-    plots = _size_and_accuracy(now, trail, guess / 100) + _noise(now.sqnr)
+    plot = _size_and_accuracy(now, trail, guess / 100)
     return stack(
         [
             headline(f"{now.accuracy:.1%}" if known else "?%", lines),
-            _part(plots, 278),
-            _changed(now, images) if known else _part([], 118),
+            _part(278, (0, 344, plot), (338, 262, _noise(now.sqnr))),
+            _changed(now, images) if known else _room(),
         ],
         text,
     )
@@ -59,10 +61,10 @@ def trade_off_picture(
 
 def headline(share: str, lines: Sequence[str]) -> Chart:
     """Write a share of right answers in large letters, and up to 3 lines beside it."""
-    parts = [label(14, 46, share, size=30), label(14, 70, "right", size=15)]
+    large = [label(14, 46, share, size=30), label(14, 70, "right", size=15)]
     shown = [line for line in lines if line]
-    parts += [label(136, 20 + 19 * k, line) for k, line in enumerate(shown)]
-    return _part(parts, 76)
+    small = [label(136, 20 + 19 * k, line) for k, line in enumerate(shown)]
+    return _part(76, (0, 122, large), (122, COLUMN, small))
 
 
 def _question(now: Evaluation, trail: Trail) -> str:
@@ -178,14 +180,22 @@ def _changed(now: Evaluation, images: torch.Tensor) -> Chart:
     some = now.changed[:MOST_IMAGES]
     title = f"{len(now.changed)} images changed their class"
     if len(now.changed) > len(some):
-        title += f"; the first {len(some)}, and {len(now.changed) - len(some)} more"
+        title += f"; the first {len(some)}:"
     if not some:
-        return _part([label(14, 22, "No image changed its class", size=15)], 118)
+        title = "No image changed its class"
     pictures = [images[i, 0].tolist() for i, _, _ in some]
     captions = [f"{old} → {new}" for _, old, new in some]
     return image_strip(title, pictures, captions, text="")
 
 
-def _part(parts: Sequence[str], height: float) -> Chart:
+def _room() -> Chart:
+    strip = image_strip("", [], [], text="")
+    return replace(_part(strip.height), sheets=strip.sheets)
+
+
+def _part(height: float, *pieces: tuple[float, float, Sequence[str]]) -> Chart:
+    """Lay pieces beside one another; each is where it begins, how wide, and its parts."""
     paper = f'<rect class="paper" width="{WIDTH}" height="{number(height)}" fill="#fff"/>'
-    return sheet(height, [paper, *parts], "")
+    parts = [part for _, _, some in pieces for part in some]
+    sheets = (piece(left, 0, wide, height, some) for left, wide, some in pieces)
+    return replace(sheet(height, [paper, *parts], ""), sheets=side_by_side(*sheets))

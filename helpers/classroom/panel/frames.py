@@ -33,7 +33,7 @@ def frame_of(chart: Chart) -> dict:
         "guess": asdict(chart.guess) if chart.guess else None,
     }
     return {
-        "svg": chart.svg,
+        "svg": chart.sheets or chart.svg,
         "text": chart.text,
         **{name: part for name, part in rare.items() if part},
     }

@@ -560,3 +560,37 @@ def test_a_stack_is_as_high_as_its_charts_and_moves_each_below_the_one_before():
 def test_there_is_no_stack_of_nothing():
     with pytest.raises(ValueError, match="there is no chart to stack"):
         charts.stack([], "None.")
+
+
+# The same in sheets.
+
+
+def drawn(root) -> list[tuple[str | None, ...]]:
+    """Every path and word with its place, in their order."""
+    parts = named(root, "path", "text")
+    return [(part.text, part.get("d"), part.get("x"), part.get("y")) for part in parts]
+
+
+@pytest.mark.parametrize("count", [0, 1, 5, 6, 10, 13])
+def test_a_strip_in_sheets_shows_each_part_once_inside_its_window(count):
+    chart = charts.image_strip("t", [[[0, 1], [1, 0]]] * count, ["c"] * count, text="t")
+    cut = ElementTree.fromstring(f"<div>{chart.sheets}</div>")
+    assert drawn(cut) == drawn(parse(chart))
+    sheets = named(cut, "svg")
+    # The title, and two halves of each row; an empty strip keeps a row's room.
+    assert len(sheets) == 1 + 2 * max(1, math.ceil(count / 10))
+    for sheet in sheets:
+        left, top, wide, high = map(float, sheet.get("viewBox").split())
+        assert f"--left:{left:g};--wide:{wide:g}" in sheet.get("style")
+        groups = named(sheet, "g")
+        for x, y in places(groups[0] if groups else sheet):
+            assert left <= x <= left + wide and top <= y <= top + high
+    assert top + high == chart.height
+
+
+def test_a_stack_with_sheets_has_all_its_charts_among_them_and_others_have_none():
+    whole = charts.bars("a", ["x"], {"s": [1.0]})
+    strip = charts.image_strip("t", [[[0, 1]]], ["c"], text="t")
+    both = charts.stack([whole, strip], "Two.")
+    assert both.sheets == f"{whole.svg}\n{strip.sheets}"
+    assert charts.stack([whole, whole], "Two.").sheets == whole.sheets == ""

@@ -163,12 +163,29 @@ def test_of_quick_moves_the_last_one_is_shown_and_each_is_a_point(panel):
 
 def test_changed_images_are_shown_with_both_classes(panel):
     panel.press(SHOW)
-    assert "519 images changed their class; the first 10, and 509 more" in panel.chart.svg
+    assert ">519 images changed their class; the first 10:<" in panel.chart.svg
     assert len(re.findall(r">\d → \d<", panel.chart.svg)) == 10
     chart = move(panel, weight_bits=8)
     count = int(re.search(r"; (\d+) changed their class", chart.text)[1])
     assert len(re.findall(r">\d → \d<", chart.svg)) == min(count, 10)
     assert "No image changed its class" in move(panel, weight_bits=32).svg
+
+
+def test_the_sheets_of_a_panel_hold_the_words_of_the_one_picture(panel):
+    heights = []
+    for values in ({}, {"weight_bits": 8}, {"weight_bits": 32}):
+        for press in (RESET, SHOW):
+            panel.press(press)
+            chart = move(panel, **values)
+            assert panel.frame["svg"] == chart.sheets
+            shown, whole = (
+                [text for text in re.findall(r">([^<>]+)</text>", svg)]
+                for svg in (chart.sheets, chart.svg)
+            )
+            assert shown == whole
+            heights.append(re.findall(r'viewBox="[\d. ]+" style="[^"]+"', chart.sheets))
+    # In one column, too, what stands below stays where it is.
+    assert all(some == heights[0] for some in heights)
 
 
 def test_pinned_settings_are_a_table_and_code_that_repeats_them(panel, model, digits):
