@@ -27,6 +27,7 @@ LEFT, RIGHT, TOP, BASE = 52, 336, 48, 238  # of the plot
 BAR_LEFT, BAR_RIGHT, MOST_DB = 424, 556, 60.0
 DISC, SQUARE, DIAMOND, RING = 0, 1, 3, 4
 MOST_IMAGES, MOST_LAYERS = 10, 13
+MOST_LETTERS = 12  # of a layer's name: more would run into the plot
 
 
 def trade_off_picture(
@@ -165,7 +166,9 @@ def _noise(sqnr: Mapping[str, float]) -> list[str]:
         sqnr = {name: sqnr[name] for name in sqnr if name in noisiest}
     for row, (name, decibels) in enumerate(sqnr.items()):
         y = TOP - 8 + pitch * row
-        parts.append(label(BAR_LEFT - 6, y + 13, name, "end", 12))
+        # A long name's end tells more than its beginning.
+        short = name if len(name) <= MOST_LETTERS else f"…{name[1 - MOST_LETTERS :]}"
+        parts.append(label(BAR_LEFT - 6, y + 13, short, "end", 12))
         if math.isinf(decibels):
             parts.append(label(BAR_LEFT, y + 13, "float32, exact", size=12))
             continue

@@ -325,6 +325,18 @@ def test_a_deep_model_has_its_noisiest_layers_drawn_and_all_in_the_words():
     assert_texts_apart(panel.chart)
 
 
+def test_of_a_long_name_the_end_is_drawn_and_the_words_have_all_of_it():
+    model = nn.Sequential()
+    model.add_module("encoder", nn.Sequential())
+    model.encoder.add_module("flatten", nn.Flatten())
+    model.encoder.add_module("projection", nn.Linear(36, 3))
+    images, labels = torch.rand(40, 1, 6, 6), torch.randint(0, 3, (40,))
+    panel = trade_off(model, images, labels, images)
+    assert ">….projection</text>" in panel.chart.svg
+    assert "encoder.projection" in panel.chart.text
+    assert_texts_apart(panel.chart)
+
+
 @pytest.mark.parametrize(
     "named, says", [("images", "5 images and 0"), ("labels", "0 images and 5")]
 )
