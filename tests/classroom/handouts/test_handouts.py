@@ -9,7 +9,7 @@ import nbformat
 import pytest
 
 from helpers.classroom import handouts
-from helpers.classroom.handouts import command, execute, panels
+from helpers.classroom.handouts import command, execute, pages, panels
 from helpers.classroom.handouts.pages import with_links_between_pages
 from tests.browser import chromium, expect
 from tests.make_notebooks import NOTEBOOKS
@@ -137,11 +137,14 @@ def test_a_teacher_sees_the_solutions_unfolded(path):
 
 
 @each_notebook
-def test_links_of_a_handed_out_notebook_stay_in_its_folder(path):
+def test_links_of_a_handed_out_notebook_stay_among_the_notebooks(path):
     assert "[index](../README.md#the-map)" in nbformat.writes(read(path))
     for make in (handouts.for_learners, handouts.for_teachers):
         text = nbformat.writes(make(read(path)))
         assert "](../" not in text and "index" in text
+        # And none needs a picture or a folder beside it.
+        links = re.findall(r"\]\((?!https://)([^)#]+)", text)
+        assert [link for link in links if not re.fullmatch(r"\w+\.ipynb", link)] == []
 
 
 # Pages.
@@ -181,6 +184,15 @@ def test_a_page_is_one_file_that_loads_nothing(path):
 def test_the_rule_about_loading_finds_what_it_is_there_for():
     text = '<script src="a.js"></script><img src="data:x"><style>@import url(b)</style>'
     assert len(Loads(text).loads) == 3
+
+
+@each_notebook
+def test_a_page_begins_by_saying_that_keys_and_menus_are_those_of_the_notebook(path):
+    text = re.sub(r"<[^>]*>", "", handouts.page(read(path), path.stem, path.parent))
+    words = text.partition(pages.NOTE)
+    title = read(path).cells[0].source.splitlines()[0].lstrip("# ")
+    # It stands before the title; the title of the window is that of the notebook.
+    assert words[1] and title in words[2] and words[0].count(title) == 1
 
 
 @each_notebook
@@ -374,7 +386,6 @@ def test_without_npm_only_the_slides_are_left_out(tmp_path, monkeypatch, capsys)
     monkeypatch.setattr(shutil, "which", lambda name: None)
     command.main(["08_quantization.ipynb", "--still", "--to", str(tmp_path)])
     said = capsys.readouterr().out
-    assert (tmp_path / "learner" / "pictures" / "explorer.png").exists()
     assert "The slides are left out: npm is not here; it comes with Node.js." in said
     written = {path.name for path in tmp_path.rglob("08_*")}
     assert written == {"08_quantization.ipynb", "08_quantization.html"}

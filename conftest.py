@@ -12,7 +12,7 @@ import tempfile
 import nbval.kernel
 
 # Copies of the same notebooks, and a learner's own work.
-collect_ignore = ["guess_first"]
+collect_ignore = ["notebooks/guess_first"]
 
 
 class SocketKernelManager(nbval.kernel.KernelManager):
