@@ -143,7 +143,9 @@ def test_links_of_a_handed_out_notebook_stay_among_the_notebooks(path):
         text = nbformat.writes(make(read(path)))
         assert "](../" not in text and "index" in text
         # And none needs a picture or a folder beside it.
-        links = re.findall(r"\]\((?!https://)([^)#]+)", text)
+        texts = [c.source for c in make(read(path)).cells if c.cell_type == "markdown"]
+        prose = re.sub(r"```.*?```|`[^`]*`", "", "\n".join(texts), flags=re.DOTALL)
+        links = re.findall(r"\]\((?!https://|#)([^)#]+)", prose)
         assert [link for link in links if not re.fullmatch(r"\w+\.ipynb", link)] == []
 
 
@@ -312,6 +314,36 @@ def slides(made):
     if missing := command.fetch_reveal(made):
         pytest.skip(missing)
     return made / "slides" / f"{EXAMPLE}.html"
+
+
+# How much of a slide is out of sight, in px, and the smallest type of its tables and code.
+MEASURED = """() => {
+    const slide = Reveal.getCurrentSlide();
+    const size = (node) =>
+        parseFloat(getComputedStyle(node).fontSize) *
+        node.currentCSSZoom *
+        Reveal.getScale();
+    const sizes = [...slide.querySelectorAll("p, td, th, pre")].map(size);
+    return [slide.scrollHeight - slide.clientHeight, Math.min(...sizes, 99)];
+}"""
+
+
+def test_every_slide_fits_in_readable_type(slides, browser):
+    page, _ = open_alone(browser, slides)
+    page.set_viewport_size({"width": 1280, "height": 720})
+    page.wait_for_function("window.Reveal?.isReady()")
+    seen = {}  # number of the slide -> how much is hidden, smallest type
+    while True:
+        hidden, smallest = page.evaluate(MEASURED)
+        seen[len(seen) + 1] = (hidden, smallest)
+        if page.evaluate("Reveal.isLastSlide()"):
+            break
+        page.evaluate("Reveal.next()")
+    assert len(seen) > 10
+    assert {k: some for k, some in seen.items() if some[0] > 0 or some[1] < 11} == {}
+    # And where there is room, type keeps its size.
+    assert max(smallest for _, smallest in seen.values()) > 15
+    page.context.close()
 
 
 def test_slides_show_every_figure_and_load_only_what_lies_beside_them(slides, browser):
