@@ -19,6 +19,7 @@ class SocketKernelManager(nbval.kernel.KernelManager):
     """A kernel manager that talks through files."""
 
     def __init__(self, **settings):
+        """Take a new folder, which goes with the tests."""
         folder = tempfile.mkdtemp(prefix="nbval-")
         atexit.register(shutil.rmtree, folder, ignore_errors=True)
         super().__init__(transport="ipc", ip=f"{folder}/kernel", **settings)

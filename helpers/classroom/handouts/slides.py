@@ -24,9 +24,10 @@ TEMPLATE = """
 .reveal .slides section {
   max-height: calc(700px / var(--fit, 1)); overflow-y: auto; text-align: left;
 }
-/* What is too high gets smaller, see `fit`: large type first, pictures not at all. */
+/* What is too high gets smaller, see `fit`: large type most, pictures and panels least. */
 .reveal .slides section, .reveal .slides table { zoom: var(--fit, 1); }
-.reveal .slides :is(.sls-still, .sls-panel) { zoom: calc(1 / var(--fit, 1)); }
+.reveal .slides .sls-still { zoom: calc(1 / var(--fit, 1)); }
+.reveal .slides .sls-panel { zoom: calc(max(var(--fit, 1), 0.85) / var(--fit, 1)); }
 .reveal .slides > section.stack { overflow: visible; }
 .reveal .slides :is(h1, h2) { text-transform: none; }
 .reveal .slides h1 { font-size: 1.6em; } .reveal .slides h2 { font-size: 1.3em; }
@@ -36,6 +37,7 @@ TEMPLATE = """
 .reveal .slides :is(td, th) { padding-block: 0.1em; }
 .reveal .sls-panel pre { box-shadow: none; margin: 0; width: auto; }
 .reveal .sls-panel [hidden] { display: none; }
+.reveal .sls-panel p { margin: 0; }
 </style>
 {%- endblock -%}
 {%- block footer_js -%}
