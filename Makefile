@@ -4,7 +4,7 @@ PYTHON ?= python3
 ARGS ?=
 
 RUN = .venv/bin/python
-CODE = helpers tests notebooks
+CODE = helpers tests notebooks conftest.py
 # tests/conftest.py says what is slow, what comes first, and what shares a worker.
 # Threads that wait for each other sleep, since others need the processors meanwhile: a
 # fifth less work. It changes no result.

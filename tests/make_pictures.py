@@ -9,7 +9,7 @@ from playwright.sync_api import Page
 from helpers.classroom.explorers.trade_off import BITS, SHOW
 from tests import browser as lab
 
-FOLDER = lab.ROOT / "notebooks" / "pictures"
+FOLDER = lab.ROOT / "pictures"
 WIDTH, HEIGHT = 1280, 900
 
 

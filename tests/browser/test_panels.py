@@ -22,11 +22,13 @@ from helpers.classroom.panel import Choice, Panel, Range
 """,
     # Python draws each move, more slowly than keys can be pressed.
     """
-def draw(bits):
-    time.sleep(0.2)
+pause = 0.2
+
+def draw_slowly(bits):
+    time.sleep(pause)
     return bars("Slow", ["bits"], {"": [bits]}, text=f"drawn for {bits}")
 
-slow = Panel("Slow", [Range("bits", "Bits", 2, 16, 4)], draw)
+slow = Panel("Slow", [Range("bits", "Bits", 2, 16, 4)], draw_slowly)
 slow
 """,
     # One of the moves cannot be drawn.
@@ -537,6 +539,26 @@ def test_the_slider_answers_while_the_kernel_is_busy(executed):
         assert lab.is_asleep(page)
     finally:
         lab.wake(page)
+
+
+def test_a_cell_that_ends_while_python_draws_makes_nobody_say_that_python_is_gone(executed):
+    page = executed("ours")
+    _, panel = slider(page, "Slow")
+    lab.execute(page, "pause = 1.5")
+    panel.locator(".status").evaluate(
+        """node => {
+            window.saidInStatus = [];
+            const note = () => { window.saidInStatus.push(node.textContent); };
+            new MutationObserver(note).observe(node, { childList: true });
+        }"""
+    )
+    lab.keep_busy(page, 0.3)
+    page.keyboard.press("End")
+    expect(panel.locator(".words")).to_have_text("drawn for 16")
+    assert "Python is busy" in (said := " ".join(page.evaluate("window.saidInStatus")))
+    assert "does not answer" not in said
+    lab.execute(page, "pause = 0.2; slow.values = {'bits': 4}")
+    expect(panel.locator(".words")).to_have_text("drawn for 4")
 
 
 def test_when_python_draws_the_last_value_wins(executed):

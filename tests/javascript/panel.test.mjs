@@ -185,6 +185,46 @@ test("without an answer, looks at an idle kernel end in a sentence; it goes with
   contact.stop();
 });
 
+test("a kernel that is called idle is no lost one while it works on a press", (t) => {
+  t.mock.timers.enable({ apis: ["setTimeout"] });
+  let callbacks;
+  const { contact, said } = makeContact({
+    send: (_message, given) => {
+      callbacks = given;
+    },
+  });
+  const tell = (state) => callbacks.iopub.status({ content: { execution_state: state } });
+  const look = () => {
+    for (let k = 0; k < 3; k += 1) t.mock.timers.tick(300);
+  };
+  contact.press("Slow");
+  tell("busy"); // and then a cell ends
+  look();
+  assert.deepEqual(said, []);
+  tell("idle");
+  look();
+  assert.match(said.at(-1), /does not answer/);
+  contact.stop();
+});
+
+test("a kernel that dies at work is lost", () => {
+  const { contact, kernel } = makeContact({ send() {} });
+  contact.callbacks.iopub.status({ content: { execution_state: "busy" } });
+  assert.equal(contact.status(), "busy");
+  kernel.status = "restarting";
+  assert.equal(contact.status(), "restarting");
+  kernel.status = "idle";
+  assert.equal(contact.status(), "idle");
+});
+
+test("what the front end wants to hear of a message, it hears still", () => {
+  const { contact } = makeContact({ send() {} });
+  const output = () => {};
+  contact.model.widget_manager.callbacks = () => ({ shell: 1, iopub: { output } });
+  const { shell, iopub } = contact.callbacks;
+  assert.deepEqual([shell, iopub.output], [1, output]);
+});
+
 // Guess first, then see.
 
 const asked = {

@@ -75,7 +75,7 @@ class Copies:
 
     def __init__(self, folder: Path):
         self.folder, self.stems = folder, {}
-        shutil.copy(FOLDER / "conftest.py", folder)
+        shutil.copy(ROOT / "conftest.py", folder)
 
     def add(self, name: str, stem: str, notebook: nbformat.NotebookNode, mutations=()):
         """Write the few cells of a notebook, and beside it helpers with altered lines.

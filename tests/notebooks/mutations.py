@@ -40,7 +40,7 @@ def shared() -> list[bytes]:
     files += [Path(__file__), Path(comparing.__file__), ROOT / "tests/sanitize.cfg"]
     files += [ROOT / "tests/course/__init__.py"]
     files += sorted((ROOT / "tests/notebook_rules").glob("*.py"))
-    files += [FOLDER / "conftest.py", ROOT / "pyproject.toml"]
+    files += [ROOT / "conftest.py", ROOT / "pyproject.toml"]
     packages = {f"{some.name}=={some.version}" for some in distributions()}
     machine = [platform.python_version(), platform.machine(), *sorted(packages)]
     named = (path.relative_to(ROOT).as_posix().encode() for path in files)

@@ -6,7 +6,7 @@ import subprocess
 import sys
 from collections import Counter
 
-from tests.notebook_rules import FOLDER, NOTEBOOKS, ROOT, read
+from tests.notebook_rules import NOTEBOOKS, ROOT, read
 from tests.notebook_rules.reading import code
 
 
@@ -23,9 +23,9 @@ def test_every_code_cell_of_every_notebook_is_collected():
 
 
 def test_copies_for_guessing_first_are_nobodys_but_the_learners(tmp_path):
-    (tmp_path / "guess_first").mkdir()
-    shutil.copy(FOLDER / "conftest.py", tmp_path)
-    for folder in (tmp_path, tmp_path / "guess_first"):
+    shutil.copy(ROOT / "conftest.py", tmp_path)
+    for folder in (tmp_path / "notebooks", tmp_path / "notebooks/guess_first"):
+        folder.mkdir()
         shutil.copy(NOTEBOOKS[0], folder)
     command = [sys.executable, "-m", "pytest", "-c", ROOT / "pyproject.toml", "--nbval"]
     command += [f"--rootdir={tmp_path}", "--collect-only", "-q", tmp_path]
@@ -35,3 +35,9 @@ def test_copies_for_guessing_first_are_nobodys_but_the_learners(tmp_path):
     assert not any("guess_first" in path.parts for path in NOTEBOOKS)
     ignored = (ROOT / ".gitignore").read_text(encoding="utf-8").split()
     assert "/notebooks/guess_first/" in ignored
+
+
+def test_beside_the_notebooks_nothing_lies_that_a_learner_need_not_see():
+    command = ["git", "ls-files", "notebooks"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
+    assert done.stdout.split() == [path.relative_to(ROOT).as_posix() for path in NOTEBOOKS]

@@ -105,9 +105,6 @@ def main(arguments: list[str] | None = None) -> None:
             parser.error(f"there is no notebook {path.name}; there are: {there}")
     paths = paths or sorted(NOTEBOOKS.glob("*.ipynb"))
     missing = fetch_reveal(options.to)
-    for version in ("learner", "teacher"):
-        pictures = options.to / version / "pictures"
-        shutil.copytree(NOTEBOOKS / "pictures", pictures, dirs_exist_ok=True)
     with ProcessPoolExecutor(2) as pool:
         lines = [
             pool.submit(write, path, options.to, still=options.still, slides=not missing)

@@ -8,6 +8,12 @@ from nbformat import NotebookNode
 
 from helpers.classroom.handouts import panels
 
+# A page is the notebook's text as it is; this makes true what it says of keys and menus.
+NOTE = (
+    "This is a notebook as a page, to read. What it says of keys, menus and running a cell "
+    "is for the notebook itself, in JupyterLab."
+)
+
 # JupyterLab's look without what it would load from the network. No notebook of the course
 # has formulas or Mermaid drawings, so nothing is lost; a test holds that.
 TEMPLATE = """
@@ -17,7 +23,11 @@ TEMPLATE = """
 {%- block html_head_js_mathjax -%}{%- endblock -%}
 {%- block html_head_js_mermaidjs -%}{%- endblock -%}
 {%- block html_head_css -%}
-<style>{{ resources.panel_style }} main { margin: auto; max-width: 1000px; }</style>
+<style>{{ resources.panel_style }} main { margin: auto; max-width: 1000px; }
+.sls-note { border-left: 3px solid #2f6fb7; margin: 0; padding-left: 12px; }</style>
+{%- endblock -%}
+{%- block body_header -%}
+{{ super() }}<p class="sls-note jp-RenderedHTMLCommon">{{ resources.note }}</p>
 {%- endblock -%}
 {%- block footer_js -%}
 {{ resources.panel_scripts }}
@@ -52,6 +62,7 @@ def convert(
     prepared.metadata["title"] = title(notebook)
     resources = {
         "metadata": {"name": name, "path": str(folder)},
+        "note": NOTE,
         "panel_style": panels.style(),
         "panel_scripts": panels.scripts(),
     }

@@ -21,15 +21,23 @@ TEMPLATE = """
 {%- block html_head_css -%}
 <style>{{ resources.panel_style }}
 :root { --jp-code-font-size: 15px; }
-.reveal .slides section { max-height: 700px; overflow-y: auto; text-align: left; }
+.reveal .slides section {
+  max-height: calc(700px / var(--fit, 1)); overflow-y: auto; text-align: left;
+}
+/* What is too high gets smaller, see `fit`: large type most, pictures and panels least. */
+.reveal .slides section, .reveal .slides table { zoom: var(--fit, 1); }
+.reveal .slides .sls-still { zoom: calc(1 / var(--fit, 1)); }
+.reveal .slides .sls-panel { zoom: calc(max(var(--fit, 1), 0.85) / var(--fit, 1)); }
 .reveal .slides > section.stack { overflow: visible; }
 .reveal .slides :is(h1, h2) { text-transform: none; }
 .reveal .slides h1 { font-size: 1.6em; } .reveal .slides h2 { font-size: 1.3em; }
 /* Out of the corner where the arrows are. */
 .reveal .slide-number { left: 8px; right: auto; }
-.reveal .sls-still figcaption { font-size: 0.7em; }
+.reveal .sls-still figcaption { font-size: 0.7em; line-height: 1.3; }
+.reveal .slides :is(td, th) { padding-block: 0.1em; }
 .reveal .sls-panel pre { box-shadow: none; margin: 0; width: auto; }
 .reveal .sls-panel [hidden] { display: none; }
+.reveal .sls-panel p { margin: 0; }
 </style>
 {%- endblock -%}
 {%- block footer_js -%}
@@ -37,6 +45,15 @@ TEMPLATE = """
 <script src="{{ resources.reveal.url_prefix }}/dist/reveal.js"></script>
 <script>
 const size = { width: 960, height: 700 };
+// On a screen of 1280 x 720 no type gets below 11 px; what is still too high scrolls.
+function fit({ currentSlide: slide }) {
+  for (const size of [1, 0.95, 0.9, 0.85, 0.8, 0.75]) {
+    slide.style.setProperty("--fit", size);
+    if (slide.scrollHeight <= slide.clientHeight) return;
+  }
+}
+Reveal.on("ready", fit);
+Reveal.on("slidechanged", fit);
 Reveal.initialize({ hash: true, slideNumber: "c/t", transition: "none", ...size });
 </script>
 {%- endblock -%}

@@ -27,10 +27,29 @@ export class Contact {
   unanswered = new Set(); // presses
   isBehind = false; // the picture, behind the controls
   asks = false; // whether there is anybody
+  isWorking = false; // Python, on what this panel has sent
   told = "";
 
   constructor(model, { say, setBusy }) {
     Object.assign(this, { model, say, setBusy });
+  }
+
+  // To be sent along: tells when Python begins with the message, and when it has done. The
+  // kernel's status does not: a kernel that does two things at a time (in subshells) is
+  // called idle when the first of them ends, a cell for example.
+  get callbacks() {
+    const usual = this.model.widget_manager?.callbacks?.() ?? {};
+    const status = ({ content }) => {
+      this.isWorking = content.execution_state === "busy";
+    };
+    return { ...usual, iopub: { ...usual.iopub, status } };
+  }
+
+  // No kernel that is gone works.
+  status() {
+    const status = statusOf(this.model);
+    if (status !== "idle" && status !== "busy") this.isWorking = false;
+    return this.isWorking ? "busy" : status;
   }
 
   get isWaiting() {
@@ -48,7 +67,7 @@ export class Contact {
       if (this.told) this.tell("");
       return;
     }
-    const status = statusOf(this.model);
+    const status = this.status();
     this.idleLooks = status === undefined || status === "busy" ? 0 : this.idleLooks + 1;
     const waited = performance.now() - this.since;
     const sentence = sentenceFor(status, waited, this.idleLooks);
@@ -67,7 +86,7 @@ export class Contact {
   send(message) {
     const asks = Math.random().toString(36).slice(2);
     try {
-      this.model.send({ ...message, asks });
+      this.model.send({ ...message, asks }, this.callbacks);
       return asks;
     } catch {
       this.tell(LOST); // the way to Python is closed, as after a restart

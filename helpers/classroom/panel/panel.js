@@ -45,7 +45,7 @@ const makeActions = (model, contact) => ({
     // Every view of the panel hears of the change, this one too, and shows it.
     model.set("values", { ...model.get("values"), ...spec.sets, [spec.name]: value });
     // While the kernel is busy, ipywidgets keeps only the newest value to send.
-    model.save_changes();
+    model.save_changes(contact.callbacks);
   },
   press: (button) => contact.press(button),
 });

@@ -9,7 +9,7 @@ import nbformat
 import pytest
 
 from helpers.classroom import handouts
-from helpers.classroom.handouts import command, execute, panels
+from helpers.classroom.handouts import command, execute, pages, panels
 from helpers.classroom.handouts.pages import with_links_between_pages
 from tests.browser import chromium, expect
 from tests.make_notebooks import NOTEBOOKS
@@ -137,11 +137,16 @@ def test_a_teacher_sees_the_solutions_unfolded(path):
 
 
 @each_notebook
-def test_links_of_a_handed_out_notebook_stay_in_its_folder(path):
+def test_links_of_a_handed_out_notebook_stay_among_the_notebooks(path):
     assert "[index](../README.md#the-map)" in nbformat.writes(read(path))
     for make in (handouts.for_learners, handouts.for_teachers):
         text = nbformat.writes(make(read(path)))
         assert "](../" not in text and "index" in text
+        # And none needs a picture or a folder beside it.
+        texts = [c.source for c in make(read(path)).cells if c.cell_type == "markdown"]
+        prose = re.sub(r"```.*?```|`[^`]*`", "", "\n".join(texts), flags=re.DOTALL)
+        links = re.findall(r"\]\((?!https://|#)([^)#]+)", prose)
+        assert [link for link in links if not re.fullmatch(r"\w+\.ipynb", link)] == []
 
 
 # Pages.
@@ -181,6 +186,15 @@ def test_a_page_is_one_file_that_loads_nothing(path):
 def test_the_rule_about_loading_finds_what_it_is_there_for():
     text = '<script src="a.js"></script><img src="data:x"><style>@import url(b)</style>'
     assert len(Loads(text).loads) == 3
+
+
+@each_notebook
+def test_a_page_begins_by_saying_that_keys_and_menus_are_those_of_the_notebook(path):
+    text = re.sub(r"<[^>]*>", "", handouts.page(read(path), path.stem, path.parent))
+    words = text.partition(pages.NOTE)
+    title = read(path).cells[0].source.splitlines()[0].lstrip("# ")
+    # It stands before the title; the title of the window is that of the notebook.
+    assert words[1] and title in words[2] and words[0].count(title) == 1
 
 
 @each_notebook
@@ -302,6 +316,36 @@ def slides(made):
     return made / "slides" / f"{EXAMPLE}.html"
 
 
+# How much of a slide is out of sight, in px, and the smallest type of its tables and code.
+MEASURED = """() => {
+    const slide = Reveal.getCurrentSlide();
+    const size = (node) =>
+        parseFloat(getComputedStyle(node).fontSize) *
+        node.currentCSSZoom *
+        Reveal.getScale();
+    const sizes = [...slide.querySelectorAll("p, td, th, pre")].map(size);
+    return [slide.scrollHeight - slide.clientHeight, Math.min(...sizes, 99)];
+}"""
+
+
+def test_every_slide_fits_in_readable_type(slides, browser):
+    page, _ = open_alone(browser, slides)
+    page.set_viewport_size({"width": 1280, "height": 720})
+    page.wait_for_function("window.Reveal?.isReady()")
+    seen = {}  # number of the slide -> how much is hidden, smallest type
+    while True:
+        hidden, smallest = page.evaluate(MEASURED)
+        seen[len(seen) + 1] = (hidden, smallest)
+        if page.evaluate("Reveal.isLastSlide()"):
+            break
+        page.evaluate("Reveal.next()")
+    assert len(seen) > 10
+    assert {k: some for k, some in seen.items() if some[0] > 0 or some[1] < 11} == {}
+    # And where there is room, type keeps its size.
+    assert max(smallest for _, smallest in seen.values()) > 15
+    page.context.close()
+
+
 def test_slides_show_every_figure_and_load_only_what_lies_beside_them(slides, browser):
     page, asked = open_alone(browser, slides)
     page.wait_for_function("window.Reveal?.isReady()")
@@ -374,7 +418,6 @@ def test_without_npm_only_the_slides_are_left_out(tmp_path, monkeypatch, capsys)
     monkeypatch.setattr(shutil, "which", lambda name: None)
     command.main(["08_quantization.ipynb", "--still", "--to", str(tmp_path)])
     said = capsys.readouterr().out
-    assert (tmp_path / "learner" / "pictures" / "explorer.png").exists()
     assert "The slides are left out: npm is not here; it comes with Node.js." in said
     written = {path.name for path in tmp_path.rglob("08_*")}
     assert written == {"08_quantization.ipynb", "08_quantization.html"}

@@ -47,7 +47,7 @@ def test_a_copy_has_every_cell_and_no_output(notebooks):
 
 def test_every_link_and_picture_of_a_copy_is_there(tmp_path):
     place = tmp_path / "notebooks"
-    shutil.copytree(FOLDER / "pictures", place / "pictures")
+    shutil.copytree(ROOT / "pictures", place / "pictures")
     shutil.copy(ROOT / "README.md", tmp_path)
     for path in NOTEBOOKS:
         shutil.copy(path, place)

@@ -531,8 +531,8 @@ def test_make_alone_shows_the_commands():
 PYTEST = "OMP_WAIT_POLICY=PASSIVE .venv/bin/python -m pytest -rs "
 CHECK = [
     "python3 helpers/classroom/setup/install.py",
-    ".venv/bin/python -m ruff check helpers tests notebooks",
-    ".venv/bin/python -m ruff format --check helpers tests notebooks",
+    ".venv/bin/python -m ruff check helpers tests notebooks conftest.py",
+    ".venv/bin/python -m ruff format --check helpers tests notebooks conftest.py",
     ".venv/bin/lint-imports --no-cache --no-logo",
     ".venv/bin/python -m mypy",
     ".venv/bin/python -m tests.javascript",

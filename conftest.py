@@ -12,13 +12,14 @@ import tempfile
 import nbval.kernel
 
 # Copies of the same notebooks, and a learner's own work.
-collect_ignore = ["guess_first"]
+collect_ignore = ["notebooks/guess_first"]
 
 
 class SocketKernelManager(nbval.kernel.KernelManager):
     """A kernel manager that talks through files."""
 
     def __init__(self, **settings):
+        """Take a new folder, which goes with the tests."""
         folder = tempfile.mkdtemp(prefix="nbval-")
         atexit.register(shutil.rmtree, folder, ignore_errors=True)
         super().__init__(transport="ipc", ip=f"{folder}/kernel", **settings)
