@@ -26,7 +26,12 @@ SLOW = (
 # What shares a JupyterLab or a cache has to stay in one worker; so does each other file.
 TOGETHER = ("tests/browser/", "tests/classroom/clinic/")
 # One chain of browser tests is too long for one worker. So the notebooks that no other
-# browser test looks at get a worker with a JupyterLab of their own.
+# browser test looks at get a worker with a JupyterLab of their own; so do the tests that
+# look at no notebook of the course.
+OWN_PAGES = tuple(
+    f"tests/browser/test_{name}.py"
+    for name in ("charts", "drawing_pad", "error_clinic", "labels", "start", "workbench")
+)
 SHARED_PAGES = ("00_start_here", "01_state_dicts", "08_quantization", "09_trade_offs")
 
 
@@ -61,6 +66,8 @@ def worker_group(nodeid):
     k = _first(TOGETHER, nodeid)
     if k is None:
         return nodeid.partition("::")[0]
+    if nodeid.startswith(OWN_PAGES):
+        return f"{TOGETHER[k]} own pages"
     notebook = re.search(r"\[.*?(\d\d_\w+)\.ipynb", nodeid)
     if notebook and notebook[1] not in SHARED_PAGES:
         return f"{TOGETHER[k]} notebooks"

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from tests import ROOT
-from tests.conftest import SHARED_PAGES, SLOW, TOGETHER, worker_group
+from tests.conftest import OWN_PAGES, SHARED_PAGES, SLOW, TOGETHER, worker_group
 
 pytest_plugins = ["pytester"]
 
@@ -113,4 +113,7 @@ def test_browser_tests_go_to_two_workers_and_pages_that_are_shared_to_one():
     assert len({group(name) for name in names}) == 2
     alone = worker_group("tests/browser/test_panels.py::test_it")
     assert {group(name) for name in SHARED_PAGES} == {alone}
+    assert all((ROOT / path).is_file() for path in OWN_PAGES)
+    [own] = {worker_group(f"{path}::test_it") for path in OWN_PAGES}
+    assert own not in {alone, group(names[-1]), "tests/test_house.py"}
     assert worker_group("tests/test_house.py::test_it") == "tests/test_house.py"

@@ -55,6 +55,14 @@ if platform.machine() in ("x86_64", "AMD64"):
 READY = """() => window.jupyterapp?.shell.currentWidget?.sessionContext?.session?.kernel
     ?.status === 'idle'"""
 
+# Whether the notebook ends where the window does, but for the bars beside and below it.
+LAID_OUT = """() => {
+    const { right, bottom } =
+        window.jupyterapp.shell.currentWidget.node.getBoundingClientRect();
+    const ends = (one, other) => one <= other && one > other - 80;
+    return ends(right, innerWidth) && ends(bottom, innerHeight);
+}"""
+
 # Whether every cell has run, and the kernel is done. Asked often, so it looks at no output.
 FINISHED = """() => {
     const panel = window.jupyterapp.shell.currentWidget;
@@ -254,6 +262,12 @@ def finish_all(page: Page, timeout: float = 300) -> list[str]:
     page.wait_for_function(FINISHED, timeout=timeout * 1000, polling=200)
     page.wait_for_function(DRAWN, polling=100)
     return page.evaluate(ERRORS)
+
+
+def resize(page: Page, width: int, height: int = 900) -> None:
+    """Change the window's size, and wait until JupyterLab has laid out the notebook."""
+    page.set_viewport_size({"width": width, "height": height})
+    page.wait_for_function(LAID_OUT)
 
 
 def cells(page: Page, selector: str) -> list[int]:

@@ -32,11 +32,11 @@ def views(page: Page) -> list:
         AssertionError: one is not drawn, or is an error.
     """
     # Read in a high window: it takes a third of the steps.
-    page.set_viewport_size({"width": 1280, "height": 2700})
+    lab.resize(page, 1280, 2700)
     for screen in lab.screens(page):
         expect(screen).not_to_contain_text(BROKEN)
     page.wait_for_function(lab.DRAWN, polling=100)
-    page.set_viewport_size({"width": 1280, "height": 900})
+    lab.resize(page, 1280)
     return page.evaluate(VIEWS)
 
 

@@ -25,7 +25,7 @@ clinic
 @pytest.fixture(scope="module")
 def page(jupyter):
     page = jupyter.own("clinic.ipynb", [SOURCE])
-    page.set_viewport_size({"width": 1280, "height": 1000})
+    lab.resize(page, 1280, 1000)
     yield page
     jupyter.close("clinic.ipynb")
 
@@ -162,18 +162,18 @@ def test_the_link_opens_the_notebook_and_leaves_the_message_where_it_is(page, cl
 def test_it_is_accessible_and_fits_a_narrow_window(page, clinic, theme):
     lab.execute(page, f"clinic.ask({TRACEBACK!r})")
     expect(answers(clinic)).to_contain_text("GPU")
-    page.set_viewport_size({"width": 800, "height": 1000})
+    lab.resize(page, 800, 1000)
     lab.change_theme(page, theme)
     lab.keep_screen(page, f"clinic_800_{theme.split()[1]}.png")
     assert field(clinic).bounding_box()["width"] > 500
     assert lab.too_wide(clinic) == []
     assert lab.axe_violations(page, lab.PANEL) == []
     # No line of code is broken: a long one scrolls.
-    page.set_viewport_size({"width": 480, "height": 1000})
+    lab.resize(page, 480, 1000)
     code = answers(clinic).locator("pre")
     assert code.evaluate("node => node.scrollWidth > node.clientWidth")
     assert code.bounding_box()["height"] < 50
-    page.set_viewport_size({"width": 1280, "height": 1000})
+    lab.resize(page, 1280, 1000)
 
 
 # The last one, since it takes the kernel away.

@@ -82,7 +82,7 @@ def test_an_explained_quiz_fits_into_a_narrow_window(shown, width, theme):
     choice(shown, "b").click()
     choice(shown, "c").click()
     lab.change_theme(page, theme)
-    page.set_viewport_size({"width": width, "height": 900})
+    lab.resize(page, width)
     try:
         shown.scroll_into_view_if_needed()
         assert lab.too_wide(shown) == []
@@ -90,7 +90,7 @@ def test_an_explained_quiz_fits_into_a_narrow_window(shown, width, theme):
             assert button.bounding_box()["height"] >= 24
         lab.keep_screen(page, f"quiz_{width}_{theme[11:].lower()}.png")
     finally:
-        page.set_viewport_size({"width": 1280, "height": 900})
+        lab.resize(page, 1280)
         lab.change_theme(page, "JupyterLab Light")
 
 

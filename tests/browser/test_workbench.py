@@ -24,7 +24,7 @@ WORDS = ".sls-panel .result span"
 @pytest.fixture(scope="module")
 def page(jupyter):
     page = jupyter.own("workbench.ipynb", [CELL])
-    page.set_viewport_size({"width": 1280, "height": 1000})
+    lab.resize(page, 1280, 1000)
     yield page
     jupyter.close("workbench.ipynb")
 
@@ -123,13 +123,13 @@ def test_only_what_is_open_is_shown_on_request(page, bench):
 def test_it_is_accessible_and_fits_a_narrow_window(page, bench, theme):
     rules_box(bench).fill("^module\\. ->\nweight$ -> bias")
     expect(bench.locator(WORDS)).to_contain_text("collision")
-    page.set_viewport_size({"width": 800, "height": 1000})
+    lab.resize(page, 800, 1000)
     lab.change_theme(page, theme)
     lab.keep_screen(page, f"workbench_800_{theme.split()[1]}.png")
     assert lab.too_wide(bench) == []
     assert rules_box(bench).bounding_box()["width"] > 500
     assert lab.axe_violations(page, lab.PANEL) == []
-    page.set_viewport_size({"width": 1280, "height": 1000})
+    lab.resize(page, 1280, 1000)
 
 
 def test_keys_of_two_hundred_letters_wrap_in_a_table_as_wide_as_the_page(page, bench):
@@ -140,11 +140,11 @@ def test_keys_of_two_hundred_letters_wrap_in_a_table_as_wide_as_the_page(page, b
         expect(bench.locator(WORDS)).to_contain_text("300 left over (a_long.a_long.")
         table = bench.locator(".scrolls")
         for width in (1280, 800, 480):
-            page.set_viewport_size({"width": width, "height": 1000})
+            lab.resize(page, width, 1000)
             assert lab.too_wide(bench.locator(lab.PANEL)) == []
             room = bench.locator(".sls-room").bounding_box()["width"]
             assert table.bounding_box()["width"] > room - 60
             assert table.evaluate("node => node.scrollWidth <= node.clientWidth")
     finally:
-        page.set_viewport_size({"width": 1280, "height": 1000})
+        lab.resize(page, 1280, 1000)
         lab.execute(page, "bench._old = before\nbench.rules = 'x -> y'")
