@@ -9,7 +9,10 @@ from playwright.sync_api import Locator, Page, expect
 from helpers.classroom.setup.reopening import STATE
 from tests import browser as lab
 
-LOST = "Python does not answer. Run this cell again (Shift+Enter)."
+LOST = (
+    "Python does not answer. Run the cells above (menu Run, Run All Above Selected Cell), "
+    "then this one."
+)
 BROKEN = re.compile("Error displaying widget|Loading widget")
 # The outputs that JupyterLab shows as a widget: cell id, and where in the cell.
 VIEWS = """() => [...window.jupyterapp.shell.currentWidget.content.model.cells]
@@ -95,6 +98,38 @@ def come_back(page: Page, name: str, file: Path) -> None:
         assert views(page) == before
     answers(page, file)
     assert file.stat().st_size < 1.5e6
+
+
+def follow_advice(page: Page) -> None:
+    """Do what the first panel without Python says: run the cells above, and its own.
+
+    Raises:
+        AssertionError: no panel says so, or it does not answer then.
+    """
+    for index in lab.cells(page, lab.PANEL):
+        panel = lab.cell(page, index).locator(lab.PANEL)
+        if panel.locator(".status").inner_text() == LOST:
+            break
+    else:
+        raise AssertionError("no panel has lost Python")
+    page.evaluate(
+        """async index => {
+            const { shell, commands } = window.jupyterapp;
+            shell.currentWidget.content.activeCellIndex = index;
+            await commands.execute("notebook:run-all-above");
+        }""",
+        index,
+    )
+    lab.run_cell(page, index)
+    panel = lab.cell(page, index).locator(lab.PANEL)
+    expect(panel.locator(".status")).to_be_empty()
+    button = panel.get_by_role("button").first
+    if button.count():
+        button.click()
+    else:
+        move(page, panel)
+    expect(panel.locator("[aria-busy]")).to_have_count(0)
+    expect(panel.locator(".status")).to_be_empty()
 
 
 def pictures_in(file: Path) -> int:

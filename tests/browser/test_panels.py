@@ -12,6 +12,7 @@ from helpers.classroom.data.digits import load_digits
 from helpers.classroom.data.networks import DigitsNet, load_reference_model
 from tests import browser as lab
 from tests.browser import PANEL, test_reopening
+from tests.browser.next_day import LOST
 
 # A notebook of our own, with panels that the course's notebooks do not have.
 OURS = [
@@ -549,17 +550,53 @@ def test_a_cell_that_ends_while_python_draws_makes_nobody_say_that_python_is_gon
     panel.locator(".status").evaluate(
         """node => {
             window.saidInStatus = [];
-            const note = () => { window.saidInStatus.push(node.textContent); };
+            window.tops = new Set();
+            const picture = node.closest(".sls-panel").querySelector(".picture");
+            const note = () => {
+                window.saidInStatus.push(node.textContent);
+                const { top } = picture.getBoundingClientRect();
+                window.tops.add(top);
+            };
+            note();
             new MutationObserver(note).observe(node, { childList: true });
         }"""
     )
     lab.keep_busy(page, 0.3)
     page.keyboard.press("End")
     expect(panel.locator(".words")).to_have_text("drawn for 16")
-    assert "Python is busy" in (said := " ".join(page.evaluate("window.saidInStatus")))
+    assert "Python is at work" in (said := " ".join(page.evaluate("window.saidInStatus")))
     assert "does not answer" not in said
+    assert page.evaluate("window.tops.size") == 1, "the picture has moved"
     lab.execute(page, "pause = 0.2; slow.values = {'bits': 4}")
     expect(panel.locator(".words")).to_have_text("drawn for 4")
+
+
+def test_what_is_done_while_a_press_is_worked_on_stays(executed):
+    page = executed("ours")
+    lab.execute(
+        page,
+        """
+        started = []
+        def count_slowly():
+            started.append(1)
+            time.sleep(1)
+            count()
+        counts._buttons["Count"] = count_slowly
+        counts.values = {"n": 4}
+        """,
+    )
+    handle, panel = slider(page, "Counts")
+    expect(handle).to_have_value("4")
+    button = panel.get_by_role("button", name="Count")
+    button.click()
+    page.wait_for_timeout(300)
+    handle.focus()
+    for _ in range(3):
+        page.keyboard.press("ArrowRight")
+    expect(panel.locator(".words")).to_have_text(re.compile(r"counted \[.*4\]"))
+    expect(panel.locator(".picture[aria-busy]")).to_have_count(0)
+    expect(handle).to_have_value("7")
+    assert lab.execute(page, "print(counts.values, len(started))").strip() == "{'n': 7} 1"
 
 
 def test_when_python_draws_the_last_value_wins(executed):
@@ -664,7 +701,6 @@ def test_nothing_below_a_panel_moves_while_a_slider_does(executed, width):
 
 def test_after_a_restart_a_press_and_a_move_say_that_python_is_gone(executed):
     page = executed("ours")
-    gone = "Python does not answer. Run this cell again (Shift+Enter)."
     context = "window.jupyterapp.shell.currentWidget.sessionContext"
     page.evaluate(f"() => {context}.session.kernel.restart()")
     page.wait_for_function(lab.READY)
@@ -677,6 +713,6 @@ def test_after_a_restart_a_press_and_a_move_say_that_python_is_gone(executed):
             expect(panel.locator(".words")).to_have_attribute("aria-busy", "true")
         else:
             panel.get_by_role("button", name="Count").click()
-        expect(status).to_have_text(gone, timeout=2000)
+        expect(status).to_have_text(LOST, timeout=2000)
         above = status.bounding_box()["y"] < panel.locator(".picture").bounding_box()["y"]
         assert above

@@ -201,7 +201,10 @@ test("a kernel that is gone is noticed at once where it throws, else in a second
       told += 1;
     });
     attempt(line);
-    assert.match(line.late, /^Python does not answer: .*run this cell again\.$/);
+    assert.match(
+      line.late,
+      /^Python does not answer: .*run the cells above, then this one\.$/,
+    );
   }
   assert.equal(told, 2);
   const line = pad.makeLine(model({}, { save_changes() {} }), () => {

@@ -124,12 +124,19 @@ test("what the kernel does is known in JupyterLab, and not elsewhere", () => {
 });
 
 test("a late answer is explained by what the kernel does", () => {
-  assert.match(panel.sentenceFor("idle", 600, 2), /does not answer\. Run this cell again/);
-  assert.equal(panel.sentenceFor("idle", 5000, 1), ""); // between two cells
-  assert.match(panel.sentenceFor("busy", 1000, 0), /busy with another cell/);
-  assert.equal(panel.sentenceFor("busy", 900, 0), "");
-  assert.match(panel.sentenceFor(undefined, 1000, 0), /busy.*otherwise run this cell/);
-  assert.equal(panel.sentenceFor(undefined, 900, 0), "");
+  const sentence = (...found) => panel.sentenceFor(...found, true);
+  assert.match(sentence("idle", 600, 2), /does not answer\. Run the cells above/);
+  assert.equal(sentence("idle", 5000, 1), ""); // between two cells
+  assert.match(sentence("busy", 800, 0), /busy with another cell/);
+  assert.match(sentence("working", 800, 0), /at work on this/);
+  assert.match(sentence(undefined, 800, 0), /busy.*otherwise run the cells above/);
+  for (const status of ["busy", "working", undefined]) {
+    assert.equal(sentence(status, 700, 0), "");
+    assert.ok(panel.passes(sentence(status, 900, 0)));
+  }
+  assert.ok(!panel.passes(sentence("idle", 600, 2)) && !panel.passes(""));
+  // After a restart the kernel may be busy, and never answer.
+  assert.match(panel.sentenceFor("busy", 800, 0, false), /otherwise run the cells above/);
 });
 
 function makeContact({ send, status = "idle" }) {
@@ -185,6 +192,57 @@ test("without an answer, looks at an idle kernel end in a sentence; it goes with
   contact.stop();
 });
 
+test("within a second it is said that Python does not answer, or is busy", (t) => {
+  let now = 0;
+  t.mock.timers.enable({ apis: ["setTimeout"] });
+  t.mock.method(performance, "now", () => now);
+  for (const [status, said_] of [
+    ["idle", /does not answer/],
+    ["busy", /has not answered yet/],
+  ]) {
+    const { contact, said } = makeContact({ send() {}, status });
+    contact.press("Count");
+    for (let k = 0; k < 3; k += 1) {
+      now += 300;
+      t.mock.timers.tick(300);
+    }
+    assert.match(said.at(-1), said_);
+    contact.stop();
+  }
+});
+
+test("what was lost stays lost until Python is heard, whatever the kernel does", (t) => {
+  t.mock.timers.enable({ apis: ["setTimeout"] });
+  const { contact, said, kernel } = makeContact({ send() {} });
+  contact.press("Count");
+  const look = () => {
+    for (let k = 0; k < 9; k += 1) t.mock.timers.tick(300);
+  };
+  look();
+  kernel.status = "busy"; // with another cell, after a restart
+  look();
+  assert.match(said.at(-1), /does not answer/);
+  contact.heard();
+  contact.hear({ answered: "this" });
+  assert.equal(said.at(-1), "");
+  contact.stop();
+});
+
+test("each picture that comes begins the wait for the next", (t) => {
+  let now = 0;
+  t.mock.timers.enable({ apis: ["setTimeout"] });
+  t.mock.method(performance, "now", () => now);
+  const { contact, said } = makeContact({ send() {}, status: "busy" });
+  contact.setBehind(true);
+  for (let k = 0; k < 9; k += 1) {
+    now += 300;
+    t.mock.timers.tick(300);
+    if (k % 2) contact.heard();
+  }
+  assert.deepEqual(said, []);
+  contact.stop();
+});
+
 test("a kernel that is called idle is no lost one while it works on a press", (t) => {
   t.mock.timers.enable({ apis: ["setTimeout"] });
   let callbacks;
@@ -210,7 +268,7 @@ test("a kernel that is called idle is no lost one while it works on a press", (t
 test("a kernel that dies at work is lost", () => {
   const { contact, kernel } = makeContact({ send() {} });
   contact.callbacks.iopub.status({ content: { execution_state: "busy" } });
-  assert.equal(contact.status(), "busy");
+  assert.equal(contact.status(), "working");
   kernel.status = "restarting";
   assert.equal(contact.status(), "restarting");
   kernel.status = "idle";

@@ -3,8 +3,8 @@
 
 const PATIENCE = 900; // ms that Python may take before the pad says that it waits
 const WAITS =
-  "The browser waits for its runtime, which Python sends; if it does not come, run " +
-  "this cell again.";
+  "The browser waits for its runtime, which Python sends; if it does not come, run the " +
+  "cells above, then this one.";
 const ALONE = "▬ PyTorch in Python, when the pen lifts";
 const BOTH = "▬ ONNX Runtime Web in this browser  │ PyTorch in Python";
 
@@ -118,7 +118,8 @@ export function makeLine(model, changed) {
   const line = { late: "" };
   let timer = 0;
   const giveUp = () => {
-    line.late = "Python does not answer: unless it is busy, run this cell again.";
+    line.late =
+      "Python does not answer: unless it is busy, run the cells above, then this one.";
     changed();
   };
   // Where there is no kernel, these throw, or do nothing.

@@ -1,13 +1,20 @@
 // Whether Python answers, and what the panel says where it does not.
 
-const LOST = "Python does not answer. Run this cell again (Shift+Enter).";
+// A new kernel knows nothing of this cell, nor of what it needs.
+const LOST =
+  "Python does not answer. Run the cells above (menu Run, Run All Above Selected Cell), " +
+  "then this one.";
 const BUSY = "Python is busy with another cell; the answer will come.";
+const WORKING = "Python is at work on this; the answer will come.";
 const EITHER =
-  "Python has not answered yet. If it is busy, the answer will come; " +
-  "otherwise run this cell again (Shift+Enter).";
+  "Python has not answered yet. If it is busy, the answer will come; otherwise run the " +
+  "cells above, then this one.";
 
 const LOOK = 300; // ms from one look to the next
-const BUSY_FROM = 1000; // a quicker answer needs no words
+const BUSY_FROM = 800; // a quicker answer needs no words
+
+// What will be gone soon takes no room of its own: nothing may move while a slider does.
+export const passes = (words) => [BUSY, WORKING, EITHER].includes(words);
 
 // JupyterLab tells what the kernel does; undefined where a front end does not.
 export function statusOf({ widget_manager: manager }) {
@@ -15,11 +22,15 @@ export function statusOf({ widget_manager: manager }) {
   return manager.kernel?.status ?? "none";
 }
 
-// Between two cells a kernel seems idle for a moment: only two looks in a row count.
-export function sentenceFor(status, waited, idleLooks) {
-  if (status === undefined) return waited < BUSY_FROM ? "" : EITHER;
-  if (status === "busy") return waited < BUSY_FROM ? "" : BUSY;
-  return idleLooks < 2 ? "" : LOST;
+const AT_WORK = [undefined, "busy", "working"];
+
+// Between two cells a kernel seems idle for a moment: only two looks in a row count. Where
+// Python has never been heard, as after a restart, a busy one need not know of this panel.
+export function sentenceFor(status, waited, idleLooks, isKnown) {
+  if (!AT_WORK.includes(status)) return idleLooks < 2 ? "" : LOST;
+  if (waited < BUSY_FROM) return "";
+  if (status === "working") return WORKING;
+  return status === "busy" && isKnown ? BUSY : EITHER;
 }
 
 // `say` shows a sentence; `setBusy` marks what is shown as old.
@@ -28,6 +39,8 @@ export class Contact {
   isBehind = false; // the picture, behind the controls
   asks = false; // whether there is anybody
   isWorking = false; // Python, on what this panel has sent
+  isKnown = false; // whether Python was ever heard
+  isLost = false; // what was told, until Python is heard
   told = "";
 
   constructor(model, { say, setBusy }) {
@@ -49,7 +62,7 @@ export class Contact {
   status() {
     const status = statusOf(this.model);
     if (status !== "idle" && status !== "busy") this.isWorking = false;
-    return this.isWorking ? "busy" : status;
+    return this.isWorking ? "working" : status;
   }
 
   get isWaiting() {
@@ -58,6 +71,7 @@ export class Contact {
 
   tell(sentence) {
     this.told = sentence;
+    this.isLost ||= sentence === LOST;
     this.say(sentence);
   }
 
@@ -68,9 +82,10 @@ export class Contact {
       return;
     }
     const status = this.status();
-    this.idleLooks = status === undefined || status === "busy" ? 0 : this.idleLooks + 1;
+    this.idleLooks = AT_WORK.includes(status) ? 0 : this.idleLooks + 1;
     const waited = performance.now() - this.since;
-    const sentence = sentenceFor(status, waited, this.idleLooks);
+    const found = sentenceFor(status, waited, this.idleLooks, this.isKnown);
+    const sentence = this.isLost ? LOST : found;
     // Nobody who has touched nothing need know that Python is busy.
     if (sentence && (this.isWaiting || sentence === LOST)) this.tell(sentence);
     this.timer = setTimeout(() => this.look(), LOOK);
@@ -111,7 +126,14 @@ export class Contact {
     this.watch();
   }
 
+  // Each answer begins the wait for the next.
+  heard() {
+    [this.isKnown, this.isLost, this.since] = [true, false, performance.now()];
+    if (passes(this.told)) this.tell("");
+  }
+
   hear({ answered, failed }) {
+    this.heard();
     this.asks = false;
     this.unanswered.delete(answered);
     this.tell("");

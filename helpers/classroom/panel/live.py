@@ -147,7 +147,9 @@ class Panel(anywidget.AnyWidget):
         try:
             if "pressed" in message:
                 # The values come along: while the kernel is busy, they could arrive later.
-                self.values = message["values"]
+                # Nothing is sent back: it would undo what was done since the press.
+                with self._lock_property(values=message["values"]):
+                    self.values = message["values"]
                 self.press(message["pressed"])
         except Exception as error:
             # ipywidgets would tell only JupyterLab's log, where no learner looks.

@@ -21,6 +21,7 @@ function makeStatus() {
   node.setAttribute("role", "status");
   const say = (words) => {
     if (node.textContent !== words) node.textContent = words;
+    node.classList.toggle("passing", passes(words));
   };
   return { node, say };
 }
@@ -54,12 +55,15 @@ const CHANGES = ["values", "frame", "guessed", "buttons", "disabled", "progress"
   .map((name) => `change:${name}`)
   .join(" ");
 
-function listen(model, update, hear) {
-  model.on(CHANGES, update);
-  model.on("msg:custom", hear);
+function listen(model, update, contact) {
+  const changes = {
+    [CHANGES]: update,
+    "change:frame": () => contact.heard(),
+    "msg:custom": (message) => contact.hear(message),
+  };
+  for (const [names, react] of Object.entries(changes)) model.on(names, react);
   return () => {
-    model.off(CHANGES, update);
-    model.off("msg:custom", hear);
+    for (const [names, react] of Object.entries(changes)) model.off(names, react);
   };
 }
 
@@ -92,7 +96,7 @@ function render({ model, el }) {
     layHandles(values, !isBehind);
     contact.setBehind(isBehind);
   }
-  const leave = listen(model, update, (message) => contact.hear(message));
+  const leave = listen(model, update, contact);
   reserve(held, guessing.room);
   update();
   if (!held.length) contact.ask();

@@ -490,6 +490,23 @@ def test_a_press_in_the_browser_brings_the_values_that_the_learner_saw():
     assert pressed == [7] and panel.values == {"n": 7}
 
 
+def test_a_press_sends_no_values_back_but_those_that_its_button_sets(monkeypatch):
+    panel = None
+
+    def go():
+        if reset:
+            panel.values = {"n": 1}
+
+    panel = Panel("t", [Range("n", "N", 0, 9, 4)], say, buttons={"Go": go})
+    sent = []
+    monkeypatch.setattr(panel, "send_state", lambda key=None: sent.append(key))
+    for reset, expected in ((False, []), (True, ["values"])):
+        sent.clear()
+        panel._handle_custom_msg({"pressed": "Go", "values": {"n": 7 + reset}}, [])
+        assert [key for key in sent if key == "values"] == expected
+        assert panel.values == {"n": 1 if reset else 7}
+
+
 def test_a_button_that_is_not_there_is_named():
     panel, _ = counting_panel()
     with pytest.raises(ValueError) as caught:
