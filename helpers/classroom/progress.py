@@ -39,12 +39,15 @@ class _Shown:
     def __init__(self, total: int, name: str):
         self._total, self._name, self._done = total, name, 0
         self._start, self._lock, self._handle = time.monotonic(), threading.Lock(), None
-        self._over = not hasattr(get_ipython(), "kernel")  # a terminal gets nothing
+        self._shell = get_ipython()
+        self._over = not hasattr(self._shell, "kernel")  # a terminal gets nothing
         # The context knows to which cell an output belongs.
         here = contextvars.copy_context()
         self._timer = threading.Timer(SHOW_AFTER, here.run, [self._show])
         self._timer.daemon = True
         if not self._over:
+            # IPython keeps what an error or an interrupt has left, and so the generator.
+            self._shell.events.register("post_run_cell", self.end)
             self._timer.start()
 
     def done(self, count: int) -> None:
@@ -53,10 +56,13 @@ class _Shown:
         if time.monotonic() > self._start + SHOW_AFTER:
             self._show()
 
-    def end(self) -> None:
+    def end(self, _result: object = None) -> None:
         self._timer.cancel()
         with self._lock:
+            if self._over:
+                return
             self._over = True
+            self._shell.events.unregister("post_run_cell", self.end)
             if self._handle:
                 self._handle.update({}, raw=True)
 

@@ -5,6 +5,7 @@ from types import SimpleNamespace
 
 import nbformat
 import pytest
+from IPython.core.events import EventManager, available_events
 
 from helpers.classroom import progress as module
 from helpers.classroom.progress import progress
@@ -68,13 +69,38 @@ def test_nbval_sees_no_difference_though_it_takes_no_updates(ran, tmp_path, requ
     assert difference(test, [printed, *outputs]) == ""
 
 
+INTERRUPTED = """
+import signal, time
+from helpers.classroom.progress import progress
+before = get_ipython().events.callbacks["post_run_cell"].copy()
+stop = lambda: signal.raise_signal(signal.SIGINT)
+[time.sleep(0.8) or k == 2 and stop() for k in progress(range(3))]
+"""
+
+
+def test_it_goes_when_the_cell_is_interrupted_though_ipython_keeps_the_generator():
+    cells = [
+        INTERRUPTED,
+        "before == get_ipython().events.callbacks['post_run_cell']",
+    ]
+    cells = [nbformat.v4.new_code_cell(source) for source in cells]
+    cells[0].metadata["tags"] = ["raises-exception"]
+    interrupted, after = client(nbformat.v4.new_notebook(cells=cells)).execute().cells
+    assert [some.get("data", some.get("ename")) for some in interrupted.outputs] == [
+        {},
+        "KeyboardInterrupt",
+    ]
+    assert [some.data["text/plain"] for some in after.outputs] == ["True"]
+
+
 @pytest.fixture
 def shown(monkeypatch):
     """What a kernel would be asked to display, in order."""
     said = []
     handle = SimpleNamespace(update=lambda data, raw: said.append(data))
     monkeypatch.setattr(module, "display", lambda *data, **how: said.append({}) or handle)
-    monkeypatch.setattr(module, "get_ipython", lambda: SimpleNamespace(kernel=None))
+    shell = SimpleNamespace(kernel=None, events=EventManager(None, available_events))
+    monkeypatch.setattr(module, "get_ipython", lambda: shell)
     return said
 
 

@@ -5,7 +5,7 @@ Jupyter Notebook, and switches on the setting `saveState` of ipywidgets. With it
 saves the state of the widgets, but only of those that a running kernel knows. So whoever
 opens a notebook, runs nothing and saves would lose all of it (ipywidgets issues 3270 and
 3888). At each save the function `before_saving` mends that, in the notebooks of the course;
-all others are saved as they are. In the browser, reopening.js sees to the rest.
+all others lose no state that they had. In the browser, reopening.js sees to the rest.
 
 The server imports this when it starts, so there is nothing slow here.
 """
@@ -26,21 +26,24 @@ SVG = "image/svg+xml"
 LINKS = ("LinkModel", "DirectionalLinkModel")
 # What a widget says of itself: "Panel(its name and values): words" or "Its name. Words".
 NAME_AND_WORDS = re.compile(r"(?:Panel\()?(.*?)(?:\): |\. )(.*)", re.DOTALL)
-REFERENCE = re.compile(r'"IPY_MODEL_([\w-]+)"')
+# The second form is in the outputs that an `Output` widget holds.
+REFERENCE = re.compile(
+    rf'"IPY_MODEL_([\w-]+)"|"{re.escape(VIEW)}": {{[^{{}}]*"model_id": "([\w-]+)"'
+)
 
 
 def is_of_the_course(notebook: dict) -> bool:
     """Tell whether a notebook imports something of the classroom."""
     return any(
         cell["cell_type"] == "code" and "helpers.classroom" in "".join(cell["source"])
-        for cell in notebook["cells"]
+        for cell in notebook.get("cells", [])  # an old format has none
     )
 
 
 def is_complete(notebook: dict) -> bool:
     """Tell whether the state of every widget that is shown is in the notebook."""
-    models = _models(notebook)
-    return all(_needed([name], models) <= models.keys() for _, name in _views(notebook))
+    known = _known(_models(notebook))
+    return all(_needed([name], known) <= known.keys() for _, name in _views(notebook))
 
 
 def reopenable(notebook: dict, earlier: dict) -> dict:
@@ -56,26 +59,46 @@ def reopenable(notebook: dict, earlier: dict) -> dict:
     """
     notebook = copy.deepcopy(notebook)
     models = _models(earlier) | _models(notebook)
+    known = _known(models)
     for cell in notebook["cells"]:
         if cell["cell_type"] == "code":
             cell["outputs"] = [some for some in cell["outputs"] if some.get("data") != {}]
     shown = []
     for data, name in _views(notebook):
-        if _needed([name], models) <= models.keys():
+        if _needed([name], known) <= known.keys():
             shown.append(name)
         elif len(data) > 1:
             del data[VIEW]
             data |= _with_words(data)
-    kept = _needed(shown, models)
+    kept = _needed(shown, known)
     # Nothing refers to what links the values of two widgets; it refers to them.
-    links = [n for n, m in models.items() if m["model_name"] in LINKS]
-    kept |= _needed((n for n in links if kept & _references(models[n])), models)
+    links = {n for n, m in models.items() if m["model_name"] in LINKS}
+    while found := {n for n in links - kept if kept & known[n]}:
+        kept |= _needed(found, known)
     if state := {name: model for name, model in models.items() if name in kept}:
         held = {"version_major": 2, "version_minor": 0, "state": state}
         notebook["metadata"]["widgets"] = {STATE: held}
     else:
         notebook["metadata"].pop("widgets", None)
     return notebook
+
+
+def as_without_saving_state(notebook: dict, earlier: dict) -> dict:
+    """Return a copy with the state of widgets that the file had, and no empty one.
+
+    Args:
+        notebook: of others, with which JupyterLab would save that it knows no widget.
+        earlier: what was saved before; {} if nothing.
+    """
+    metadata = {k: v for k, v in notebook["metadata"].items() if k != "widgets"}
+    if not _has_empty_state(earlier) and "widgets" in earlier.get("metadata", {}):
+        metadata["widgets"] = earlier["metadata"]["widgets"]
+    return {**notebook, "metadata": metadata}
+
+
+def _has_empty_state(notebook: dict) -> bool:
+    widgets = notebook.get("metadata", {}).get("widgets", {})
+    return widgets.get(STATE, {}).get("state") == {}  # other tools leave it out
 
 
 def _models(notebook: dict) -> dict[str, dict]:
@@ -108,23 +131,28 @@ def _with_words(data: dict) -> dict:
     return {"text/html": html}
 
 
+def _known(models: dict[str, dict]) -> dict[str, set[str]]:
+    """Return the name of each model -> the names that it refers to, found only once."""
+    return {name: _references(model) for name, model in models.items()}
+
+
 def _references(model: dict) -> set[str]:
-    return set(REFERENCE.findall(json.dumps(model)))
+    return {one or other for one, other in REFERENCE.findall(json.dumps(model))}
 
 
-def _needed(names: Iterable[str], models: dict[str, dict]) -> set[str]:
+def _needed(names: Iterable[str], known: dict[str, set[str]]) -> set[str]:
     """Return the names, and those that their models refer to, however far away."""
     todo, found = list(names), set()
     while todo:
         name = todo.pop()
         if name not in found:
             found.add(name)
-            todo += _references(models.get(name, {}))
+            todo += known.get(name, ())
     return found
 
 
 def before_saving(model: dict, path: str, contents_manager, **_) -> None:
-    """Make a notebook of the course reopenable before Jupyter's server writes it.
+    """Make a notebook reopenable before Jupyter's server writes it.
 
     Whatever goes wrong here, the notebook is saved as it is, and the log says why.
 
@@ -134,9 +162,17 @@ def before_saving(model: dict, path: str, contents_manager, **_) -> None:
         contents_manager: the server's.
     """
     try:
-        if model["type"] == "notebook" and is_of_the_course(model["content"]):
-            earlier = {} if is_complete(model["content"]) else _read(path, contents_manager)
-            model["content"] = reopenable(model["content"], earlier)
+        if model["type"] != "notebook":
+            return
+        notebook = model["content"]
+        if is_of_the_course(notebook):
+            mended = reopenable
+        elif _has_empty_state(notebook):
+            mended = as_without_saving_state
+        else:
+            return
+        earlier = {} if is_complete(notebook) else _read(path, contents_manager)
+        model["content"] = mended(notebook, earlier)
     except Exception:
         contents_manager.log.exception("Widgets of %s may not come back", path)
 

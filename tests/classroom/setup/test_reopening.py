@@ -12,6 +12,7 @@ from nbconvert import HTMLExporter
 from nbformat import from_dict
 from traitlets.config.loader import PyFileConfigLoader
 
+from helpers.classroom.setup import reopening
 from helpers.classroom.setup.doctor.environments import JUPYTER_FILES
 from helpers.classroom.setup.reopening import (
     STATE,
@@ -161,6 +162,49 @@ def test_a_link_between_widgets_that_are_shown_is_kept():
     assert states(reopenable(notebook(["box"], models), {})) == models
 
 
+def test_links_in_a_chain_are_kept_though_only_its_ends_are_shown():
+    models = {name: widget(n=1) for name in "abcd"}
+    for one, next_one in ("ab", "bc", "cd"):
+        ends = {
+            "source": [f"IPY_MODEL_{one}", "n"],
+            "target": [f"IPY_MODEL_{next_one}", "n"],
+        }
+        models[one + next_one] = widget(**ends) | {"model_name": "LinkModel"}
+    assert states(reopenable(notebook(["a", "d"], models), {})) == models
+    # In whatever order a notebook has them.
+    backwards = dict(reversed(models.items()))
+    assert states(reopenable(notebook(["a", "d"], backwards), {})) == models
+
+
+def in_an_output(name):
+    view = {"version_major": 2, "version_minor": 0, "model_id": name}
+    shown = {"output_type": "display_data", "metadata": {}}
+    shown["data"] = {"text/plain": "words", VIEW: view}
+    return widget(outputs=[shown], layout="IPY_MODEL_lay")
+
+
+def test_a_widget_inside_an_output_widget_is_kept():
+    models = BOX | {"output": in_an_output("box")}
+    assert states(reopenable(notebook(["output"], models), {})) == models
+
+
+def test_what_a_widget_itself_calls_a_model_id_is_no_reference():
+    models = {"some": widget(model_id="resnet", value='{"model_id": "resnet"}')}
+    assert states(reopenable(notebook(["some"], models), {})) == models
+
+
+def test_each_model_is_searched_once_however_often_it_is_shown(monkeypatch):
+    searched, find = [], reopening._references
+    monkeypatch.setattr(
+        reopening, "_references", lambda model: searched.append(model) or find(model)
+    )
+    some = notebook(["box"] * 20, BOX)
+    assert reopening.is_complete(some)
+    assert len(searched) == len(BOX)
+    reopenable(some, {})
+    assert len(searched) == 2 * len(BOX)
+
+
 def test_what_was_given_is_not_changed():
     lost = notebook(["box"], {}, **{"text/plain": "words"})
     before = copy.deepcopy(lost)
@@ -201,6 +245,47 @@ def test_notebooks_of_others_are_saved_as_they_are(server):
     theirs["cells"][1]["source"] = "from helpers import something"
     assert not is_of_the_course(theirs)
     assert save(theirs, server) is theirs
+
+
+def of_others(shown, models, **forms):
+    theirs = notebook(shown, models, **forms)
+    for cell in theirs["cells"]:
+        cell["source"] = "import ipywidgets"
+    return theirs
+
+
+@pytest.mark.parametrize("models", [BOX, {}, None], ids=["state", "empty", "none"])
+def test_state_that_jupyterlab_would_drop_from_others_stays_in_the_file(server, models):
+    theirs = of_others(["box"], models, **{"text/plain": "words"})
+    (server.folder / "name.ipynb").write_text(json.dumps(theirs))
+    dropped = of_others(["box"], {}, **{"text/plain": "words"})
+    before = copy.deepcopy(dropped)
+    saved = save(dropped, server, "name.ipynb")
+    assert saved == (
+        theirs if models else of_others(["box"], None, **{"text/plain": "words"})
+    )
+    assert dropped == before
+
+
+def test_a_notebook_of_others_without_widgets_gets_no_state(server, caplog):
+    (server.folder / "name.ipynb").write_text("not read")
+    assert save(of_others([], {}), server, "name.ipynb") == of_others([], None)
+    assert caplog.text == ""
+
+
+@pytest.mark.parametrize("own", [{STATE: {"box": widget()}}, {"state": {}, "version": "1"}])
+def test_state_of_others_in_another_form_is_left_alone(server, own):
+    theirs = of_others(["box"], None)
+    theirs["metadata"]["widgets"] = own
+    before = copy.deepcopy(theirs)
+    assert save(theirs, server) is theirs
+    assert theirs == before
+
+
+def test_a_notebook_of_others_in_an_old_format_is_saved_without_a_word(server, caplog):
+    old = {"nbformat": 3, "metadata": {}, "worksheets": [{"cells": []}]}
+    assert save(old, server) is old
+    assert caplog.text == ""
 
 
 def test_files_and_folders_are_left_alone(server, caplog):

@@ -53,7 +53,15 @@ def check_packages(
     parsed = [parse(text) for text in requirements]
     # With no extra asked for, the marker of an optional requirement is false.
     needed = [r for r in parsed if not r.marker or r.marker.evaluate({"extra": ""})]
-    return [check_package(each, version_of, load) for each in needed]
+    return [check_package(each, version_of, load) for each in _with_progress(needed)]
+
+
+def _with_progress(packages: list) -> Iterable:
+    if not sys.modules.get("IPython"):  # no notebook, and it may not be installed
+        return packages
+    from helpers.classroom.progress import progress
+
+    return progress(packages, "packages")
 
 
 def check_package(

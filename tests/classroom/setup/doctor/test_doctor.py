@@ -149,7 +149,8 @@ def test_without_its_own_tools_the_doctor_still_reports(absent):
     done = run_python(
         f"""
         import sys
-        sys.modules.update(dict.fromkeys({absent}))  # importing None: ImportError
+        # Importing None: ImportError. What shows progress in a notebook is missing, too.
+        sys.modules.update(dict.fromkeys([*{absent}, "IPython"]))
         from helpers.classroom.setup import doctor
         sys.exit(doctor.main())
         """
@@ -269,7 +270,7 @@ manager.shutdown_kernel(now=True)
 
 
 def output_of_a_cell(code, server, folder):
-    """Run a cell; return its only output, which must be the value of its last line."""
+    """Run a cell; return its only output, its last line's value, and its progress."""
     # What a bare environment needs to serve as a Jupyter server, and the course.
     path = [str(Path(pytest.__file__).parents[1]), str(doctor.FOLDER)]
     done = subprocess.run(
@@ -280,15 +281,20 @@ def output_of_a_cell(code, server, folder):
         text=True,
     )
     assert done.returncode == 0, done.stderr
-    [(kind, content)] = [json.loads(line) for line in done.stdout.splitlines()]
+    *progress, (kind, content) = [json.loads(line) for line in done.stdout.splitlines()]
     assert kind == "execute_result", content
-    return content["data"]
+    # What comes before it is shown meanwhile, and is empty at last.
+    assert {kind for kind, _ in progress} <= {"display_data", "update_display_data"}
+    said = [shown["data"] for _, shown in progress]
+    assert said[-1:] in ([], [{}])
+    return content["data"], said
 
 
 def ask_kernel_of(server, folder):
     code = "from helpers.classroom.setup import doctor\nvars(doctor.find_environments())"
-    found = output_of_a_cell(code, server, folder)["text/plain"]
-    return Environments(**ast.literal_eval(found))
+    found, said = output_of_a_cell(code, server, folder)
+    assert said == []
+    return Environments(**ast.literal_eval(found["text/plain"]))
 
 
 def test_a_real_kernel_finds_the_environment_it_shares_with_its_server(tmp_path):
@@ -325,8 +331,13 @@ def test_without_chromium_and_node_the_machine_is_still_ready(monkeypatch):
 
 
 def test_the_report_in_a_real_kernel_is_a_table_and_nothing_on_stderr(tmp_path):
-    code = "from helpers.classroom.setup import doctor\ndoctor.report()"
-    shown = output_of_a_cell(code, sys.executable, tmp_path)
+    code = """
+from helpers.classroom import progress
+from helpers.classroom.setup import doctor
+progress.SHOW_AFTER = 0  # on any machine
+doctor.report()"""
+    shown, said = output_of_a_cell(code, sys.executable, tmp_path)
+    assert said[0] == {} and re.search(r" 1 of \d+ packages, ", str(said))
     assert shown["text/html"].startswith("<table>")
     assert "Notebook and server  both in" in shown["text/plain"]
     assert str(Path.home()) not in shown["text/plain"]
