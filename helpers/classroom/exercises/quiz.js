@@ -29,6 +29,51 @@ export function saidOf(choices, picked) {
   return isRight(last) ? `${said} Every choice is explained now.` : said;
 }
 
+const LOST = "Not kept: run the cells above and this one, then answer again.";
+const LOOK = 500; // ms from one look at the kernel to the next
+
+// Asks Python, after a pick, whether it is kept; `say` tells the learner where it is not.
+// A page of handouts has nobody to ask, and nothing to keep.
+export function makeKeeper(model, say) {
+  let asks;
+  let timer;
+  let idleLooks;
+
+  // Between two cells a kernel seems idle for a moment: only two looks in a row count.
+  function look() {
+    const status = model.widget_manager.kernel?.status;
+    idleLooks = status === "busy" ? 0 : idleLooks + 1;
+    if (idleLooks === 2) say(LOST);
+    else timer = setTimeout(look, LOOK);
+  }
+  function stop() {
+    clearTimeout(timer);
+    asks = undefined;
+    say("");
+  }
+  function ask() {
+    if (!model.send) return;
+    stop();
+    asks = Math.random().toString(36).slice(2);
+    try {
+      model.send({ asks });
+    } catch {
+      say(LOST); // the way to Python is closed, as after a restart
+      return;
+    }
+    // Where a front end does not tell what the kernel does, it may be busy.
+    if (!model.widget_manager || !("kernel" in model.widget_manager)) return;
+    idleLooks = 0;
+    timer = setTimeout(look, LOOK);
+  }
+  function hear({ answered, fault }) {
+    if (!asks || answered !== asks) return;
+    stop();
+    say(fault);
+  }
+  return { ask, hear, stop };
+}
+
 function makeChoice(text, k, id, pick) {
   const name = `${"abcdef"[k]}) ${text}`;
   const button = make("button", { type: "button", textContent: name });
@@ -47,18 +92,27 @@ function render({ model, el }) {
     model.set("picked", picked);
     model.save_changes();
   };
-  const pick = (k) => setPicked([...model.get("picked"), k]);
+  const note = make("p", { className: "note" });
+  note.setAttribute("role", "status");
+  const keeper = makeKeeper(model, (words) => {
+    note.textContent = words;
+  });
+  const pick = (k) => {
+    setPicked([...model.get("picked"), k]);
+    keeper.ask();
+  };
   const shown = choices.map(([text], k) => makeChoice(text, k, `${prefix}-${k}`, pick));
   const said = make("p", { className: "said" });
   said.setAttribute("role", "status");
   const again = make("button", { type: "button", textContent: "Try again" });
   again.addEventListener("click", () => {
     setPicked([]);
+    keeper.stop();
     shown[0].button.focus(); // the button that had it is gone
   });
   const legend = make("legend", { textContent: model.get("question") });
   const nodes = shown.map(({ node }) => node);
-  const quiz = make("fieldset", { className: "sls-quiz" }, legend, ...nodes, again, said);
+  const quiz = make("fieldset", { className: "sls-quiz" }, legend, ...nodes, again, said, note);
   // JupyterLab's shortcuts would take the keys: `b` inserts a cell, `d` twice deletes one.
   quiz.addEventListener("keydown", (event) => {
     if (!event.ctrlKey && !event.metaKey) event.stopPropagation();
@@ -81,9 +135,14 @@ function render({ model, el }) {
     again.hidden = !picked.length;
   }
   model.on("change:picked", update);
+  model.on("msg:custom", keeper.hear);
   update();
   el.append(quiz);
-  return () => model.off("change:picked", update);
+  return () => {
+    keeper.stop();
+    model.off("change:picked", update);
+    model.off("msg:custom", keeper.hear);
+  };
 }
 
 export default { render };
