@@ -131,6 +131,7 @@ def test_an_answer_that_is_not_kept_says_so(jupyter):
     page = jupyter.own(name, ANSWERS[:2])
     file = jupyter.notebooks / FILE
     next_day.reopen(page, name)
+    page.locator(QUIZ).wait_for()
     some = lab.show(page, QUIZ).locator(QUIZ)
     note = some.locator(".note")
     choice(some, "a").click()

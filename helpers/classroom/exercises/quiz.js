@@ -74,6 +74,25 @@ export function makeKeeper(model, say) {
   return { ask, hear, stop };
 }
 
+function makeNote(model) {
+  const node = makeStatus("note");
+  const keeper = makeKeeper(model, (words) => {
+    node.textContent = words;
+  });
+  model.on("msg:custom", keeper.hear);
+  const leave = () => {
+    keeper.stop();
+    model.off("msg:custom", keeper.hear);
+  };
+  return { ...keeper, node, leave };
+}
+
+function makeStatus(className) {
+  const node = make("p", { className });
+  node.setAttribute("role", "status");
+  return node;
+}
+
 function makeChoice(text, k, id, pick) {
   const name = `${"abcdef"[k]}) ${text}`;
   const button = make("button", { type: "button", textContent: name });
@@ -81,6 +100,14 @@ function makeChoice(text, k, id, pick) {
   button.addEventListener("click", () => pick(k));
   const words = make("p", { className: "words", id });
   return { node: make("div", { className: "choice" }, button, words), button, words };
+}
+
+function explain({ node, words }, explanation, verdict) {
+  node.dataset.state = verdict.slice(0, 1);
+  words.replaceChildren();
+  words.hidden = !verdict;
+  if (!verdict) return;
+  words.append(make("strong", { textContent: verdict }), ` ${explanation}`);
 }
 
 function render({ model, el }) {
@@ -92,27 +119,22 @@ function render({ model, el }) {
     model.set("picked", picked);
     model.save_changes();
   };
-  const note = make("p", { className: "note" });
-  note.setAttribute("role", "status");
-  const keeper = makeKeeper(model, (words) => {
-    note.textContent = words;
-  });
+  const note = makeNote(model);
   const pick = (k) => {
     setPicked([...model.get("picked"), k]);
-    keeper.ask();
+    note.ask();
   };
   const shown = choices.map(([text], k) => makeChoice(text, k, `${prefix}-${k}`, pick));
-  const said = make("p", { className: "said" });
-  said.setAttribute("role", "status");
+  const said = makeStatus("said");
   const again = make("button", { type: "button", textContent: "Try again" });
   again.addEventListener("click", () => {
     setPicked([]);
-    keeper.stop();
+    note.stop();
     shown[0].button.focus(); // the button that had it is gone
   });
   const legend = make("legend", { textContent: model.get("question") });
-  const nodes = shown.map(({ node }) => node);
-  const quiz = make("fieldset", { className: "sls-quiz" }, legend, ...nodes, again, said, note);
+  const nodes = [...shown.map(({ node }) => node), again, said, note.node];
+  const quiz = make("fieldset", { className: "sls-quiz" }, legend, ...nodes);
   // JupyterLab's shortcuts would take the keys: `b` inserts a cell, `d` twice deletes one.
   quiz.addEventListener("keydown", (event) => {
     if (!event.ctrlKey && !event.metaKey) event.stopPropagation();
@@ -120,28 +142,18 @@ function render({ model, el }) {
 
   function update() {
     const picked = model.get("picked");
-    shown.forEach(({ node, words }, k) => {
-      const verdict = verdictOf(k, choices, picked);
-      node.dataset.state = verdict.slice(0, 1);
-      words.replaceChildren();
-      words.hidden = !verdict;
-      if (!verdict) return;
-      words.append(
-        make("strong", { textContent: verdict }),
-        ` ${explanationOf(choices[k])}`,
-      );
+    shown.forEach((choice, k) => {
+      explain(choice, explanationOf(choices[k]), verdictOf(k, choices, picked));
     });
     said.textContent = saidOf(choices, picked);
     again.hidden = !picked.length;
   }
   model.on("change:picked", update);
-  model.on("msg:custom", keeper.hear);
   update();
   el.append(quiz);
   return () => {
-    keeper.stop();
+    note.leave();
     model.off("change:picked", update);
-    model.off("msg:custom", keeper.hear);
   };
 }
 
