@@ -8,7 +8,7 @@ from playwright.sync_api import expect
 from helpers.classroom.exercises import quiz
 from helpers.classroom.exercises.record import FILE
 from tests import browser as lab
-from tests.browser import QUIZ
+from tests.browser import QUIZ, next_day
 
 RIGHT = "Right. You build the same model from your own code, then fill it."
 GPU = "Not quite. Tensors can go anywhere: map_location says where. Notebook 04 has more."
@@ -29,7 +29,7 @@ def choice(some, letter):
 
 
 def test_a_pick_is_marked_and_the_right_one_explains_all_by_keyboard(shown):
-    status, words = shown.get_by_role("status"), shown.locator(".words:visible")
+    status, words = shown.get_by_role("status").first, shown.locator(".words:visible")
     expect(words).to_have_count(0)
     choice(shown, "b").press("Space")
     expect(status).to_have_text(GPU)
@@ -69,7 +69,10 @@ def test_a_quiz_answers_while_the_kernel_is_busy(shown):
     lab.keep_busy(shown.page, 600)
     try:
         choice(shown, "c").click()
-        expect(shown.get_by_role("status")).to_contain_text(RIGHT)
+        expect(shown.get_by_role("status").first).to_contain_text(RIGHT)
+        # Nobody can say yet that it is lost.
+        shown.page.wait_for_timeout(1500)
+        expect(shown.locator(".note")).to_be_empty()
         assert lab.is_asleep(shown.page)
     finally:
         lab.wake(shown.page)
@@ -121,3 +124,43 @@ def test_what_a_learner_answers_is_kept_beside_the_notebook(jupyter):
     ]
     text = (jupyter.notebooks / FILE).read_text()
     assert text.count("\n") == 3 and str(jupyter.notebooks) not in text
+
+
+def test_an_answer_that_is_not_kept_says_so(jupyter):
+    name = "second_day.ipynb"
+    page = jupyter.own(name, ANSWERS[:2])
+    file = jupyter.notebooks / FILE
+    next_day.reopen(page, name)
+    page.locator(QUIZ).wait_for()
+    some = lab.show(page, QUIZ).locator(QUIZ)
+    note = some.locator(".note")
+    choice(some, "a").click()
+    said = "Not kept: run the cells above and this one, then answer again."
+    expect(note).to_have_text(said)
+    expect(note).to_have_role("status")
+    assert lab.too_wide(some) == []
+    lab.keep_screen(page, "quiz_not_kept.png")
+    some.get_by_role("button", name="Try again").click()
+    expect(note).to_be_empty()
+    # What it says helps.
+    lab.run_cell(page, 0)
+    lab.run_cell(page, 1)
+    file.unlink(missing_ok=True)
+    choice(some, "a").click()
+    page.wait_for_timeout(1200)
+    expect(note).to_be_empty()
+    assert '"00.q1"' in file.read_text()
+    # After a restart the way to Python is closed.
+    context = "window.jupyterapp.shell.currentWidget.sessionContext"
+    page.evaluate(f"() => {context}.restartKernel()")
+    choice(some, "a").click()
+    expect(note).to_have_text(said)
+    # Another fault: Python hears it, and cannot write.
+    lab.run_cell(page, 0)
+    lab.run_cell(page, 1)
+    file.unlink()
+    file.mkdir()
+    choice(some, "a").click()
+    expect(note).to_contain_text(f"Progress is not kept: {FILE} cannot be written (")
+    file.rmdir()
+    jupyter.close(name)

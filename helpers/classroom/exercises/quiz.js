@@ -29,6 +29,70 @@ export function saidOf(choices, picked) {
   return isRight(last) ? `${said} Every choice is explained now.` : said;
 }
 
+const LOST = "Not kept: run the cells above and this one, then answer again.";
+const LOOK = 500; // ms from one look at the kernel to the next
+
+// Asks Python, after a pick, whether it is kept; `say` tells the learner where it is not.
+// A page of handouts has nobody to ask, and nothing to keep.
+export function makeKeeper(model, say) {
+  let asks;
+  let timer;
+  let idleLooks;
+
+  // Between two cells a kernel seems idle for a moment: only two looks in a row count.
+  function look() {
+    const status = model.widget_manager.kernel?.status;
+    idleLooks = status === "busy" ? 0 : idleLooks + 1;
+    if (idleLooks === 2) say(LOST);
+    else timer = setTimeout(look, LOOK);
+  }
+  function stop() {
+    clearTimeout(timer);
+    asks = undefined;
+    say("");
+  }
+  function ask() {
+    if (!model.send) return;
+    stop();
+    asks = Math.random().toString(36).slice(2);
+    try {
+      model.send({ asks });
+    } catch {
+      say(LOST); // the way to Python is closed, as after a restart
+      return;
+    }
+    // Where a front end does not tell what the kernel does, it may be busy.
+    if (!model.widget_manager || !("kernel" in model.widget_manager)) return;
+    idleLooks = 0;
+    timer = setTimeout(look, LOOK);
+  }
+  function hear({ answered, fault }) {
+    if (!asks || answered !== asks) return;
+    stop();
+    say(fault);
+  }
+  return { ask, hear, stop };
+}
+
+function makeNote(model) {
+  const node = makeStatus("note");
+  const keeper = makeKeeper(model, (words) => {
+    node.textContent = words;
+  });
+  model.on("msg:custom", keeper.hear);
+  const leave = () => {
+    keeper.stop();
+    model.off("msg:custom", keeper.hear);
+  };
+  return { ...keeper, node, leave };
+}
+
+function makeStatus(className) {
+  const node = make("p", { className });
+  node.setAttribute("role", "status");
+  return node;
+}
+
 function makeChoice(text, k, id, pick) {
   const name = `${"abcdef"[k]}) ${text}`;
   const button = make("button", { type: "button", textContent: name });
@@ -36,6 +100,14 @@ function makeChoice(text, k, id, pick) {
   button.addEventListener("click", () => pick(k));
   const words = make("p", { className: "words", id });
   return { node: make("div", { className: "choice" }, button, words), button, words };
+}
+
+function explain({ node, words }, explanation, verdict) {
+  node.dataset.state = verdict.slice(0, 1);
+  words.replaceChildren();
+  words.hidden = !verdict;
+  if (!verdict) return;
+  words.append(make("strong", { textContent: verdict }), ` ${explanation}`);
 }
 
 function render({ model, el }) {
@@ -47,18 +119,22 @@ function render({ model, el }) {
     model.set("picked", picked);
     model.save_changes();
   };
-  const pick = (k) => setPicked([...model.get("picked"), k]);
+  const note = makeNote(model);
+  const pick = (k) => {
+    setPicked([...model.get("picked"), k]);
+    note.ask();
+  };
   const shown = choices.map(([text], k) => makeChoice(text, k, `${prefix}-${k}`, pick));
-  const said = make("p", { className: "said" });
-  said.setAttribute("role", "status");
+  const said = makeStatus("said");
   const again = make("button", { type: "button", textContent: "Try again" });
   again.addEventListener("click", () => {
     setPicked([]);
+    note.stop();
     shown[0].button.focus(); // the button that had it is gone
   });
   const legend = make("legend", { textContent: model.get("question") });
-  const nodes = shown.map(({ node }) => node);
-  const quiz = make("fieldset", { className: "sls-quiz" }, legend, ...nodes, again, said);
+  const nodes = [...shown.map(({ node }) => node), again, said, note.node];
+  const quiz = make("fieldset", { className: "sls-quiz" }, legend, ...nodes);
   // JupyterLab's shortcuts would take the keys: `b` inserts a cell, `d` twice deletes one.
   quiz.addEventListener("keydown", (event) => {
     if (!event.ctrlKey && !event.metaKey) event.stopPropagation();
@@ -66,16 +142,8 @@ function render({ model, el }) {
 
   function update() {
     const picked = model.get("picked");
-    shown.forEach(({ node, words }, k) => {
-      const verdict = verdictOf(k, choices, picked);
-      node.dataset.state = verdict.slice(0, 1);
-      words.replaceChildren();
-      words.hidden = !verdict;
-      if (!verdict) return;
-      words.append(
-        make("strong", { textContent: verdict }),
-        ` ${explanationOf(choices[k])}`,
-      );
+    shown.forEach((choice, k) => {
+      explain(choice, explanationOf(choices[k]), verdictOf(k, choices, picked));
     });
     said.textContent = saidOf(choices, picked);
     again.hidden = !picked.length;
@@ -83,7 +151,10 @@ function render({ model, el }) {
   model.on("change:picked", update);
   update();
   el.append(quiz);
-  return () => model.off("change:picked", update);
+  return () => {
+    note.leave();
+    model.off("change:picked", update);
+  };
 }
 
 export default { render };

@@ -1,7 +1,8 @@
 """A question with buttons; every choice, right or wrong, gets its explanation.
 
 The browser knows it all and answers by itself: also while the kernel is busy, after a
-restart, and in a page of the handouts. Python only hears what was picked.
+restart, and in a page of the handouts. Python only hears what was picked, and says
+whether that is kept.
 """
 
 from collections.abc import Sequence
@@ -51,6 +52,7 @@ class Quiz(anywidget.AnyWidget):
                 raise ValueError(f"the choice {text!r} has no explanation")
         self._id = id
         super().__init__(question=question, choices=[list(choice) for choice in choices])
+        self.on_msg(lambda quiz, message, buffers: quiz._answer(message))
 
     def pick(self, k: int) -> str:
         """Do what pressing button k does, from 0; return what is then said about it."""
@@ -63,6 +65,11 @@ class Quiz(anywidget.AnyWidget):
         # The first pick is the answer; after it, the learner has been told.
         if self._id and self.picked and not change["old"]:
             record.record(self._id, right=self.choices[self.picked[0]][1])
+
+    def _answer(self, message: dict) -> None:
+        # The browser asks after each pick whether there is anybody.
+        fault = record.fault() if self._id else ""
+        self.send({"answered": message.get("asks"), "fault": fault})
 
     def __repr__(self) -> str:
         """Return the question and its choices, without the answer."""

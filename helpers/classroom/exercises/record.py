@@ -1,4 +1,4 @@
-"""What a learner has answered, kept in a file beside the notebooks; nothing is sent.
+"""What a learner has answered, kept in one file for the course; nothing is sent.
 
 Each answer is one line of JSON that is appended in one write. So notebooks that write at
 the same moment do not lose each other's answers, and a damaged line costs that line alone.
@@ -14,7 +14,20 @@ from pathlib import Path
 
 from IPython import get_ipython
 
-FILE = ".progress.jsonl"  # in the folder of the notebook
+from helpers.classroom.setup import guess_first
+
+FILE = ".progress.jsonl"
+
+
+def _folder() -> Path:
+    """Return the folder of this kernel's notebook, or that of the original of a copy."""
+    folder = Path.cwd().joinpath(os.environ.get("JPY_SESSION_NAME") or "-").parent
+    if not folder.is_dir():  # the server is on another machine
+        folder = Path.cwd()
+    return folder.parent if folder.name == guess_first.NAME else folder
+
+
+PATH = _folder() / FILE  # found once: a cell may change the working folder
 
 
 @dataclass(frozen=True)
@@ -45,7 +58,9 @@ def runs_solution() -> bool:
 
 
 def record(id: str, right: bool) -> None:
-    """Keep an answer; where that cannot be, say so once, and again in the reports.
+    """Keep an answer; where that cannot be, print so once, and again in the reports.
+
+    Nobody sees what is printed when a button is pressed: `fault` tells it, too.
 
     Args:
         id: of the quiz or exercise.
@@ -56,7 +71,7 @@ def record(id: str, right: bool) -> None:
     line = json.dumps({"id": id, "right": right, "date": date.today().isoformat()})
     try:
         # The line break comes first, so that a line that was torn spoils no other.
-        with Path(FILE).open("ab", buffering=0) as file:
+        with PATH.open("ab", buffering=0) as file:
             file.write(f"\n{line}".encode())
         _failures.clear()
     except OSError as error:
@@ -68,17 +83,22 @@ def record(id: str, right: bool) -> None:
 _failures: list[OSError] = []  # of the last answer
 
 
+def fault() -> str:
+    """Return why the last answer is not kept, or an empty text."""
+    return " ".join(map(_not_kept, _failures))
+
+
 def _not_kept(error: OSError) -> str:
     return f"Progress is not kept: {FILE} cannot be written ({error.strerror})."
 
 
 def read() -> tuple[dict[str, Answers], str]:
     """Return id -> answers, and a note on what could not be read or kept."""
-    notes = [_not_kept(error) for error in _failures]
+    notes = [fault()] if _failures else []
     lines = []
     try:
         if has_learner():
-            lines = Path(FILE).read_text("utf-8", errors="replace").splitlines()
+            lines = PATH.read_text("utf-8", errors="replace").splitlines()
     except FileNotFoundError:
         pass
     except OSError as error:
@@ -90,7 +110,7 @@ def read() -> tuple[dict[str, Answers], str]:
             some = json.loads(line)
             id, right, last = str(some["id"]), bool(some["right"]), some["date"]
             date.fromisoformat(last)
-        except (ValueError, TypeError, KeyError):
+        except (ValueError, TypeError, KeyError, RecursionError):
             damaged += 1
             continue
         before = answers.get(id, Answers(0, False, last))

@@ -2,7 +2,10 @@
 
 import importlib
 import json
+import os
 import re
+import subprocess
+import sys
 from concurrent.futures import ProcessPoolExecutor
 from datetime import date
 from types import SimpleNamespace
@@ -22,6 +25,7 @@ def learner(tmp_path, monkeypatch):
     """The folder of a learner, who has answered nothing."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("JPY_SESSION_NAME", str(tmp_path / "00_start_here.ipynb"))
+    monkeypatch.setattr(record, "PATH", tmp_path / FILE)
     monkeypatch.setattr(record, "_failures", [])
     return tmp_path
 
@@ -89,6 +93,33 @@ def test_a_quiz_without_an_id_is_not_kept(learner):
     assert not (learner / FILE).exists()
 
 
+@pytest.mark.parametrize("at", ["", "guess_first"])
+def test_one_file_serves_the_course_wherever_a_cell_goes(tmp_path, at):
+    away = tmp_path / "away"
+    away.mkdir()
+    (tmp_path / at).mkdir(exist_ok=True)
+    code = (
+        "import os; from helpers.classroom.exercises import check, done; "
+        f"check('00.1', 8); os.chdir({str(away)!r}); check('01.1', 8); print(done())"
+    )
+    settings = {**os.environ, "JPY_SESSION_NAME": str(tmp_path / at / "00_start.ipynb")}
+    settings["PYTHONPATH"] = str(ROOT)
+    command = [sys.executable, "-c", code]
+    said = subprocess.check_output(command, cwd=tmp_path / at, env=settings, text=True)
+    assert re.search(r"(?m)^00 +○ q1 +✓ 1$", said)
+    assert re.search(r"(?m)^01 .*→ 1 ", said)
+    assert [path for path in tmp_path.rglob("*") if path.is_file()] == [tmp_path / FILE]
+
+
+def test_without_a_folder_of_the_notebook_the_working_one_is_taken(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for name in ("/not/here/00_start.ipynb", "Console 1", ""):
+        monkeypatch.setenv("JPY_SESSION_NAME", name)
+        assert record._folder() == tmp_path
+    monkeypatch.delenv("JPY_SESSION_NAME")
+    assert record._folder() == tmp_path
+
+
 def _record_many(k):
     for _ in range(50):
         record.record(f"0{k}.1", right=True)
@@ -114,7 +145,9 @@ def test_notebooks_that_write_at_once_lose_nothing(learner):
         b'{"id": "00.1", "right": true, "date": "<b>"}',
         b'{"id": "00.1", "right": true, "date": 7}',
         b"7",
+        b"[" * 200_000,
     ],
+    ids=range(8),
 )
 def test_a_damaged_line_is_left_out_and_told(learner, damage):
     record.record("00.1", right=False)
@@ -141,6 +174,30 @@ def test_a_folder_that_cannot_be_written_to_is_told_once_and_in_the_reports(
     (learner / FILE).rmdir()
     check("00.1", 8)
     assert record.read() == ({"00.1": Answers(1, True, TODAY)}, "")
+
+
+def ask(some, monkeypatch):
+    """Ask a quiz what its view asks after a pick; return what Python sends."""
+    sent = []
+    monkeypatch.setattr(some, "send", sent.append)
+    some._handle_custom_msg({"asks": "abc"}, [])
+    return sent
+
+
+def test_a_quiz_tells_its_view_that_it_is_not_kept(learner, monkeypatch):
+    some = quiz("00.q1")
+    (learner / FILE).mkdir()
+    some.pick(0)
+    [answer] = ask(some, monkeypatch)
+    assert answer["answered"] == "abc"
+    assert answer["fault"].startswith(f"Progress is not kept: {FILE} cannot be written (")
+    # One that keeps nothing has nothing to tell.
+    free = type(some)("Is it?", [("yes", True, "It is."), ("no", False, "It is.")])
+    assert ask(free, monkeypatch) == [{"answered": "abc", "fault": ""}]
+    (learner / FILE).rmdir()
+    some.picked = []
+    some.pick(0)
+    assert ask(some, monkeypatch) == [{"answered": "abc", "fault": ""}]
 
 
 def test_git_ignores_the_file():
