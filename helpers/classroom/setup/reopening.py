@@ -20,6 +20,8 @@ from html import escape
 from pathlib import Path
 from urllib.parse import quote
 
+from helpers.classroom.setup.prompt_answers import answer_at_once
+
 VIEW = "application/vnd.jupyter.widget-view+json"
 STATE = "application/vnd.jupyter.widget-state+json"
 SVG = "image/svg+xml"
@@ -191,6 +193,7 @@ def _jupyter_server_extension_points() -> list[dict]:
 
 def _load_jupyter_server_extension(server) -> None:
     server.contents_manager.register_pre_save_hook(before_saving)
+    answer_at_once(server.web_app.settings)
     server.config.HTMLExporter.preprocessors.append(
         "helpers.classroom.handouts.stills.Stills"
     )
