@@ -26,8 +26,8 @@ SLOW = (
 # What shares a JupyterLab or a cache has to stay in one worker; so does each other file.
 TOGETHER = ("tests/browser/", "tests/classroom/clinic/")
 # One chain of browser tests is too long for one worker. So the notebooks that no other
-# browser test looks at get a worker with a JupyterLab of their own; so do the tests that
-# look at no notebook of the course.
+# browser test looks at, those with even and those with odd numbers, get a JupyterLab of
+# their own; so do the tests that look at no notebook of the course.
 OWN_PAGES = tuple(
     f"tests/browser/test_{name}.py"
     for name in ("charts", "drawing_pad", "error_clinic", "labels", "start", "workbench")
@@ -70,7 +70,7 @@ def worker_group(nodeid):
         return f"{TOGETHER[k]} own pages"
     notebook = re.search(r"\[.*?(\d\d_\w+)\.ipynb", nodeid)
     if notebook and notebook[1] not in SHARED_PAGES:
-        return f"{TOGETHER[k]} notebooks"
+        return f"{TOGETHER[k]} notebooks {int(notebook[1][:2]) % 2}"
     return TOGETHER[k]
 
 

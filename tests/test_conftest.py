@@ -110,7 +110,7 @@ def test_browser_tests_go_to_two_workers_and_pages_that_are_shared_to_one():
 
     names = [path.stem for path in (ROOT / "notebooks").glob("*.ipynb")]
     assert set(SHARED_PAGES) < set(names)
-    assert len({group(name) for name in names}) == 2
+    assert len({group(name) for name in names}) == 3
     alone = worker_group("tests/browser/test_panels.py::test_it")
     assert {group(name) for name in SHARED_PAGES} == {alone}
     assert all((ROOT / path).is_file() for path in OWN_PAGES)

@@ -24,10 +24,11 @@ export function statusOf({ widget_manager: manager }) {
 
 const AT_WORK = [undefined, "busy", "working"];
 
-// Between two cells a kernel seems idle for a moment: only two looks in a row count. Where
-// Python has never been heard, as after a restart, a busy one need not know of this panel.
+// Between two cells, and on a busy machine, a kernel seems idle for a moment: only three
+// looks in a row count. Where Python has never been heard, as after a restart, a busy one
+// need not know of this panel.
 export function sentenceFor(status, waited, idleLooks, isKnown) {
-  if (!AT_WORK.includes(status)) return idleLooks < 2 ? "" : LOST;
+  if (!AT_WORK.includes(status)) return idleLooks < 3 ? "" : LOST;
   if (waited < BUSY_FROM) return "";
   if (status === "working") return WORKING;
   return status === "busy" && isKnown ? BUSY : EITHER;
@@ -129,14 +130,15 @@ export class Contact {
   // Each answer begins the wait for the next.
   heard() {
     [this.isKnown, this.isLost, this.since] = [true, false, performance.now()];
-    if (passes(this.told)) this.tell("");
+    this.idleLooks = 0;
+    if (this.told) this.tell("");
   }
 
   hear({ answered, failed }) {
     this.heard();
+    this.say(""); // what the last press has failed with
     this.asks = false;
     this.unanswered.delete(answered);
-    this.tell("");
     if (failed) this.say(`The button did not work. ${failed}`);
     this.watch();
   }
