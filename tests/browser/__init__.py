@@ -369,15 +369,15 @@ def outputs(page: Page) -> dict[str, list[nbformat.NotebookNode]]:
     return {id: [nbformat.from_dict(each) for each in some] for id, some in found}
 
 
-def run_cell(page: Page, index: int) -> None:
-    """Run one cell of code again, and wait until its widgets are drawn."""
+def run_cell(page: Page, index: int, command: str = "run-cell") -> None:
+    """Run one cell of code again, and wait until widgets are drawn; or run-all-above it."""
     page.evaluate(
-        """async index => {
+        """async ([index, command]) => {
             const { shell, commands } = window.jupyterapp;
             shell.currentWidget.content.activeCellIndex = index;
-            await commands.execute("notebook:run-cell");
+            await commands.execute(`notebook:${command}`);
         }""",
-        index,
+        [index, command],
     )
     page.wait_for_function(DRAWN, polling=100)
 

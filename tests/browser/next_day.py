@@ -112,14 +112,7 @@ def follow_advice(page: Page) -> None:
             break
     else:
         raise AssertionError("no panel has lost Python")
-    page.evaluate(
-        """async index => {
-            const { shell, commands } = window.jupyterapp;
-            shell.currentWidget.content.activeCellIndex = index;
-            await commands.execute("notebook:run-all-above");
-        }""",
-        index,
-    )
+    lab.run_cell(page, index, "run-all-above")
     lab.run_cell(page, index)
     panel = lab.cell(page, index).locator(lab.PANEL)
     expect(panel.locator(".status")).to_be_empty()

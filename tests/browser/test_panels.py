@@ -192,15 +192,20 @@ def rounded_by_hand(value, bits):
     )
 
 
+def guessed(panel, hidden, shown):
+    """Guess where a panel still asks: it hides some words before, and shows some then."""
+    button = panel.get_by_role("button", name="Show the answer")
+    if button.count():
+        assert hidden not in panel.text_content()
+        button.click()
+        expect(panel.locator(".result")).to_contain_text(shown)
+    return panel
+
+
 def number_line(page):
     """The panel, after a guess."""
     panel = named(page, "The number line")
-    button = panel.get_by_role("button", name="Show the answer")
-    if button.count():
-        assert "q =" not in panel.text_content()
-        button.click()
-        expect(panel.locator(".words")).to_contain_text("q = round(0.80 / 0.6667) = 1")
-    return panel
+    return guessed(panel, "q =", "You said 0.00, it is -2.00. q = round(0.80 / 0.6667) = 1")
 
 
 def said(value, bits):
@@ -286,12 +291,7 @@ def weights_by_hand():
 def layer_view(page):
     """The panel, after a guess."""
     panel = named(page, "A layer's weights".replace("'", "\\'"))
-    button = panel.get_by_role("button", name="Show the answer")
-    if button.count():
-        assert "SQNR" not in panel.text_content()
-        button.click()
-        expect(panel.locator(".result")).to_contain_text("You said 80%, it is 40%.")
-    return panel
+    return guessed(panel, "SQNR", "You said 80%, it is 40%.")
 
 
 def test_the_layer_view_shows_the_decibels_of_an_independent_computation(executed):

@@ -149,6 +149,19 @@ function makeContact({ send, status = "idle" }) {
   return { contact, said, marks, kernel };
 }
 
+// Stops the clock; returns a function that lets some looks go by.
+function looking(t) {
+  let now = 0;
+  t.mock.timers.enable({ apis: ["setTimeout"] });
+  t.mock.method(performance, "now", () => now);
+  return (looks) => {
+    for (let k = 0; k < looks; k += 1) {
+      now += 300;
+      t.mock.timers.tick(300);
+    }
+  };
+}
+
 test("a press that finds the way closed says so at once", () => {
   const send = () => {
     throw new Error("Cannot send");
@@ -179,13 +192,13 @@ test("from a press to its answer the panel is busy, and then says what went wron
 });
 
 test("without an answer, looks at an idle kernel end in a sentence; it goes with one", (t) => {
-  t.mock.timers.enable({ apis: ["setTimeout"] });
+  const look = looking(t);
   const { contact, said, kernel } = makeContact({ send() {}, status: "busy" });
   contact.ask();
-  t.mock.timers.tick(3000);
+  look(10);
   assert.deepEqual(said, []); // nobody has touched anything
   kernel.status = "idle";
-  for (let k = 0; k < 3; k += 1) t.mock.timers.tick(300);
+  look(3);
   assert.match(said.at(-1), /does not answer/);
   contact.hear({ answered: "this" });
   assert.equal(said.at(-1), "");
@@ -193,34 +206,26 @@ test("without an answer, looks at an idle kernel end in a sentence; it goes with
 });
 
 test("within a second it is said that Python does not answer, or is busy", (t) => {
-  let now = 0;
-  t.mock.timers.enable({ apis: ["setTimeout"] });
-  t.mock.method(performance, "now", () => now);
+  const look = looking(t);
   for (const [status, said_] of [
     ["idle", /does not answer/],
     ["busy", /has not answered yet/],
   ]) {
     const { contact, said } = makeContact({ send() {}, status });
     contact.press("Count");
-    for (let k = 0; k < 3; k += 1) {
-      now += 300;
-      t.mock.timers.tick(300);
-    }
+    look(3);
     assert.match(said.at(-1), said_);
     contact.stop();
   }
 });
 
 test("what was lost stays lost until Python is heard, whatever the kernel does", (t) => {
-  t.mock.timers.enable({ apis: ["setTimeout"] });
+  const look = looking(t);
   const { contact, said, kernel } = makeContact({ send() {} });
   contact.press("Count");
-  const look = () => {
-    for (let k = 0; k < 9; k += 1) t.mock.timers.tick(300);
-  };
-  look();
+  look(9);
   kernel.status = "busy"; // with another cell, after a restart
-  look();
+  look(9);
   assert.match(said.at(-1), /does not answer/);
   contact.heard();
   assert.equal(said.at(-1), "");
@@ -228,14 +233,11 @@ test("what was lost stays lost until Python is heard, whatever the kernel does",
 });
 
 test("each picture that comes begins the wait for the next", (t) => {
-  let now = 0;
-  t.mock.timers.enable({ apis: ["setTimeout"] });
-  t.mock.method(performance, "now", () => now);
+  const look = looking(t);
   const { contact, said } = makeContact({ send() {}, status: "busy" });
   contact.setBehind(true);
   for (let k = 0; k < 9; k += 1) {
-    now += 300;
-    t.mock.timers.tick(300);
+    look(1);
     if (k % 2) contact.heard();
   }
   assert.deepEqual(said, []);
@@ -243,7 +245,7 @@ test("each picture that comes begins the wait for the next", (t) => {
 });
 
 test("a kernel that is called idle is no lost one while it works on a press", (t) => {
-  t.mock.timers.enable({ apis: ["setTimeout"] });
+  const look = looking(t);
   let callbacks;
   const { contact, said } = makeContact({
     send: (_message, given) => {
@@ -251,15 +253,12 @@ test("a kernel that is called idle is no lost one while it works on a press", (t
     },
   });
   const tell = (state) => callbacks.iopub.status({ content: { execution_state: state } });
-  const look = () => {
-    for (let k = 0; k < 3; k += 1) t.mock.timers.tick(300);
-  };
   contact.press("Slow");
   tell("busy"); // and then a cell ends
-  look();
-  assert.deepEqual(said, []);
+  look(3);
+  assert.deepEqual(said, ["Python is at work on this; the answer will come."]);
   tell("idle");
-  look();
+  look(3);
   assert.match(said.at(-1), /does not answer/);
   contact.stop();
 });
