@@ -23,6 +23,7 @@ from playwright.sync_api import (
     expect,
     sync_playwright,
 )
+from playwright.sync_api import TimeoutError as TimedOut
 
 from helpers.classroom.exercises import record
 from helpers.classroom.setup.doctor import BROWSERS
@@ -281,12 +282,15 @@ def cells(page: Page, selector: str) -> list[int]:
 
 def cell(page: Page, index: int) -> Locator:
     """Bring a cell into view, since JupyterLab may keep only what is near on the page."""
-    page.evaluate(
-        "k => window.jupyterapp.shell.currentWidget.content.scrollToItem(k)", index
-    )
     found = page.locator(f".jp-Notebook [data-windowed-list-index='{index}']")
-    found.wait_for()
-    return found
+    scroll = "k => window.jupyterapp.shell.currentWidget.content.scrollToItem(k)"
+    # While JupyterLab still measures cells, it may scroll back: then it is asked again.
+    for _ in range(10):
+        page.evaluate(scroll, index)
+        with contextlib.suppress(TimedOut):
+            found.wait_for(timeout=3000)
+            return found
+    raise AssertionError(f"cell {index} does not come into view in 30 s")
 
 
 def cell_named(page: Page, id: str) -> tuple[int, Locator]:
