@@ -1,6 +1,6 @@
 # Which Python makes .venv: make lab PYTHON=python3.12
 PYTHON ?= python3
-# What lab, mutations, again, reopening, firefox, notebooks, handouts and bench pass on: make lab ARGS=--no-browser
+# What lab, mutations, again, reopening, labels, firefox, notebooks, handouts and bench pass on: make lab ARGS=--no-browser
 ARGS ?=
 
 RUN = .venv/bin/python
@@ -9,10 +9,12 @@ CODE = helpers tests notebooks conftest.py
 # Threads that wait for each other sleep, since others need the processors meanwhile: a
 # fifth less work. It changes no result.
 PYTEST = OMP_WAIT_POLICY=PASSIVE $(RUN) -m pytest -rs
+# In the docstrings of the library.
+EXAMPLES = --doctest-modules --ignore=helpers/classroom
 FAILED = { echo; echo "This step failed. $(1)."; exit 1; }
 
 .NOTPARALLEL:
-.PHONY: help lab check test mutations again reopening firefox wheel notebooks handouts bench install runtimes
+.PHONY: help lab style check test mutations again reopening labels firefox wheel notebooks handouts bench install runtimes
 
 help:
 	@echo "make lab        open the course in JupyterLab   (on a server: ARGS=--no-browser)"
@@ -21,6 +23,7 @@ help:
 	@echo "make mutations  alter helpers; the notebooks have to notice   (one: ARGS='-k 01')"
 	@echo "make again      run each notebook's cells a second time   (one: ARGS='-k 01')"
 	@echo "make reopening  save every notebook in a plain JupyterLab, and open it again"
+	@echo "make labels     measure the words of every panel over all settings   (one: ARGS='-k tolerance')"
 	@echo "make firefox    try every panel and quiz in Firefox, too"
 	@echo "make wheel      build the wheel, install it elsewhere, and use it"
 	@echo "make notebooks  execute the notebooks in place  (one: ARGS=notebooks/NN_name.ipynb)"
@@ -31,7 +34,8 @@ help:
 lab: install
 	@$(RUN) -m helpers.lab $(ARGS)
 
-check: install
+# What make check and make test begin with.
+style: install
 	@echo "Style"
 	@$(RUN) -m ruff check $(CODE) || $(call FAILED,Most is fixed by: $(RUN) -m ruff check --fix $(CODE))
 	@$(RUN) -m ruff format --check $(CODE) || $(call FAILED,Run: $(RUN) -m ruff format $(CODE))
@@ -40,12 +44,16 @@ check: install
 	@$(RUN) -m mypy || $(call FAILED,See above)
 	@echo "JavaScript"
 	@$(RUN) -m tests.javascript || $(call FAILED,Most of the style is fixed by: $(RUN) -m tests.javascript --fix)
-	@echo "Unit tests, and the examples in the library's docstrings"
-	@$(PYTEST) -n 2 -m "not slow" --doctest-modules tests helpers --ignore=helpers/classroom || $(call FAILED,Run the first file that failed alone: $(RUN) -m pytest tests/ROOM/test_NAME.py)
 
-test: runtimes check
-	@echo "Kernels, browsers, other runtimes, and every notebook; its outputs are compared, twice"
-	@$(PYTEST) -n 3 -m slow --nbval tests notebooks || $(call FAILED,If a new output is the right one: make notebooks; then read the diff)
+check: style
+	@echo "Unit tests, and the examples in the library's docstrings"
+	@$(PYTEST) -n 2 -m "not slow" $(EXAMPLES) tests helpers || $(call FAILED,Run the first file that failed alone: $(RUN) -m pytest tests/ROOM/test_NAME.py)
+
+# In one run, since no core waits for the last long test while there are short ones.
+test: runtimes style
+	@echo "Kernels, browsers, other runtimes, and every notebook (its outputs are compared, twice);"
+	@echo "unit tests, and the examples in the library's docstrings"
+	@$(PYTEST) -n 3 --nbval $(EXAMPLES) tests notebooks helpers || $(call FAILED,If a new output of a notebook is the right one: make notebooks; then read the diff)
 
 mutations: install
 	@$(PYTEST) tests/notebooks/mutations.py $(ARGS) || $(call FAILED,A cell compares too little or a row of tests/course is stale)
@@ -55,6 +63,9 @@ again: install
 
 reopening: install
 	@$(PYTEST) tests/browser/reopening.py --durations=0 $(ARGS) || $(call FAILED,tests/browser/reopening.py says what it installs)
+
+labels: install
+	@$(PYTEST) -n 2 tests/browser/every_label.py $(ARGS) || $(call FAILED,Words are covered or cut off or too small; the test names them)
 
 firefox: install
 	@$(PYTEST) tests/browser/firefox.py $(ARGS) || $(call FAILED,Chromium passes in make test: look for what Firefox does otherwise)

@@ -25,12 +25,14 @@ SLOW = (
 )
 # What shares a JupyterLab or a cache has to stay in one worker; so does each other file.
 TOGETHER = ("tests/browser/", "tests/classroom/clinic/")
+# Each of their tests makes what it needs.
+APART = ("tests/notebooks/again.py", "tests/browser/every_label.py")
 # One chain of browser tests is too long for one worker. So the notebooks that no other
 # browser test looks at, those with even and those with odd numbers, get a JupyterLab of
 # their own; so do the tests that look at no notebook of the course.
 OWN_PAGES = tuple(
     f"tests/browser/test_{name}.py"
-    for name in ("charts", "drawing_pad", "error_clinic", "labels", "start", "workbench")
+    for name in ("charts", "drawing_pad", "error_clinic", "start", "workbench")
 )
 SHARED_PAGES = ("00_start_here", "01_state_dicts", "08_quantization", "09_trade_offs")
 
@@ -61,7 +63,7 @@ def pytest_collection_modifyitems(items):
 
 def worker_group(nodeid):
     """Return what a test shares with all tests that have to run in the same worker."""
-    if nodeid.startswith("tests/notebooks/again.py"):
+    if nodeid.startswith(APART):
         return nodeid
     k = _first(TOGETHER, nodeid)
     if k is None:

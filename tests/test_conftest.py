@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from tests import ROOT
-from tests.conftest import OWN_PAGES, SHARED_PAGES, SLOW, TOGETHER, worker_group
+from tests.conftest import APART, OWN_PAGES, SHARED_PAGES, SLOW, TOGETHER, worker_group
 
 pytest_plugins = ["pytester"]
 
@@ -104,9 +104,9 @@ def test_what_is_left_out_is_not_even_imported(project, wanted, passes, breaks):
     assert project.runpytest_inprocess("-p", "no:cacheprovider").ret != pytest.ExitCode.OK
 
 
-def test_browser_tests_go_to_two_workers_and_pages_that_are_shared_to_one():
+def test_browser_tests_go_to_four_chains_and_pages_that_are_shared_to_one():
     def group(name, test="test_every_notebook.py::test_it"):
-        return worker_group(f"tests/browser/{test}[{name}.ipynb-JupyterLab Light]")
+        return worker_group(f"tests/browser/{test}[{name}.ipynb]")
 
     names = [path.stem for path in (ROOT / "notebooks").glob("*.ipynb")]
     assert set(SHARED_PAGES) < set(names)
@@ -117,3 +117,6 @@ def test_browser_tests_go_to_two_workers_and_pages_that_are_shared_to_one():
     [own] = {worker_group(f"{path}::test_it") for path in OWN_PAGES}
     assert own not in {alone, group(names[-1]), "tests/test_house.py"}
     assert worker_group("tests/test_house.py::test_it") == "tests/test_house.py"
+    assert all((ROOT / path).is_file() for path in APART)
+    one = f"{APART[0]}::test_it[00_start_here]"
+    assert worker_group(one) == one

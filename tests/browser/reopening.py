@@ -90,7 +90,7 @@ def test_the_next_day_every_panel_and_quiz_is_there(plain, begun, name):
     assert lab.finish_all(page) == []
     next_day.come_back(page, name, plain.notebooks / name)
     if name.startswith("14"):
-        next_day.follow_advice(page)
+        next_day.follow_advice(page, plain.notebooks / name)
     plain.close(name)
 
 

@@ -78,8 +78,9 @@ def test_a_quiz_answers_while_the_kernel_is_busy(shown):
         lab.wake(shown.page)
 
 
-@pytest.mark.parametrize("width", [800, 480])
-@pytest.mark.parametrize("theme", ["JupyterLab Light", "JupyterLab Dark"])
+@pytest.mark.parametrize(
+    ("width", "theme"), [(800, "JupyterLab Dark"), (480, "JupyterLab Light")]
+)
 def test_an_explained_quiz_fits_into_a_narrow_window(shown, width, theme):
     page = shown.page
     choice(shown, "b").click()

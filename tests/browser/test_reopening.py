@@ -29,7 +29,7 @@ def test_days_later_every_panel_and_quiz_is_there(jupyter, name):
     assert '<figure class="sls-still"><svg' in html
     assert "application/vnd.jupyter.widget" not in html
     if name == NAMES[-1]:
-        next_day.follow_advice(page)
+        next_day.follow_advice(page, jupyter.notebooks / name)
     jupyter.close(name)
 
 

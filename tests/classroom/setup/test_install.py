@@ -520,8 +520,8 @@ def make(*arguments):
 def test_make_alone_shows_the_commands():
     shown = re.findall(r"^make (\w+)", make(), flags=re.MULTILINE)
     assert shown == [
-        *("lab", "check", "test", "mutations", "again", "reopening", "firefox"),
-        "wheel",
+        *("lab", "check", "test", "mutations", "again", "reopening", "labels"),
+        *("firefox", "wheel"),
         *("notebooks", "handouts", "bench", "runtimes"),
     ]
     contributing = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
@@ -529,6 +529,7 @@ def test_make_alone_shows_the_commands():
 
 
 PYTEST = "OMP_WAIT_POLICY=PASSIVE .venv/bin/python -m pytest -rs "
+EXAMPLES = "--doctest-modules --ignore=helpers/classroom"
 CHECK = [
     "python3 helpers/classroom/setup/install.py",
     ".venv/bin/python -m ruff check helpers tests notebooks conftest.py",
@@ -536,8 +537,7 @@ CHECK = [
     ".venv/bin/lint-imports --no-cache --no-logo",
     ".venv/bin/python -m mypy",
     ".venv/bin/python -m tests.javascript",
-    f'{PYTEST}-n 2 -m "not slow" --doctest-modules tests helpers '
-    "--ignore=helpers/classroom",
+    f'{PYTEST}-n 2 -m "not slow" {EXAMPLES} tests helpers',
 ]
 
 
@@ -552,14 +552,15 @@ def test_make_check_and_make_test_leave_nothing_out():
     assert commands("test") == [
         CHECK[0],
         f"{CHECK[0]} runtimes",
-        *CHECK[1:],
-        f"{PYTEST}-n 3 -m slow --nbval tests notebooks",
+        *CHECK[1:-1],
+        f"{PYTEST}-n 3 --nbval {EXAMPLES} tests notebooks helpers",
     ]
     assert commands("mutations")[1:] == [f"{PYTEST}tests/notebooks/mutations.py "]
     assert commands("again")[1:] == [f"{PYTEST}-n 2 tests/notebooks/again.py "]
     assert commands("reopening")[1:] == [
         f"{PYTEST}tests/browser/reopening.py --durations=0 "
     ]
+    assert commands("labels")[1:] == [f"{PYTEST}-n 2 tests/browser/every_label.py "]
     assert commands("firefox")[1:] == [f"{PYTEST}tests/browser/firefox.py "]
     assert commands("wheel")[1:] == [f"{PYTEST}tests/wheel.py"]
 
@@ -569,8 +570,8 @@ def test_ci_runs_everything_with_ci_set():
     lines = script.read_text(encoding="utf-8").splitlines()
     made = [
         *("make test", "make mutations", "make again", "make reopening"),
-        *("make firefox", "make wheel"),
+        *("make labels", "make firefox", "make wheel"),
     ]
-    assert lines[-7:] == ["export CI=true", *made]
+    assert lines[-8:] == ["export CI=true", *made]
     if os.name == "posix":
         assert os.access(script, os.X_OK)

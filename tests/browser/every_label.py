@@ -1,6 +1,12 @@
-"""Every panel's words over its controls' whole range, without JupyterLab."""
+"""Every panel's words over its controls' whole range, without JupyterLab.
 
+`make labels` and `.ci/run` run this. `make test` measures the words in the notebooks, as
+they are at first and after one move of each control.
+"""
+
+import sys
 from itertools import pairwise
+from pathlib import Path
 
 import pytest
 import torch
@@ -25,6 +31,7 @@ from helpers.classroom.explorers.weight_row import weight_row
 from helpers.classroom.panel import Check, Panel
 from helpers.onnx_export import Parity
 from helpers.quantization import fold_batch_norm, quantizable_layers
+from tests import browser as lab
 from tests.browser import labels
 
 # What JupyterLab leaves a panel of a window 1280, 800, 480 and 360 px wide.
@@ -141,6 +148,35 @@ def test_no_words_are_covered_cut_off_or_small_and_nothing_jumps(page, name, mon
             assert page.evaluate("() => document.documentElement.scrollWidth") <= width
             if name in COLUMNS and width > WIDTHS[-1]:
                 assert not scrolls_sideways(page), width
+
+
+DARK = Path(sys.prefix, "share/jupyter/lab/themes/@jupyterlab/theme-dark-extension")
+
+
+@pytest.fixture(scope="module")
+def dark(chromium):
+    """A page with the variables of JupyterLab's dark theme."""
+    page = labels.blank(chromium, WIDTHS[0])
+    page.add_style_tag(content=(DARK / "index.css").read_text(encoding="utf-8"))
+    page.evaluate(
+        """() => {
+            document.body.dataset.jpThemeLight = "false";
+            document.body.style.background = "var(--jp-layout-color0)";
+        }"""
+    )
+    yield page
+    page.close()
+
+
+@pytest.mark.parametrize("name", PANELS)
+def test_in_the_dark_theme_every_word_can_be_read(dark, name, monkeypatch):
+    monkeypatch.setattr(fraction_bits, "measured", lambda bits, rounding: (30 * bits, 719))
+    for start, changes in stages(name):
+        for change in ({}, changes[-1]):
+            dark.evaluate("state => window.open_panel(state)", {**start, **change})
+            assert lab.axe_violations(dark, ".sls-panel", ["color-contrast"]) == []
+    paper = "node => getComputedStyle(node).backgroundColor"
+    assert dark.locator(".sls-panel").evaluate(paper) == "rgb(33, 33, 33)"
 
 
 BROKEN = {
