@@ -5,6 +5,7 @@ import pytest
 
 from tests.notebooks.again import faults
 
+
 @pytest.mark.parametrize(
     ("sources", "said"),
     [
