@@ -3,6 +3,10 @@ PYTHON ?= python3
 # What lab, mutations, again, reopening, labels, firefox, notebooks, handouts and bench pass on: make lab ARGS=--no-browser
 ARGS ?=
 
+# Bytecode is kept whatever the environment says: the tests start some hundred processes,
+# and each would compile all modules again.
+export PYTHONDONTWRITEBYTECODE =
+
 RUN = .venv/bin/python
 CODE = helpers tests notebooks conftest.py
 # tests/conftest.py says what is slow, what comes first, and what shares a worker.

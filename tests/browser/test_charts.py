@@ -26,3 +26,4 @@ def test_a_charts_paper_is_the_notebooks_whatever_the_system_prefers(jupyter, th
         assert tuple((255 * corner).round()) == CORNERS[theme]
     lab.keep_screen(page, f"chart_{theme.split()[1].lower()}.png")
     page.emulate_media(color_scheme="light")
+    jupyter.close("charts.ipynb")
