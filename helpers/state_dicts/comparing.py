@@ -5,9 +5,9 @@ Save, Load, Ship 0.2.0: helpers/state_dicts/comparing.py · repairs: CHANGELOG.m
 
 from dataclasses import dataclass
 
-import torch
-from torch import Tensor, nn
+from torch import nn
 
+from helpers.state_dicts.differences import largest_difference
 from helpers.state_dicts.reports import NameReport
 from helpers.state_dicts.tensors import StateDict, describe_tensor, dtype_name, tensors_of
 
@@ -52,6 +52,7 @@ def compare(ours: nn.Module | StateDict, theirs: nn.Module | StateDict) -> Compa
     be identical, and one flipped bit must not hide. Differences between integers are taken
     exactly and then rounded to float64, all others in float64.
 
+    >>> import torch
     >>> ours = {"scale": torch.tensor([1.0, 2.0])}
     >>> compare(ours, {"scale": torch.tensor([1.0, 2.5])}).different
     {'scale': 0.5}
@@ -95,60 +96,3 @@ def compare(ours: nn.Module | StateDict, theirs: nn.Module | StateDict) -> Compa
         not_compared=found("not compared"),
         identical=len(found("equal")) == len(rows),
     )
-
-
-def largest_difference(a: Tensor, b: Tensor) -> float | None:
-    """Return the largest absolute difference between two tensors of one shape.
-
-    Returns:
-        None where all bits are the same or, between two dtypes, all values; 0.0 for equal
-        values in other bits, such as 0.0 and -0.0.
-
-    >>> largest_difference(torch.tensor([1.0, 2.0]), torch.tensor([1.0, 2.5]))
-    0.5
-    >>> largest_difference(torch.tensor([0.0]), torch.tensor([-0.0]))
-    0.0
-    >>> largest_difference(torch.ones(2), torch.ones(2)) is None
-    True
-    """
-    same_dtype = a.dtype == b.dtype
-    a, b = (t.detach().cpu().resolve_conj().contiguous().flatten() for t in (a, b))
-    if same_dtype and torch.equal(a.view(torch.uint8), b.view(torch.uint8)):
-        return None
-    gap_between = _whole_gap if _is_whole(a) and _is_whole(b) else _gap
-    largest = 0.0
-    # In pieces, so that the wide copies of a large tensor take little memory.
-    for x, y in zip(a.split(2**20), b.split(2**20), strict=True):
-        if len(x):
-            largest = max(largest, gap_between(x, y).max().item())
-    return largest if same_dtype or largest else None
-
-
-def _gap(x: Tensor, y: Tensor) -> Tensor:
-    wide = torch.complex128 if x.is_complex() or y.is_complex() else torch.float64
-    x, y = x.to(wide), y.to(wide)
-    equal = (x == y) | (x.isnan() & y.isnan())
-    gap = torch.where(equal, 0.0, (x - y).abs())
-    return gap.nan_to_num(nan=torch.inf, posinf=torch.inf)
-
-
-def _is_whole(tensor: Tensor) -> bool:
-    return not (tensor.is_floating_point() or tensor.is_complex())
-
-
-def _whole_gap(x: Tensor, y: Tensor) -> Tensor:
-    # 2**53 and 2**53 + 1 are one float64, and a difference of two int64 may need 65
-    # bits. In halves of 32 bits nothing is lost before the one rounding of the sum.
-    high_x, low_x = _halves(x)
-    high_y, low_y = _halves(y)
-    return ((high_x - high_y).double() * 2**32 + (low_x - low_y).double()).abs()
-
-
-def _halves(integers: Tensor) -> tuple[Tensor, Tensor]:
-    """Return (high, low), int64, with high * 2**32 + low == integers."""
-    low_bits = 2**32 - 1
-    if integers.dtype == torch.uint64:  # int64 reads its upper half as negative
-        signed = integers.view(torch.int64)
-        return (signed >> 32) & low_bits, signed & low_bits
-    wide = integers.long()
-    return wide >> 32, wide & low_bits

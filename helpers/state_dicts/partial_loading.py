@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from helpers.arguments import require_module
-from helpers.state_dicts.comparing import largest_difference
+from helpers.state_dicts.differences import largest_difference
 from helpers.state_dicts.reports import NameReport
 from helpers.state_dicts.tensors import StateDict, describe_tensor, dtype_name, tensors_of
 
