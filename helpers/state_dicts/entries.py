@@ -154,10 +154,20 @@ def storages_of(value: Any) -> dict[UntypedStorage, None]:
     return dict.fromkeys(t.untyped_storage() for t in memory_of(value))
 
 
-def bytes_held(values: Iterable[Any]) -> int:
-    """Return the bytes that all values hold together, a storage that is shared once.
+def bytes_of(value: Any) -> int:
+    """Return the bytes of the value itself, without the rest of a storage that it views.
 
     Of what is no tensor, the tensors, arrays, bytes and texts in it are counted.
+
+    >>> bytes_of(torch.ones(9)[:2]), bytes_of(torch.ones(2).expand(3, 2)), bytes_of([b"12"])
+    (8, 8, 2)
+    """
+    own = (min(t.numel() * t.element_size(), len(raw_bytes(t))) for t in memory_of(value))
+    return sum(own) + _beside_storages(value)
+
+
+def bytes_held(values: Iterable[Any]) -> int:
+    """Return the bytes that all values hold together, a storage that is shared once.
 
     >>> weight = torch.ones(3)
     >>> bytes_held([weight, weight[:1], torch.eye(2).to_sparse(), {"table": b"1234"}])

@@ -18,9 +18,10 @@ from torch import Tensor, nn
 from torch.utils._python_dispatch import is_traceable_wrapper_subclass
 
 from helpers.arguments import require_module
-from helpers.state_dicts.differences import NotComparableError, is_same
+from helpers.state_dicts.differences import NotComparableError, is_same, same_bytes
 from helpers.state_dicts.entries import copied, is_empty_shell, memory_of, raw_bytes
 
+_NOT_ALL = "could not be put back"
 _Steps = list[tuple[str, Callable[[], None]]]
 
 
@@ -57,10 +58,21 @@ def all_or_nothing(model: nn.Module) -> Iterator[None]:
         except BaseException:  # Ctrl-C again: every step can be repeated
             failed = _take(steps)
         if failed:
-            error.add_note("could not be put back: " + "; ".join(failed))
+            error.add_note(f"{_NOT_ALL}: {'; '.join(failed)}")
         raise
     finally:
         steps.clear()  # or the error's traceback would keep the copy alive
+
+
+def outcome(error: BaseException) -> str:
+    """Return what an error that left `all_or_nothing` left behind, as a note says it.
+
+    >>> outcome(KeyboardInterrupt())
+    'the model is unchanged'
+    """
+    notes = getattr(error, "__notes__", ())
+    is_whole = not any(note.startswith(_NOT_ALL) for note in notes)
+    return f"the model is {'unchanged' if is_whole else 'partly changed'}"
 
 
 def _take(steps: _Steps) -> list[str]:
@@ -81,7 +93,7 @@ def _ways_back(model: nn.Module) -> _Steps:
     for name, tensor in list(tensors.items()):
         if tensor.is_leaf and tensor.grad is not None:
             tensors[f"{name}.grad"] = tensor.grad
-    extra = {name: m.get_extra_state() for name, m in modules.items() if _has_extra(m)}
+    extra = {name: m.get_extra_state() for name, m in modules.items() if has_extra_state(m)}
     steps: _Steps = []
     for name, module in modules.items():
         steps.append((name or "the model", _attributes_back(module)))
@@ -100,7 +112,12 @@ def _ways_back(model: nn.Module) -> _Steps:
     return steps
 
 
-def _has_extra(module: nn.Module) -> bool:
+def has_extra_state(module: nn.Module) -> bool:
+    """Return whether the module's class defines `get_extra_state`.
+
+    >>> has_extra_state(nn.Linear(1, 1))
+    False
+    """
     return type(module).get_extra_state is not nn.Module.get_extra_state
 
 
@@ -115,7 +132,7 @@ def _write_back(raw: Tensor, before: Tensor) -> None:
     storage, stop = raw.untyped_storage(), int(raw.storage_offset()) + len(raw)
     if storage.nbytes() < stop:
         storage.resize_(stop)
-    if not torch.equal(raw, before):  # what was not written may be read-only memory
+    if not same_bytes(raw, before):  # what was not written may be read-only memory
         raw.copy_(before)
 
 
