@@ -24,6 +24,7 @@ from helpers.checkpoints.parts import Named, checked_parts, label
 from helpers.checkpoints.planning import plan_loading
 from helpers.checkpoints.reading import read_content
 from helpers.checkpoints.undoing import unchanged_on_error
+from helpers.state_dicts.entries import copied
 from helpers.state_dicts.restoring import all_or_nothing
 from helpers.training import capture_rng, check_rng
 from helpers.training import restore_rng as _restore_rng  # also an argument's name
@@ -121,8 +122,7 @@ def load_checkpoint(
                 f"{path} does not fit the random number generators: {error}. Nothing was "
                 "changed."
             ) from error
-    # Copies, as the loaded tensors are still pages of the file.
-    extra, metadata = copy.deepcopy((content["extra"], content["metadata"]))
+    extra, metadata = _own(content["extra"]), copy.deepcopy(content["metadata"])
     with _all_unchanged_on_error(parts):
         for part, objects in parts.items():
             for name, thing in objects.items():
@@ -154,15 +154,23 @@ def _loader(thing: Any) -> Callable[[Any], Any]:
     if isinstance(thing, nn.Module):
         return lambda state: _load_model(thing, state)
     if isinstance(thing, Optimizer):
-        return lambda state: load_state(thing, copy.deepcopy(state))
-    return lambda state: thing.load_state_dict(copy.deepcopy(state))
+        return lambda state: load_state(thing, _own(state))
+    return lambda state: thing.load_state_dict(_own(state))
+
+
+def _own(value: Any) -> Any:
+    """Return a copy of what is still pages of the file."""
+    try:
+        return copy.deepcopy(value)
+    except Exception:  # sparse CSR and others cannot be copied deeply
+        return copied(value)
 
 
 def _load_model(model: nn.Module, state: dict[str, Any]) -> None:
     with ExitStack() as stack:
         for name, own in model.state_dict(keep_vars=True).items():
             if not isinstance(own, torch.Tensor):
-                state[name] = copy.deepcopy(state[name])  # set_extra_state may keep it
+                state[name] = _own(state[name])  # set_extra_state may keep it
             elif own.is_inference():
                 stack.enter_context(torch.inference_mode())  # may be written only so
             elif (once := repeated(own)) is not own:

@@ -129,10 +129,11 @@ def makes_new_state(optimizer: Optimizer) -> bool:
     >>> makes_new_state(torch.optim.SGD([torch.ones(1)]))
     True
     """
-    hooks = optimizer._optimizer_load_state_dict_pre_hooks or (
-        optimizer._optimizer_load_state_dict_post_hooks
+    held = vars(optimizer)  # one that wraps another may hold none of these
+    hooks = (
+        held.get(f"_optimizer_load_state_dict_{when}_hooks") for when in ("pre", "post")
     )
-    return type(optimizer).load_state_dict is Optimizer.load_state_dict and not hooks
+    return type(optimizer).load_state_dict is Optimizer.load_state_dict and not any(hooks)
 
 
 def _as_saved(saved: Any, loaded: Any) -> Any:

@@ -162,7 +162,9 @@ def write_problem(target: Any, value: Any) -> str | None:
 def _view(value: Any) -> tuple:
     """Equal for two tensors that are the same elements of the same memory."""
     tensors = memory_of(value)
-    places = ((t.untyped_storage(), t.storage_offset(), t.shape, t.stride()) for t in tensors)
+    places = (
+        (t.untyped_storage(), t.storage_offset(), t.shape, t.stride()) for t in tensors
+    )
     return tuple(places) or (id(value),)
 
 

@@ -290,6 +290,53 @@ def test_one_number_beside_the_parameters_goes_into_another_order(tmp_path):
     assert momenta == [(3, 4), (2, 3)]
 
 
+class Lookahead(torch.optim.Optimizer):
+    """Wraps another, without a call of the base class, as the usual one does."""
+
+    def __init__(self, inner):
+        self.inner, self.param_groups, self.count = inner, inner.param_groups, 0
+        self.slow = [p.detach().clone() for g in self.param_groups for p in g["params"]]
+
+    @property
+    def state(self):
+        return self.inner.state
+
+    def zero_grad(self):
+        self.inner.zero_grad()
+
+    def step(self, closure=None):
+        self.inner.step(closure)
+        self.count += 1
+        if self.count % 2 == 0:
+            for slow, fast in zip(self.slow, self.param_groups[0]["params"], strict=True):
+                fast.data.copy_(slow.lerp_(fast.detach(), 0.5))
+
+    def state_dict(self):
+        return {**self.inner.state_dict(), "slow": self.slow, "count": self.count}
+
+    def load_state_dict(self, state):
+        self.inner.load_state_dict(state)
+        self.param_groups, self.count = self.inner.param_groups, state["count"]
+        for mine, saved in zip(self.slow, state["slow"], strict=True):
+            mine.copy_(saved)
+
+
+def test_an_optimizer_around_another_resumes(tmp_path):
+    runs = []
+    for count in (3, 2):
+        model = make_model()
+        inner = torch.optim.SGD(model.parameters(), lr=0.1, momentum=0.9)
+        runs += [model, Lookahead(inner)]
+        steps(*runs[-2:], count, seed=count)
+    resumed, whole = resume(tmp_path, *runs)
+    assert resumed == whole
+    path = save_checkpoint(tmp_path / "a.pt", model=runs[0], optimizer=runs[1])
+    inner = torch.optim.SGD(list(runs[0].parameters())[::-1], lr=0.1)
+    assert "'slow' is not of one parameter" in problem_of(
+        path, model=runs[0], optimizer=Lookahead(inner)
+    )
+
+
 class Foreign(torch.optim.SGD):
     """Has a state dict of its own form."""
 

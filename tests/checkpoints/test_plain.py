@@ -9,6 +9,7 @@ from torch import nn
 
 from helpers.checkpoints import load_checkpoint, save_checkpoint
 from helpers.checkpoints.plain import PlainCheck, write_problem
+from helpers.state_dicts.differences import is_same
 from tests.checkpoints.runs import Net
 
 LOADABLE = {
@@ -38,6 +39,15 @@ def test_what_weights_only_refuses_is_named(value):
     with pytest.raises(ValueError) as caught:
         PlainCheck()([0, {"x": value}], "extra")
     assert str(caught.value).startswith(named)
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_a_tensor_that_cannot_be_copied_deeply_comes_back(tmp_path):
+    extra = {"graph": torch.eye(3).to_sparse_csr(), "shared": nn.Parameter(torch.ones(2))}
+    path = save_checkpoint(tmp_path / "a.pt", model=Net(), extra=extra)
+    found = load_checkpoint(path, model=Net()).extra
+    path.write_bytes(bytes(path.stat().st_size))
+    assert is_same(found["graph"], extra["graph"]) and found["shared"].sum() == 2
 
 
 def test_a_container_that_holds_itself_is_looked_at_once():

@@ -41,12 +41,17 @@ def test_every_optimizer(tmp_path, monkeypatch, name):
     assert interrupt_everywhere(monkeypatch, path, runs[1], every, **runs[1]) > 10
 
 
-@pytest.mark.parametrize("kind", ["Counts", "OwnState", "Text"])
+@pytest.mark.parametrize("kind", ["Counts", "OwnState", "Text", "Lookahead"])
 def test_optimizers_of_others(tmp_path, monkeypatch, kind):
     runs = []
     for count in (3, 1):
         net = test_optimizers.make_model()
-        optimizer = getattr(test_optimizers, kind)(net.parameters(), momentum=0.9)
+        make = getattr(test_optimizers, kind)
+        optimizer = (
+            make(torch.optim.SGD(net.parameters(), momentum=0.9))
+            if kind == "Lookahead"
+            else make(net.parameters(), momentum=0.9)
+        )
         test_optimizers.steps(net, optimizer, count, seed=count)
         runs.append({"model": net, "optimizer": optimizer})
     path = save_checkpoint(tmp_path / "a.pt", **runs[0])

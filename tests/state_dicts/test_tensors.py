@@ -90,7 +90,9 @@ def test_extra_state_is_told_from_a_checkpoint_by_its_name(read):
     assert not hasattr(state, "_metadata") and "fc._extra_state" in state
     read(state)
     state["fc.epoch"] = 3
-    with pytest.raises(TypeError, match=r"\['fc.epoch'\] is of type int; expected a tensor"):
+    with pytest.raises(
+        TypeError, match=r"\['fc.epoch'\] is of type int; expected a tensor"
+    ):
         read(state)
 
 
