@@ -10,6 +10,7 @@ import hashlib
 import os
 import secrets
 import socket
+import stat
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -63,9 +64,9 @@ def atomic_write(path: str | os.PathLike, needed: int) -> Iterator[BinaryIO]:
     file = None
     try:
         with suppress(FileNotFoundError):
-            path.lstat()  # refuses a name that is too long before anything is written
-        if path.is_dir() and not path.is_symlink():
-            raise IsADirectoryError(errno.EISDIR, "there is a folder at this path")
+            # A name that is too long is refused here, before anything is written.
+            if stat.S_ISDIR(path.lstat().st_mode):
+                raise IsADirectoryError(errno.EISDIR, "there is a folder at this path")
         flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0)
         file = os.fdopen(os.open(temporary, flags, 0o666), "w+b")
         _remove_stale(path, temporary, now=os.fstat(file.fileno()).st_mtime)

@@ -15,15 +15,7 @@ from helpers.arguments import require_module, type_of
 Named = dict[str | None, Any]
 
 
-def by_name(part: str, given: Any) -> Named:
-    """Return what was given for a part as name -> object.
-
-    Raises:
-        TypeError: a name is not a string.
-
-    >>> by_name("scheduler", None), by_name("scheduler", 3), by_name("scheduler", {"a": 3})
-    ({}, {None: 3}, {'a': 3})
-    """
+def _by_name(part: str, given: Any) -> Named:
     if given is None:
         return {}
     if not isinstance(given, Mapping):
@@ -61,7 +53,7 @@ def checked_parts(
         raise TypeError(f"others is {type_of(others)}; expected a dict: name -> object")
     given = {"model": model, "optimizer": optimizer, "scheduler": scheduler}
     parts = {
-        part: by_name(part, value) for part, value in (given | {"others": others}).items()
+        part: _by_name(part, value) for part, value in (given | {"others": others}).items()
     }
     for part, objects in parts.items():
         for name, value in objects.items():

@@ -41,7 +41,7 @@ def plan_loading(
         told = stored(metadata, metadata, part)
         for name, thing in objects.items():
             where = label(part, name)
-            problem = absence(part, name, states[part])
+            problem = _absence(part, name, states[part])
             if problem is None:
                 state, said = states[part][name], told.get(name, {})
                 problem = _problem(part, thing, state, said, parts, metadata)
@@ -104,14 +104,8 @@ def _moved_groups(
     return f"its optimizer's groups are in another order: build them in the order {saved}"
 
 
-def absence(part: str, name: str | None, there: Named) -> str | None:
-    """Return why the file holds nothing for what was given, None if it does.
-
-    >>> absence("optimizer", None, {})
-    'the file holds no optimizer: load it without optimizer='
-    >>> absence("model", None, {"a": 1, "b": 2})
-    "the file holds several, 'a', 'b': pass a dict with such names"
-    """
+def _absence(part: str, name: str | None, there: Named) -> str | None:
+    """Return why the file holds nothing for what was given, None if it does."""
     if name in there:
         return None
     if not there:

@@ -7,7 +7,7 @@ import torch
 
 from helpers.checkpoints import IncompatibleCheckpointError, save_checkpoint
 from helpers.checkpoints.parts import checked_parts
-from helpers.checkpoints.planning import absence, plan_loading
+from helpers.checkpoints.planning import _absence, plan_loading
 from tests.checkpoints.runs import Run, plain
 
 
@@ -27,7 +27,7 @@ from tests.checkpoints.runs import Run, plain
     ],
 )
 def test_what_is_not_there_is_said(name, there, problem):
-    found = absence("optimizer", name, there)
+    found = _absence("optimizer", name, there)
     assert found == problem if problem is None else found.startswith(problem)
 
 
