@@ -9,7 +9,13 @@ from typing import TYPE_CHECKING, Any
 
 from torch import Tensor, UntypedStorage, nn
 
-from helpers.state_dicts.entries import bytes_held, bytes_of, dtype_name, shape_of, storages_of
+from helpers.state_dicts.kinds import (
+    bytes_held,
+    bytes_of,
+    dtype_name,
+    shape_of,
+    storages_of,
+)
 from helpers.state_dicts.tensors import StateDict, tensors_of
 
 if TYPE_CHECKING:

@@ -227,9 +227,7 @@ def test_other_kinds_are_named_and_a_quantized_tensor_is_compared_after_conversi
     }
     assert found.mismatched_dtype == {"b": ("float32", "qint8")}
     assert found.different == {"c._extra_state": math.inf}
-    assert repr(found) == (
-        "Comparison(0 equal, 2 other kind, 1 other dtype, 1 different)"
-    )
+    assert repr(found) == ("Comparison(0 equal, 2 other kind, 1 other dtype, 1 different)")
     assert not found.identical
     further = torch.quantize_per_tensor(dense * 2, 0.5, 0, torch.qint8)
     assert compare(ours, {**ours, "b": further}).different == {"b": 1.0}
