@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from helpers.arguments import require_module
 from helpers.state_dicts import tensors_of
 from helpers.state_dicts.differences import NotComparableError, is_same
-from helpers.state_dicts.entries import kind_of
+from helpers.state_dicts.kinds import kind_of
 from helpers.state_dicts.restoring import all_or_nothing, outcome
 
 

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from helpers.arguments import type_of, whole_number
 from helpers.state_dicts import tensors_of
-from helpers.state_dicts.entries import is_empty_shell, kind_of
+from helpers.state_dicts.kinds import is_empty_shell, kind_of
 
 # Those of 8 bits are left out: without an infinity, nothing shows what was too large.
 FLOATS = (torch.float16, torch.bfloat16, torch.float32, torch.float64)

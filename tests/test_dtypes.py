@@ -7,8 +7,8 @@ from hypothesis import strategies as st
 from torch import nn
 
 from helpers.dtypes import cast_floats, round_fraction
-from helpers.state_dicts.entries import in_words
-from tests.state_dicts import kinds
+from helpers.state_dicts.kinds import in_words
+from tests.state_dicts import samples
 
 floats = st.lists(st.floats(width=32), min_size=1, max_size=8).map(torch.tensor)
 
@@ -123,9 +123,9 @@ def test_a_type_without_infinity_could_lose_numbers_unseen():
 
 
 @pytest.mark.filterwarnings("ignore")
-@pytest.mark.parametrize("kind", [*kinds.MODELS, *kinds.KINDS])
+@pytest.mark.parametrize("kind", [*samples.MODELS, *samples.KINDS])
 def test_only_dense_floats_are_cast_and_the_rest_are_the_same_objects(kind):
-    state = kinds.model(kind).state_dict()
+    state = samples.model(kind).state_dict()
     cast = cast_floats(state, torch.float64)
     assert list(cast) == list(state)
     for name, value in state.items():

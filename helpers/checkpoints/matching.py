@@ -14,7 +14,7 @@ from helpers.checkpoints.optimizers import order_problem
 from helpers.checkpoints.parts import Named, class_problem, group_names, named_parameters
 from helpers.checkpoints.plain import write_problem
 from helpers.state_dicts.differences import is_same
-from helpers.state_dicts.entries import in_words, is_empty_shell, kind_of
+from helpers.state_dicts.kinds import in_words, is_empty_shell, kind_of
 
 _SHOWN = 4
 _PREFIXES = {

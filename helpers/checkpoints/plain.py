@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from helpers.checkpoints.archive.container import map_archive
 from helpers.checkpoints.archive.errors import UnsafeCheckpointError
 from helpers.checkpoints.archive.pickles import read_structure
-from helpers.state_dicts.entries import copied, in_words, is_empty_shell
+from helpers.state_dicts.kinds import copied, in_words, is_empty_shell
 
 _DICTS = (dict, OrderedDict, Counter)
 _LISTS = (list, tuple, set)

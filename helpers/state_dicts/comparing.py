@@ -4,11 +4,12 @@ Save, Load, Ship 0.2.0: helpers/state_dicts/comparing.py · repairs: CHANGELOG.m
 """
 
 from dataclasses import dataclass
+from typing import Any
 
 from torch import Tensor, nn
 
 from helpers.state_dicts.differences import NotComparableError, largest_difference
-from helpers.state_dicts.entries import dtype_name, in_words, kind_of, shape_of
+from helpers.state_dicts.kinds import dtype_name, in_words, kind_of, shape_of
 from helpers.state_dicts.reports import NameReport
 from helpers.state_dicts.tensors import StateDict, tensors_of
 
@@ -70,7 +71,8 @@ def compare(ours: nn.Module | StateDict, theirs: nn.Module | StateDict) -> Compa
     different: dict[str, float] = {}
     rows: list[tuple[str, ...]] = []
     for name in {**ours, **theirs}:
-        a, b = ours.get(name), theirs.get(name)
+        a: Any = ours.get(name)
+        b: Any = theirs.get(name)
         finding, note = "equal", ""
         if name not in ours or name not in theirs:
             finding = "unexpected" if name in theirs else "missing"

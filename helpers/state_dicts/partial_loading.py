@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from helpers.arguments import require_module
 from helpers.state_dicts.differences import is_same
-from helpers.state_dicts.entries import (
+from helpers.state_dicts.kinds import (
     copied,
     dtype_name,
     in_words,
@@ -127,7 +127,7 @@ def load_matching(model: nn.Module, state_dict: StateDict) -> LoadReport:
     )
 
 
-def write_problem(target: Any, value: Any) -> str | None:
+def write_problem(target: Tensor, value: Any) -> str | None:
     """Return why `target.copy_(value)` could not work, None if it can.
 
     >>> write_problem(torch.ones(2), torch.ones(2).half()) is None
@@ -135,16 +135,12 @@ def write_problem(target: Any, value: Any) -> str | None:
     >>> write_problem(torch.ones(2, 2), torch.eye(2).to_sparse())
     'sparse COO float32 (2, 2) in the file, float32 (2, 2) in the model'
     """
-    for tensor, where in ((value, "file"), (target, "model")):
-        if isinstance(tensor, Tensor) and is_empty_shell(tensor):
-            return f"the tensor in the {where} is on the meta device"
-    is_tensor = isinstance(target, Tensor) and isinstance(value, Tensor)
-    if (
-        not is_tensor
-        or kind_of(target) != kind_of(value)
-        or shape_of(target) != shape_of(value)
-    ):
+    other = not isinstance(value, Tensor) or shape_of(value) != shape_of(target)
+    if other or kind_of(target) != kind_of(value):
         return f"{in_words(value)} in the file, {in_words(target)} in the model"
+    if is_empty_shell(value) or is_empty_shell(target):
+        where = "file" if is_empty_shell(value) else "model"
+        return f"the tensor in the {where} is on the meta device"
     if target.is_inference() and not torch.is_inference_mode_enabled():
         return "made in torch.inference_mode(), so not to be written to: .clone() it first"
     if not kind_of(target) and torch._debug_has_internal_overlap(target) == 1:

@@ -19,7 +19,7 @@ from torch.utils._python_dispatch import is_traceable_wrapper_subclass
 
 from helpers.arguments import require_module
 from helpers.state_dicts.differences import NotComparableError, is_same, same_bytes
-from helpers.state_dicts.entries import copied, is_empty_shell, memory_of, raw_bytes
+from helpers.state_dicts.kinds import copied, is_empty_shell, memory_of, raw_bytes
 
 _NOT_ALL = "could not be put back"
 _Steps = list[tuple[str, Callable[[], None]]]
@@ -49,14 +49,16 @@ def all_or_nothing(model: nn.Module) -> Iterator[None]:
     True
     """
     require_module(model)
-    steps = _ways_back(model)
+    steps, with_grad = _ways_back(model), torch.is_grad_enabled()
     try:
         yield
     except BaseException as error:
+        torch.set_grad_enabled(False)
         try:
             failed = _take(steps)
         except BaseException:  # Ctrl-C again: every step can be repeated
             failed = _take(steps)
+        torch.set_grad_enabled(with_grad)  # which Ctrl-C can leave off as well
         if failed:
             error.add_note(f"{_NOT_ALL}: {'; '.join(failed)}")
         raise
@@ -79,8 +81,7 @@ def _take(steps: _Steps) -> list[str]:
     failed = []
     for name, step in steps:
         try:
-            with torch.no_grad():
-                step()
+            step()
         except Exception as error:  # the others can still be put back
             failed.append(f"{name} ({type(error).__name__}: {error})")
     return failed
@@ -106,7 +107,8 @@ def _ways_back(model: nn.Module) -> _Steps:
             place = raw.untyped_storage(), raw.storage_offset(), len(raw)
             if not is_empty_shell(tensor) and place not in seen:
                 seen.add(place)
-                steps.append((name, partial(_write_back, raw, raw.clone())))
+                size = raw.untyped_storage().nbytes()
+                steps.append((name, partial(_write_back, raw, raw.clone(), size)))
     for name, state in extra.items():
         steps.append((name, partial(_extra_back, modules[name], copied(state))))
     return steps
@@ -128,31 +130,40 @@ def _extra_back(module: nn.Module, state: Any) -> None:
     module.set_extra_state(state)
 
 
-def _write_back(raw: Tensor, before: Tensor) -> None:
-    storage, stop = raw.untyped_storage(), int(raw.storage_offset()) + len(raw)
-    if storage.nbytes() < stop:
-        storage.resize_(stop)
+def _write_back(raw: Tensor, before: Tensor, size: int) -> None:
+    if raw.untyped_storage().nbytes() != size:
+        raw.untyped_storage().resize_(size)
     if not same_bytes(raw, before):  # what was not written may be read-only memory
         raw.copy_(before)
 
 
 def _attributes_back(module: nn.Module) -> Callable[[], None]:
     attributes, kind = dict(vars(module)), type(module)
-    inside = [
+    inside: list[tuple[Any, list]] = [
         (c, list(c.items() if isinstance(c, dict) else c))
         for c in attributes.values()
         if isinstance(c, dict | list | set | deque)
     ]
+    scripted: Any = [
+        (named, dict(named.items()))
+        for named in (module._parameters, module._buffers)
+        if not isinstance(named, dict)  # TorchScript's own
+    ]
 
     def back() -> None:
+        for named, before in scripted:
+            for name in before:
+                if named[name] is not before[name]:
+                    named[name] = before[name]
         vars(module).update(attributes)
         for name in vars(module).keys() - attributes.keys():
             del vars(module)[name]
         if type(module) is not kind:
             module.__class__ = kind
-        for container, before in inside:
+        for container, entries in inside:
             container.clear()
-            (container.extend if hasattr(container, "extend") else container.update)(before)
+            put_in = "extend" if hasattr(container, "extend") else "update"
+            getattr(container, put_in)(entries)
 
     return back
 
@@ -182,11 +193,9 @@ def _tensor_back(tensor: Tensor) -> Callable[[], None]:
 
 
 def _same_memory(a: Tensor, b: Tensor) -> bool:
-    places = [
-        [
-            (m.untyped_storage(), m.storage_offset(), m.shape, m.stride())
-            for m in memory_of(t)
-        ]
-        for t in (a, b)
-    ]
-    return type(a) is type(b) and places[0] == places[1]
+    def place(t: Tensor) -> tuple:
+        return t.untyped_storage(), t.storage_offset(), t.shape, t.stride()
+
+    outer = [(type(t), t.shape, t.dtype, t.device) for t in (a, b)]
+    inner = [list(map(place, memory_of(t))) for t in (a, b)]
+    return outer[0] == outer[1] and inner[0] == inner[1]

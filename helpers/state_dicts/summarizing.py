@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from torch import Tensor, UntypedStorage, nn
 
-from helpers.state_dicts.entries import (
+from helpers.state_dicts.kinds import (
     bytes_held,
     bytes_of,
     dtype_name,

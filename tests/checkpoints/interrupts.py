@@ -9,7 +9,7 @@ import torch
 
 from helpers.checkpoints import load_checkpoint, loading
 from helpers.training import capture_rng
-from tests.state_dicts.kinds import content
+from tests.state_dicts.samples import content
 
 # Whoever changes something does it through one of these, in Python or in C.
 CHANGING = {

@@ -22,7 +22,7 @@ from helpers.classroom.faults import flip, payload_offsets
 from helpers.state_dicts.differences import is_same
 from helpers.training import capture_rng
 from tests.checkpoints.runs import Net, Run, plain, problem_of
-from tests.state_dicts.kinds import KINDS, MODELS, model
+from tests.state_dicts.samples import KINDS, MODELS, model
 
 
 def draws():

@@ -14,7 +14,7 @@ from helpers.checkpoints.undoing import unchanged_on_error
 from tests.checkpoints import test_optimizers, test_parts, test_schedulers
 from tests.checkpoints.interrupts import interrupt_everywhere, photograph
 from tests.checkpoints.runs import Run
-from tests.state_dicts.kinds import KINDS, MODELS, model
+from tests.state_dicts.samples import KINDS, MODELS, model
 
 REFUSED = {"quint4x2", "nested", "jagged", "uint4", "packed parameters"}
 pytestmark = pytest.mark.filterwarnings("ignore")

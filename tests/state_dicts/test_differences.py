@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from helpers.state_dicts.differences import NotComparableError, is_same, largest_difference
-from tests.state_dicts import kinds
+from tests.state_dicts import samples
 
 pytestmark = pytest.mark.filterwarnings("ignore")
 
@@ -20,9 +20,9 @@ DISTANCES = {
 }
 
 
-@pytest.mark.parametrize("kind", kinds.KINDS)
+@pytest.mark.parametrize("kind", samples.KINDS)
 def test_the_same_is_the_same_and_another_is_not(kind):
-    value, same, other = (kinds.entry(kind, seed) for seed in (0, 0, 1))
+    value, same, other = (samples.entry(kind, seed) for seed in (0, 0, 1))
     assert is_same(value, same) and largest_difference(value, same) is None
     if kind not in ("zero-size", "bool"):
         assert not is_same(value, other)
@@ -31,10 +31,10 @@ def test_the_same_is_the_same_and_another_is_not(kind):
 
 @pytest.mark.parametrize("kind", DISTANCES)
 def test_the_distance_is_that_of_the_values(kind):
-    values = kinds.entry("dense").mul(8).round() / 8
+    values = samples.entry("dense").mul(8).round() / 8
     further = values.clone()
     further[1, 0] += 0.5
-    make = kinds.KINDS[kind]
+    make = samples.KINDS[kind]
     assert largest_difference(make(values), make(further)) == DISTANCES[kind]
 
 

@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from helpers.state_dicts import compare, load_matching, remap_keys
-from tests.state_dicts import Tied, bits, kinds, small_net
+from tests.state_dicts import Tied, bits, samples, small_net
 
 
 def test_what_fits_is_copied_in_place_and_the_rest_is_explained():
@@ -200,8 +200,8 @@ SKIPPED = {
         "number of specified elements are supported.",
     ),
     "packed": (
-        kinds.entry("uint4"),
-        kinds.entry("uint4", 1),
+        samples.entry("uint4"),
+        samples.entry("uint4", 1),
         "torch cannot write it: \"copy_kernel\" not implemented for 'UInt4'",
     ),
     "no tensor": (torch.zeros(2), None, " in the file, float32 (2,) in the model"),
@@ -214,40 +214,43 @@ def test_what_torch_cannot_write_is_skipped_with_the_reason(case):
     target, value, why = SKIPPED[case]
     net = nn.Linear(1, 1)
     net.register_buffer("entry_packed_params", target)
-    before = kinds.photograph(net)
+    before = samples.photograph(net)
     state = nn.Linear(1, 1).state_dict()
     state["entry_packed_params"] = value
     report = load_matching(net, state)
     assert report.skipped == {"entry_packed_params": why}
     assert report.loaded == ("weight", "bias")
-    after = kinds.photograph(net)
+    after = samples.photograph(net)
     assert after["entry_packed_params"] == before["entry_packed_params"]
     assert after["bits of entry_packed_params"] == before["bits of entry_packed_params"]
 
 
 def test_extra_state_is_loaded_and_packed_parameters_are_left_to_torch():
-    net, other = nn.ModuleDict({"a": kinds.Extra()}), nn.ModuleDict({"a": kinds.Extra()})
+    net, other = (
+        nn.ModuleDict({"a": samples.Extra()}),
+        nn.ModuleDict({"a": samples.Extra()}),
+    )
     other["a"].factor, other["a"].history = 7.0, [torch.ones(2)]
     report = load_matching(net, other.state_dict())
     assert "a._extra_state" in report.loaded
     assert net["a"].factor == 7.0 and net["a"].history[0].tolist() == [1, 1]
-    packed = kinds.model("packed parameters")
-    report = load_matching(packed, kinds.model("packed parameters", 1).state_dict())
+    packed = samples.model("packed parameters")
+    report = load_matching(packed, samples.model("packed parameters", 1).state_dict())
     assert report.skipped["0._packed_params._packed_params"] == (
         "only load_state_dict can load it"
     )
 
 
 def test_extra_state_that_fails_undoes_the_tensors(monkeypatch):
-    net, other = kinds.Extra(), kinds.Extra()
+    net, other = samples.Extra(), samples.Extra()
     other.history = [torch.ones(2), torch.ones(2)]  # one too many: fails half-way
-    before = kinds.photograph(net)
+    before = samples.photograph(net)
     with pytest.raises(ValueError, match="zip") as caught:
         load_matching(net, other.state_dict())
     assert caught.value.__notes__ == (
         ["load_matching stopped at _extra_state; the model is unchanged"]
     )
-    assert kinds.photograph(net) == before
+    assert samples.photograph(net) == before
 
 
 def test_ctrl_c_right_after_a_copy_leaves_the_whole_model_as_it_was(monkeypatch):

@@ -5,7 +5,7 @@ import torch
 from torch import nn
 
 from helpers.state_dicts import summarize
-from tests.state_dicts import Tied, kinds, small_net
+from tests.state_dicts import Tied, samples, small_net
 
 
 def test_a_module_shows_parameters_and_persistent_buffers_in_order():
@@ -83,7 +83,7 @@ def test_a_module_without_state_gives_an_empty_table():
 @pytest.mark.filterwarnings("ignore")
 def test_entries_of_other_kinds_have_their_words_and_the_bytes_they_hold():
     names = ("COO", "qint8 per channel", "expanded", "int8 of torchao", "nested")
-    state = {name: kinds.entry(name) for name in names}
+    state = {name: samples.entry(name) for name in names}
     state["a._extra_state"] = {"table": b"1234", "mean": torch.zeros(3)}
     table = summarize(state)
     assert "storage_bytes" not in table
@@ -96,4 +96,4 @@ def test_entries_of_other_kinds_have_their_words_and_the_bytes_they_hold():
         ("object", "", "dict", "", 0, 16),
     ]
     assert table.attrs["total_bytes"] == table.bytes.sum()
-    assert list(summarize(kinds.Extra()).kind) == ["object", "parameter", "parameter"]
+    assert list(summarize(samples.Extra()).kind) == ["object", "parameter", "parameter"]

@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from helpers.state_dicts import compare, load_matching, remap_keys, strip_prefix, summarize
-from tests.state_dicts import Tied, bits, kinds, same_objects, small_net
+from tests.state_dicts import Tied, bits, same_objects, samples, small_net
 
 READERS = {
     "summarize": lambda source: summarize(source),
@@ -67,9 +67,9 @@ def test_what_is_no_tensor_is_named(read, value, says):
 
 
 @pytest.mark.filterwarnings("ignore")  # beta features
-@pytest.mark.parametrize("kind", [*kinds.MODELS, *kinds.KINDS])
+@pytest.mark.parametrize("kind", [*samples.MODELS, *samples.KINDS])
 def test_every_state_dict_that_torch_makes_is_read_by_all(kind):
-    net, other = kinds.model(kind), kinds.model(kind, seed=1).state_dict()
+    net, other = samples.model(kind), samples.model(kind, seed=1).state_dict()
     if kind == "qint8":  # whose scale is no tensor
         values = torch.rand(2, 4)
         other["1.entry"] = torch.quantize_per_tensor(values, 0.7, 1, torch.qint8)
@@ -86,7 +86,7 @@ def test_every_state_dict_that_torch_makes_is_read_by_all(kind):
 
 @every_reader
 def test_extra_state_is_told_from_a_checkpoint_by_its_name(read):
-    state = {f"fc.{name}": value for name, value in kinds.Extra().state_dict().items()}
+    state = {f"fc.{name}": value for name, value in samples.Extra().state_dict().items()}
     assert not hasattr(state, "_metadata") and "fc._extra_state" in state
     read(state)
     state["fc.epoch"] = 3
@@ -99,7 +99,7 @@ def test_extra_state_is_told_from_a_checkpoint_by_its_name(read):
 @every_reader
 def test_the_advice_names_a_state_dict_with_extra_state_too(read):
     with pytest.raises(TypeError, match=r"whole checkpoint: pass checkpoint\['net'\]$"):
-        read({"epoch": 3, "net": dict(kinds.Extra().state_dict()), "loss": [0.5]})
+        read({"epoch": 3, "net": dict(samples.Extra().state_dict()), "loss": [0.5]})
 
 
 def test_two_candidates_are_both_offered():

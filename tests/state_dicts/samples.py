@@ -198,7 +198,8 @@ def photograph(net: nn.Module) -> dict:
         place = (
             t.data_ptr() if t.layout is torch.strided and "Int8" not in str(type(t)) else 0
         )
-        shot[name] = (id(t), type(t), t.device, t.requires_grad, place, id(grad))
+        shot[name] = (id(t), type(t), t.device, t.requires_grad, id(grad))
+        shot[f"place of {name}"] = place
         shot[f"bits of {name}"] = content(t.detach()), content(grad)
     shot["state"] = {name: content(value) for name, value in net.state_dict().items()}
     for name, module in net.named_modules():

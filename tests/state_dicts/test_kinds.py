@@ -6,11 +6,11 @@ import pytest
 import torch
 
 from helpers.state_dicts.differences import is_same
-from helpers.state_dicts.entries import bytes_held, copied, in_words, memory_of, raw_bytes
-from tests.state_dicts import kinds
+from helpers.state_dicts.kinds import bytes_held, copied, in_words, memory_of, raw_bytes
+from tests.state_dicts import samples
 
 pytestmark = pytest.mark.filterwarnings("ignore")
-every_kind = pytest.mark.parametrize("kind", kinds.KINDS)
+every_kind = pytest.mark.parametrize("kind", samples.KINDS)
 
 WORDS = {
     "dense": ("float32 (2, 4)", 32),
@@ -32,21 +32,21 @@ WORDS = {
 
 @pytest.mark.parametrize("kind", WORDS)
 def test_words_and_bytes_held(kind):
-    value = kinds.entry(kind)
+    value = samples.entry(kind)
     value = copied(value) if kind in ("CSR", "BSR") else value  # views of larger storages
     assert (in_words(value), bytes_held([value, value])) == WORDS[kind]
 
 
 @every_kind
 def test_a_copy_is_the_same_and_shares_nothing(kind):
-    value = kinds.entry(kind)
+    value = samples.entry(kind)
     other = copied(value)
     assert is_same(value, other)
-    before = kinds.content(value)
+    before = samples.content(value)
     fixed = kind in ("jagged", "qint8 per channel", "quint4x2")  # offsets, scales: shared
     for memory in list(memory_of(other))[: 1 if fixed else None]:
         raw_bytes(memory).bitwise_xor_(1)
-    assert kinds.content(value) == before
+    assert samples.content(value) == before
 
 
 def test_what_cannot_be_copied_stays_the_same_object():

@@ -4,7 +4,7 @@ Most are dense tensors. Others are made of several (sparse, quantized per channe
 and subclasses such as torchao's and DTensor), have no memory (meta, fake), or are no
 tensors at all: what `get_extra_state` returns, and packed parameters.
 
-Save, Load, Ship 0.2.0: helpers/state_dicts/entries.py · repairs: CHANGELOG.md
+Save, Load, Ship 0.2.0: helpers/state_dicts/kinds.py · repairs: CHANGELOG.md
 """
 
 import copy
@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 import torch
-from torch import Tensor, UntypedStorage
+from torch import Tensor, UntypedStorage, nn
 from torch._subclasses.fake_tensor import FakeTensor
 from torch.utils._python_dispatch import is_traceable_wrapper_subclass
 
@@ -102,7 +102,7 @@ def pieces(value: Any) -> tuple[Any, list[Any]] | None:
         return (type(value), len(value)), list(value)
     if isinstance(value, torch.ScriptObject):  # packed parameters
         return type(value), [value.__getstate__()]
-    if not isinstance(value, Tensor):
+    if not isinstance(value, Tensor) or nn.parameter.is_lazy(value):
         return None
     tensor = value.detach()
     form = [kind_of(value), value.dtype, shape_of(value)]
