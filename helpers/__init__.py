@@ -3,7 +3,7 @@
 What each module is for, which notebooks teach it, and what to copy along with it (+):
 
     state_dicts   01 05     look inside, compare, rename, load what fits + arguments
-    checkpoints   02        save and load a training run + arguments, atomic, training
+    checkpoints   02        save, load a run + arguments, atomic, state_dicts, training
     atomic        02        write a file so that a crash leaves the old or the new one
     training      02        seeds, random generators, an epoch, an accuracy + arguments
     sampling      02        a data order that follows from (seed, epoch) + arguments

@@ -6,9 +6,11 @@ Save, Load, Ship 0.2.0: helpers/atomic.py · repairs: CHANGELOG.md
 """
 
 import errno
+import hashlib
 import os
 import secrets
 import socket
+import stat
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -19,6 +21,8 @@ from typing import BinaryIO
 # Another machine's temporary file that has not been written to for this long is stale.
 _DAY = 24 * 60 * 60
 _CLOCK_SLACK = 2.0
+# What a temporary name adds to the file's own: dots, machine, process, random, ".tmp".
+_ADDED = 100
 _CAUSES = {
     errno.ENOSPC: "the disk is full",
     errno.EDQUOT: "your disk quota is used up",
@@ -34,8 +38,9 @@ def atomic_write(path: str | os.PathLike, needed: int) -> Iterator[BinaryIO]:
     """Open a new file to write and read; it replaces the path when the block succeeds.
 
     On any exception, Ctrl-C too, the new file is removed and the path is as it was. After
-    a crash it stays behind as `.NAME.HOST.PID.RANDOM.tmp`, and the next save removes it.
-    A symlink at the path is replaced, not followed. Permissions follow the umask.
+    a crash it stays behind as `.NAME.HOST.PID.RANDOM.tmp` (a long NAME is cut, with a
+    digest behind it), and the next save removes it. A symlink at the path is replaced, not
+    followed. Permissions follow the umask.
 
     Args:
         path: where the file goes; its folder must exist.
@@ -54,11 +59,14 @@ def atomic_write(path: str | os.PathLike, needed: int) -> Iterator[BinaryIO]:
     """
     path = Path(path)
     random = secrets.token_hex(4)
-    temporary = path.with_name(f".{path.name}.{_host()}.{os.getpid()}.{random}.tmp")
+    writer = f"{_host()}.{os.getpid()}.{random}"
+    temporary = path.with_name(f".{_short_name(path)}.{writer}.tmp")
     file = None
     try:
-        if path.is_dir() and not path.is_symlink():
-            raise IsADirectoryError(errno.EISDIR, "there is a folder at this path")
+        with suppress(FileNotFoundError):
+            # A name that is too long is refused here, before anything is written.
+            if stat.S_ISDIR(path.lstat().st_mode):
+                raise IsADirectoryError(errno.EISDIR, "there is a folder at this path")
         flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0)
         file = os.fdopen(os.open(temporary, flags, 0o666), "w+b")
         _remove_stale(path, temporary, now=os.fstat(file.fileno()).st_mtime)
@@ -127,10 +135,22 @@ def flush_folder(folder: Path) -> None:
                 os.close(descriptor)
 
 
+def _short_name(path: Path) -> str:
+    """Return the file's name, or what stands for it where the two would be too long."""
+    limit, name = 255, os.fsencode(path.name)
+    with suppress(OSError, AttributeError):  # no such folder; Windows
+        limit = os.pathconf(path.parent, "PC_NAME_MAX")
+    if len(name) + _ADDED <= limit:
+        return path.name
+    kept = name[: max(limit - _ADDED - 17, 0)].decode(errors="ignore")
+    return f"{kept}~{hashlib.sha256(name).hexdigest()[:16]}"
+
+
 @cache
 def _host() -> str:
     """Name this machine and, in a Linux container, its own set of process numbers."""
-    name = socket.gethostname().replace(".", "-")[:40]
+    # At most 40 bytes, and no dot, at which names are taken apart.
+    name = socket.gethostname().replace(".", "-").encode()[:40].decode(errors="ignore")
     with suppress(OSError):
         name += f"-{Path('/proc/self/ns/pid').stat().st_ino}"
     return name
@@ -141,11 +161,12 @@ def _remove_stale(path: Path, own: Path, now: float) -> None:
 
     `now` is a new file's time: the disk's clock, which may differ from this machine's.
     """
+    begins = f".{_short_name(path)}."
     with suppress(OSError):
         for entry in os.scandir(path.parent):
-            if not entry.name.startswith(f".{path.name}.") or entry.name[-4:] != ".tmp":
+            if not entry.name.startswith(begins) or entry.name[-4:] != ".tmp":
                 continue
-            parts = entry.name[len(path.name) + 2 :].split(".")
+            parts = entry.name[len(begins) :].split(".")
             if entry.name == own.name or len(parts) != 4 or not parts[1].isdigit():
                 continue
             with suppress(OSError):  # another writer may have removed it

@@ -6,17 +6,20 @@ puts it back there unless `map_location` says otherwise.
 Save, Load, Ship 0.2.0: helpers/devices.py · repairs: CHANGELOG.md
 """
 
-import copy
 import pickle
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
 
 from helpers.arguments import require_module
 from helpers.state_dicts import tensors_of
+from helpers.state_dicts.differences import NotComparableError, is_same
+from helpers.state_dicts.kinds import kind_of
+from helpers.state_dicts.restoring import all_or_nothing, outcome
 
 
 class BestDevice(NamedTuple):
@@ -73,12 +76,13 @@ def load_to_device(
 ) -> nn.Module:
     """Load a state dict's file into the model, move the model to the device, return it.
 
-    All or nothing: names and shapes must fit exactly, and whatever fails leaves the model
-    unchanged, on the device where it was. The parameters stay the same objects, so an
+    The result is that of `model.to(device)` and `model.load_state_dict(...)`, with hooks
+    and extra state, but all or nothing: names and shapes must fit exactly, and whatever
+    fails leaves the model unchanged, on the device where it was. What torch itself loads
+    is compared with the file afterwards. The parameters stay the same objects, so an
     optimizer that was built before still trains them; its own state stays where it was.
     Dtypes are converted to the model's, as `load_state_dict` does. The file is read with
-    `weights_only=True`. Until all is loaded, a second copy of the model is held. Only its
-    parameters and buffers are taken over, and nothing else that a load hook may set.
+    `weights_only=True`. Until all is loaded, a second copy of the model's state is held.
 
     Args:
         model: has the names and shapes that the file has; not on the meta device, and
@@ -91,7 +95,9 @@ def load_to_device(
         ValueError: the device is not available, the model has tensors without memory or
             shape, or the file is damaged or not safe to open.
         FileNotFoundError, PermissionError: the file does not exist, or cannot be opened.
-        RuntimeError: names or shapes do not fit; torch's own text, with the path.
+        RuntimeError: names, shapes or kinds do not fit, torch cannot write to a tensor
+            (made by `expand`), or one that is tied has two values in the file; torch's own
+            text, with the path.
 
     >>> from tempfile import TemporaryDirectory
     >>> saved, model = nn.Linear(3, 2), nn.Linear(3, 2)
@@ -113,14 +119,54 @@ def load_to_device(
             f"call model.to_empty(device={str(device)!r}) first"
         )
     state_dict = _read(Path(path))
-    trial = copy.deepcopy(model)
     try:
-        trial.load_state_dict(state_dict, strict=True)
+        with all_or_nothing(model):
+            _load(model, device, state_dict)
     except RuntimeError as error:
-        error.add_note(f"{path} does not fit; the model is unchanged")
+        error.add_note(f"{path} does not fit; {outcome(error)}")
         raise
-    _adopt(model, trial.to(device))
     return model
+
+
+def _load(model: nn.Module, device: torch.device, state_dict: Mapping[str, Any]) -> None:
+    model.to(device)
+    model.load_state_dict(state_dict, strict=True)
+    for name, tensor in _loaded_plainly(model):
+        value = state_dict.get(name)
+        if isinstance(value, Tensor) and not _holds(tensor, value):
+            raise RuntimeError(
+                f"{name} does not hold what the file holds: torch copied another value "
+                "into the same memory (tied weights?), or the tensor's class, "
+                f"{type(tensor).__name__}, cannot be copied into"
+            )
+
+
+def _loaded_plainly(model: nn.Module, prefix: str = "") -> Iterator[tuple[str, Tensor]]:
+    """Yield what torch's own code loads; hooks may rightly change the file's values."""
+    loaders = (type(model).load_state_dict, type(model)._load_from_state_dict)
+    is_torchs = all(loader.__module__.startswith("torch.") for loader in loaders)
+    hooks = (model._load_state_dict_pre_hooks, model._load_state_dict_post_hooks)
+    if any(hooks) or not is_torchs:
+        return
+    yield from model.named_parameters(prefix, recurse=False, remove_duplicate=False)
+    yield from model.named_buffers(prefix, recurse=False, remove_duplicate=False)
+    for name, module in model.named_children():
+        yield from _loaded_plainly(module, f"{prefix}.{name}" if prefix else name)
+
+
+def _holds(tensor: Tensor, value: Tensor) -> bool:
+    if tensor.dim() == 0 and value.shape == (1,):  # as files of torch 0.3 have it
+        value = value[0]
+    if tensor.dtype != value.dtype and not kind_of(tensor):
+        value = torch.empty_like(tensor).copy_(value)
+    with suppress(NotComparableError):
+        # Another kind or dtype was converted: to what, only its class knows.
+        return (
+            kind_of(tensor) != kind_of(value)
+            or tensor.dtype != value.dtype
+            or is_same(tensor, value)
+        )
+    return True
 
 
 def _require_device(device: str | torch.device) -> torch.device:
@@ -162,23 +208,4 @@ def _read(path: Path) -> Mapping[str, Tensor]:
         return tensors_of(content, path.name)
     except TypeError as error:
         error.add_note("load_to_device reads a file that holds a state dict alone")
-        raise
-
-
-def _adopt(model: nn.Module, trial: nn.Module) -> None:
-    """Let every parameter and buffer of the model take over its copy's memory."""
-    for ours, theirs in zip(model.parameters(), trial.parameters(), strict=True):
-        theirs.grad = None if ours.grad is None else ours.grad.to(theirs.device)
-    parameters = [(ours, ours.data, ours.grad) for ours in model.parameters()]
-    buffers = [(module._buffers, dict(module._buffers)) for module in model.modules()]
-    try:
-        for ours, theirs in zip(model.parameters(), trial.parameters(), strict=True):
-            ours.data, ours.grad = theirs.data, theirs.grad
-        for module, copied in zip(model.modules(), trial.modules(), strict=True):
-            module._buffers.update(copied._buffers)
-    except BaseException:  # Ctrl-C, too
-        for ours, data, gradient in parameters:
-            ours.data, ours.grad = data, gradient
-        for names, before in buffers:
-            names.update(before)
         raise

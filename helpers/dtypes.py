@@ -13,9 +13,11 @@ from torch import Tensor, nn
 
 from helpers.arguments import type_of, whole_number
 from helpers.state_dicts import tensors_of
+from helpers.state_dicts.kinds import is_empty_shell, kind_of
 
 # Those of 8 bits are left out: without an infinity, nothing shows what was too large.
 FLOATS = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
+_PACKED = (torch.float4_e2m1fn_x2,)  # two numbers in a byte, which torch cannot cast
 FRACTION_BITS = 23  # of a float32, besides one for the sign and 8 for the exponent
 
 
@@ -23,6 +25,9 @@ def cast_floats(
     model_or_state_dict: nn.Module | Mapping[str, Tensor], dtype: torch.dtype
 ) -> dict[str, Tensor]:
     """Return a new dict with the floating-point tensors in the dtype, the rest as it is.
+
+    The rest is integers, what is quantized, sparse or nested, subclasses such as torchao's,
+    packed 4-bit floats, and what is no tensor.
 
     Raises:
         TypeError: the source is neither a module nor a state dict, or the dtype is not
@@ -40,15 +45,17 @@ def cast_floats(
         raise TypeError(f"dtype is {dtype!r}; expected one such as torch.float16")
     cast = {}
     for name, tensor in tensors_of(model_or_state_dict, "model_or_state_dict").items():
-        if not tensor.is_floating_point():
+        is_dense = isinstance(tensor, Tensor) and not kind_of(tensor)
+        if not is_dense or not tensor.is_floating_point() or tensor.dtype in _PACKED:
             cast[name] = tensor
             continue
         cast[name] = tensor.detach().to(dtype)
-        if tensor.is_meta:  # without values, none can be lost
+        if is_empty_shell(tensor):  # without values, none can be lost
             continue
-        lost = tensor.isfinite() & cast[name].isinf()
+        wide = tensor if tensor.dtype in FLOATS else tensor.float()  # float8 can do little
+        lost = wide.isfinite() & cast[name].isinf()
         if bool(lost.any()):
-            most = tensor[lost].abs().max().item()
+            most = wide[lost].abs().max().item()
             raise ValueError(
                 f"{name!r} holds {most:g}, and the largest {dtype} is "
                 f"{torch.finfo(dtype).max:g}; keep it in {tensor.dtype}, or use bfloat16"

@@ -35,7 +35,7 @@ def seed_everything(seed: int) -> None:
 
 
 def capture_rng() -> dict[str, Any]:
-    """Return the states of Python's, NumPy's, torch's and every CUDA GPU's generator.
+    """Return the states of Python's, NumPy's, torch's and every GPU's generator.
 
     All of it is lists, numbers and tensors, which torch.load(weights_only=True) accepts.
     Generators that you made yourself (torch.Generator, np.random.default_rng) are not
@@ -49,7 +49,10 @@ def capture_rng() -> dict[str, Any]:
     """
     version, words, gauss = random.getstate()
     of_numpy = np.random.get_state(legacy=False)
-    on_gpu = torch.cuda.get_rng_state_all() if torch.cuda.is_available() else []
+    on_gpus = {
+        kind: [module.get_rng_state(number) for number in _numbers(module)]
+        for kind, module in _gpu_modules().items()
+    }
     return {
         "python": [version, torch.tensor(words), gauss],
         "numpy": [
@@ -60,14 +63,15 @@ def capture_rng() -> dict[str, Any]:
             of_numpy["gauss"],
         ],
         "torch": torch.get_rng_state(),
-        "cuda": on_gpu,
+        **on_gpus,
     }
 
 
 def restore_rng(state: dict[str, Any]) -> None:
     """Put the generators back to what `capture_rng` returned.
 
-    Where there are fewer GPUs than at that time, the states of the others are left out.
+    Where there are fewer GPUs than at that time, or others, the states of those that are
+    not here are left out.
 
     Raises:
         ValueError: the state is not one of `capture_rng`; no generator has changed.
@@ -79,11 +83,30 @@ def restore_rng(state: dict[str, Any]) -> None:
     True
     """
     check_rng(state)
+    before = capture_rng()
+    try:
+        _set_all(state)
+    except BaseException:  # a GPU's state is only tried by setting it
+        _set_all(before)
+        raise
+
+
+def _set_all(state: dict[str, Any]) -> None:
     random.setstate(_python_state(state))
     np.random.set_state(_numpy_state(state))
     torch.set_rng_state(state["torch"].cpu())
-    for device in range(min(len(state["cuda"]), torch.cuda.device_count())):
-        torch.cuda.set_rng_state(state["cuda"][device].cpu(), device)
+    for kind, module in _gpu_modules().items():
+        for number, saved in zip(_numbers(module), state.get(kind, []), strict=False):
+            module.set_rng_state(saved.cpu(), number)
+
+
+def _gpu_modules() -> dict[str, Any]:
+    return {"cuda": torch.cuda, "xpu": torch.xpu, "mps": torch.mps}
+
+
+def _numbers(module: Any) -> range:
+    """Return the numbers of the GPUs that one of torch's modules finds here."""
+    return range(module.device_count() if module.is_available() else 0)
 
 
 def check_rng(state: dict[str, Any]) -> None:
@@ -100,7 +123,8 @@ def check_rng(state: dict[str, Any]) -> None:
         random.Random().setstate(_python_state(state))
         np.random.RandomState().set_state(_numpy_state(state))
         torch.Generator().set_state(state["torch"].cpu())
-        for on_gpu in state["cuda"]:
+        # Files of older versions know CUDA alone.
+        for on_gpu in [*state["cuda"], *state.get("xpu", []), *state.get("mps", [])]:
             if on_gpu.dtype != torch.uint8:
                 raise ValueError(f"a state of a GPU is {on_gpu.dtype}")
     except (TypeError, ValueError, LookupError, RuntimeError, AttributeError) as error:

@@ -189,6 +189,54 @@ def test_stale_temporaries_go_with_the_next_save_and_no_others(tmp_path):
     assert not kept[0].exists()
 
 
+LONG = [
+    "x" * 252 + ".pt",
+    "x" * 152 + ".pt",
+    "x" * 153 + ".pt",
+    "é" * 126 + ".pt",
+    "x" + "名" * 83 + ".pt",
+]
+
+
+@pytest.mark.parametrize("name", LONG, ids=["longest", "whole", "cut", "two", "three"])
+def test_a_name_near_the_limit_is_written_and_its_stale_files_go(tmp_path, name):
+    path, twin = tmp_path / name, tmp_path / f"{name[:-4]}y.pt"
+    with atomic_write(path, 3) as file:
+        [made] = os.listdir(tmp_path)
+        assert made.startswith(f".{name[0]}") and len(os.fsencode(made)) <= 255
+        file.write(b"new")
+    assert path.read_bytes() == b"new" and os.listdir(tmp_path) == [name]
+    begin = made.rsplit(".", 4)[0]
+    stale = tmp_path / f"{begin}.{atomic._host()}.{dead_pid()}.0123abcd.tmp"
+    other = tmp_path / f"{begin}.{'h' * 40}-4026531836.1.0123abcd.tmp"
+    for left in (stale, other):
+        left.write_bytes(b"half")
+    write(twin)
+    assert stale.exists(), "another file's, though the names begin alike"
+    write(path)
+    assert sorted(os.listdir(tmp_path)) == sorted([name, twin.name, other.name])
+
+
+def test_a_name_beyond_the_limit_is_refused_before_anything_is_written(tmp_path):
+    path = tmp_path / ("x" * 256)
+    with pytest.raises(OSError) as caught, atomic_write(path, 3):
+        pytest.fail("the block must not run")
+    assert caught.value.errno == errno.ENAMETOOLONG
+    assert f"cannot save {path}: {os.strerror(errno.ENAMETOOLONG)}." in str(caught.value)
+    assert os.listdir(tmp_path) == []
+
+
+def test_a_host_with_a_long_name_in_another_script_is_cut_to_bytes(monkeypatch):
+    monkeypatch.setattr(atomic.socket, "gethostname", lambda: "主.机" * 40)
+    atomic._host.cache_clear()
+    try:
+        host = atomic._host()
+        assert "." not in host and len(os.fsencode(host)) <= 40 + len("-4026531836")
+    finally:
+        monkeypatch.undo()
+        atomic._host.cache_clear()
+
+
 def test_a_folder_that_cannot_be_flushed_does_not_fail_the_save(tmp_path, monkeypatch):
     fsync = os.fsync
 

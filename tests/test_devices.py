@@ -1,5 +1,7 @@
 """Devices: which is best, and loading onto one, all or nothing."""
 
+import sys
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -11,6 +13,8 @@ from helpers.classroom.exercises.notebook_03 import Payload
 from helpers.classroom.faults.gpu_files import make_gpu_checkpoint
 from helpers.devices import available_devices, best_device, load_to_device
 from helpers.state_dicts import compare
+from tests.state_dicts import samples
+from tests.state_dicts.interrupting import FailsAt, InterruptAt
 
 CPU = torch.device("cpu")
 
@@ -185,25 +189,205 @@ def test_a_move_that_fails_changes_nothing(saved, monkeypatch):
     assert pieces(net) == before
 
 
-def test_ctrl_c_in_the_last_step_is_undone(saved, monkeypatch):
-    class Interrupts(dict):
-        def update(self, other):
-            super().update(other)
-            if not self.interrupted:
-                self.interrupted = True
-                raise KeyboardInterrupt
+# All or nothing, for every kind of model and of entry
 
-        interrupted = False
+NOT_IN_A_FILE = {"packed parameters", "uint4"}  # weights_only=True refuses them
+kinds_in_files = pytest.mark.parametrize(
+    "kind",
+    [kind for kind in (*samples.MODELS, *samples.KINDS) if kind not in NOT_IN_A_FILE],
+)
+# What load_state_dict itself cannot copy into.
+NOT_LOADABLE = {"quint4x2", "nested", "jagged", "expanded", "inference"}
 
+
+def file_for(kind: str, folder: Path) -> Path:
+    state = samples.model(kind, seed=1).state_dict()
+    if "1.entry" in state and kind == "qint8":  # whose scale is no tensor
+        values = torch.rand(2, 4)
+        state["1.entry"] = torch.quantize_per_tensor(values, 0.7, 1, torch.qint8)
+    torch.save(state, folder / "kind.pt")
+    return folder / "kind.pt"
+
+
+@pytest.mark.filterwarnings("ignore")
+@kinds_in_files
+def test_the_result_is_that_of_torch_itself_or_nothing_has_changed(kind, tmp_path):
+    path = file_for(kind, tmp_path)
+    net, twin = samples.model(kind), samples.model(kind)
+    before, parameters = samples.photograph(net), list(net.parameters())
+    if kind in NOT_LOADABLE:
+        with pytest.raises(RuntimeError) as caught:
+            load_to_device(net, path, "cpu")
+        assert caught.value.__notes__ == [f"{path} does not fit; the model is unchanged"]
+        assert samples.photograph(net) == before
+        return
+    assert load_to_device(net, path, "cpu") is net
+    twin.to("cpu").load_state_dict(torch.load(path, weights_only=True))
+    expected, after = samples.photograph(twin), samples.photograph(net)
+    for name in ("state", *(name for name in after if name.startswith("bits of"))):
+        assert after[name] == expected[name], name
+    assert before["state"] != after["state"] or kind in ("zero-size", "bool")
+    assert all(a is b for a, b in zip(net.parameters(), parameters, strict=True))
+
+
+@pytest.mark.filterwarnings("ignore")
+@kinds_in_files
+def test_ctrl_c_at_any_operation_changes_nothing(kind, tmp_path):
+    path = file_for(kind, tmp_path)
+    state = torch.load(path, weights_only=True)
+    net, twin = samples.model(kind), samples.model(kind)
+    with suppress(RuntimeError), FailsAt() as counted:
+        devices._load(twin, CPU, state)
+    before = samples.photograph(net)
+    assert counted.count > 0
+    for k in range(counted.count):
+        with pytest.MonkeyPatch.context() as patched:
+            load = devices._load
+
+            def interrupted(*arguments, k=k, load=load):
+                with FailsAt(k):
+                    load(*arguments)
+
+            patched.setattr(devices, "_load", interrupted)
+            with pytest.raises((KeyboardInterrupt, RuntimeError)):
+                load_to_device(net, path, "cpu")
+        assert samples.photograph(net) == before, k
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize(
+    "kind, step",
+    {"extra state": 1, "recurrent": 1, "torchao": 9, "ties and views": 9}.items(),
+)
+def test_ctrl_c_at_any_line_changes_all_or_nothing(kind, step, tmp_path):
+    path = file_for(kind, tmp_path)
+    net = samples.model(kind)
+    before = samples.photograph(net)
+    files = ("nn/modules/module.py", "modules/rnn.py", "torch/utils/__init__.py")
+    files += ("helpers/devices.py", "state_dicts/samples.py")
+    for k in range(0, 10_000, step):
+        at = InterruptAt(k, *files)
+        try:
+            load_to_device(net, path, "cpu")
+        except KeyboardInterrupt:
+            if samples.photograph(net) != before:  # at the very last line: all is loaded
+                assert compare(net, torch.load(path, weights_only=True)).identical, k
+                net = samples.model(kind)
+                before = samples.photograph(net)
+        else:  # the last line was reached
+            assert at.left >= 0 and k > 200
+            break
+        finally:
+            sys.settrace(None)
+        assert torch.is_grad_enabled()
+    assert samples.photograph(net) != before
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt, ValueError, MemoryError])
+@pytest.mark.parametrize(
+    "where, name",
+    [(samples.Extra, "set_extra_state"), (nn.Linear, "_load_from_state_dict")],
+)
+def test_a_method_that_fails_after_its_work_is_undone(
+    where, name, error, tmp_path, monkeypatch
+):
+    def pair():
+        return nn.Sequential(samples.Extra(), nn.Linear(2, 2), samples.Extra())
+
+    other = pair()
+    other[0].factor, other[0].history = 7.0, [torch.ones(2)]
+    torch.save(other.state_dict(), tmp_path / "pair.pt")
+    real = getattr(where, name)
+    for k in range(2):
+        net, calls = pair(), []
+
+        def fails(self, *arguments, k=k, calls=calls):
+            real(self, *arguments)
+            calls.append(self)
+            if len(calls) == k + 1:
+                raise error
+
+        before = samples.photograph(net)
+        monkeypatch.setattr(where, name, fails)
+        with pytest.raises(error):
+            load_to_device(net, tmp_path / "pair.pt", "cpu")
+        monkeypatch.setattr(where, name, real)
+        assert samples.photograph(net) == before
+
+
+def test_a_move_that_fails_half_way_is_undone(saved, monkeypatch):
     net = small_net()
-    net[1].__dict__["_buffers"] = Interrupts(net[1]._buffers)
-    before = pieces(net)
-    # The copy must be able to hold the same kind of dict, uninterrupted.
-    monkeypatch.setattr(devices.copy, "deepcopy", lambda model: small_net())
-    with pytest.raises(KeyboardInterrupt):
+    net[0].weight.grad = torch.ones(4, 3)
+    before = samples.photograph(net)
+
+    def half_way(module, device):  # as where the GPU's memory runs out
+        module[0].double()
+        raise torch.OutOfMemoryError("CUDA out of memory")
+
+    monkeypatch.setattr(nn.Module, "to", half_way)
+    with pytest.raises(torch.OutOfMemoryError):
         load_to_device(net, saved, "cpu")
-    assert net[1]._buffers.interrupted
+    assert samples.photograph(net) == before
+
+
+# What the model holds afterwards is what the file holds
+
+
+def test_a_tensor_whose_class_does_not_copy_is_noticed(saved, monkeypatch):
+    net = small_net()
+    before = pieces(net)
+    real_copy = torch.Tensor.copy_
+
+    def forgets_one(target, value):
+        return target if target is net[2].bias else real_copy(target, value)
+
+    monkeypatch.setattr(torch.Tensor, "copy_", forgets_one)
+    with pytest.raises(RuntimeError) as caught:
+        load_to_device(net, saved, "cpu")
+    assert str(caught.value) == (
+        "2.bias does not hold what the file holds: torch copied another value into the "
+        "same memory (tied weights?), or the tensor's class, Parameter, cannot be copied "
+        "into"
+    )
     assert pieces(net) == before
+
+
+def test_tied_weights_with_two_values_in_the_file_are_noticed(tmp_path):
+    net = nn.Sequential(nn.Linear(2, 2), nn.Linear(2, 2))
+    torch.save(net.state_dict(), tmp_path / "untied.pt")
+    net[1].weight = net[0].weight
+    with pytest.raises(RuntimeError, match=r"0.weight does not hold .* \(tied weights\?\)"):
+        load_to_device(net, tmp_path / "untied.pt", "cpu")
+
+
+@pytest.mark.parametrize("where", ["hook", "method"])
+def test_a_module_that_changes_what_it_loads_is_believed(where, tmp_path):
+    class Doubles(nn.Linear):
+        def _load_from_state_dict(self, state_dict, prefix, *others):
+            state_dict[prefix + "weight"] = 2 * state_dict[prefix + "weight"]
+            super()._load_from_state_dict(state_dict, prefix, *others)
+
+    def doubles(module, state_dict, prefix, *others):
+        state_dict[prefix + "weight"] = 2 * state_dict[prefix + "weight"]
+
+    net = nn.Sequential(nn.Linear(2, 2) if where == "hook" else Doubles(2, 2))
+    if where == "hook":
+        net[0].register_load_state_dict_pre_hook(doubles)
+    file = {"0.weight": torch.ones(2, 2), "0.bias": torch.ones(2)}
+    torch.save(file, tmp_path / "file.pt")
+    load_to_device(net, tmp_path / "file.pt", "cpu")
+    assert net[0].weight.tolist() == [[2, 2], [2, 2]]
+
+
+def test_files_of_old_versions_and_other_dtypes_are_no_surprise(tmp_path):
+    net = nn.BatchNorm1d(2).half()
+    file = {name: value.double() for name, value in net.state_dict().items()}
+    file["num_batches_tracked"] = torch.tensor([3])  # torch 0.3 had no scalars
+    file["weight"] = torch.tensor([0.1, torch.nan])
+    torch.save(file, tmp_path / "old.pt")
+    load_to_device(net, tmp_path / "old.pt", "cpu")
+    assert net.num_batches_tracked == 3
+    assert net.weight[0] == torch.tensor(0.1).half() and bool(net.weight[1].isnan())
 
 
 def test_a_device_that_is_not_there_is_answered_with_those_that_are(saved, only_a_cpu):

@@ -7,6 +7,8 @@ from hypothesis import strategies as st
 from torch import nn
 
 from helpers.dtypes import cast_floats, round_fraction
+from helpers.state_dicts.kinds import in_words
+from tests.state_dicts import samples
 
 floats = st.lists(st.floats(width=32), min_size=1, max_size=8).map(torch.tensor)
 
@@ -118,3 +120,17 @@ def test_only_float32_is_rounded(value, what):
 def test_a_type_without_infinity_could_lose_numbers_unseen():
     with pytest.raises(TypeError, match="float8_e4m3fn; expected one such as"):
         cast_floats({"weight": torch.tensor([1e6])}, torch.float8_e4m3fn)
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("kind", [*samples.MODELS, *samples.KINDS])
+def test_only_dense_floats_are_cast_and_the_rest_are_the_same_objects(kind):
+    state = samples.model(kind).state_dict()
+    cast = cast_floats(state, torch.float64)
+    assert list(cast) == list(state)
+    for name, value in state.items():
+        dense = isinstance(value, torch.Tensor) and "float" in in_words(value).split()[0]
+        if dense and "float4" not in in_words(value):
+            assert cast[name].dtype == torch.float64
+        else:
+            assert cast[name] is value

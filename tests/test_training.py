@@ -128,6 +128,69 @@ def test_states_of_gpus_that_are_not_here_are_left_out():
     restore_rng(state)
 
 
+class FakeGpus:
+    """Stands for torch.xpu or torch.mps where there is no such device."""
+
+    def __init__(self, count, fails=False):
+        self.states = [torch.full((16,), k, dtype=torch.uint8) for k in range(count)]
+        self.fails = fails
+
+    def is_available(self):
+        return bool(self.states)
+
+    def device_count(self):
+        return len(self.states)
+
+    def get_rng_state(self, device):
+        return self.states[device].clone()
+
+    def set_rng_state(self, state, device):
+        if self.fails:
+            self.fails = False
+            raise RuntimeError("RNG state is wrong size")
+        self.states[device] = state.clone()
+
+    def values(self):
+        return [state[0].item() for state in self.states]
+
+
+@pytest.mark.parametrize("kind", ["cuda", "xpu", "mps"])
+def test_generators_of_every_kind_of_gpu_are_captured_and_restored(monkeypatch, kind):
+    gpus = FakeGpus(2)
+    monkeypatch.setattr(torch, kind, gpus)
+    state = capture_rng()
+    gpus.states = [torch.full((16,), 9, dtype=torch.uint8)] * 3
+    restore_rng(state)
+    assert gpus.values() == [0, 1, 9], "a GPU more than at that time is left alone"
+    gpus.states = gpus.states[2:]
+    restore_rng(state)
+    assert gpus.values() == [0]
+    del state[kind]
+    if kind == "cuda":
+        with pytest.raises(ValueError, match="KeyError: 'cuda'"):
+            restore_rng(state)
+    else:
+        restore_rng(state)  # a file of an older version
+        with pytest.raises(ValueError, match="a state of a GPU is torch"):
+            restore_rng({**state, kind: [torch.ones(16)]})
+    assert gpus.values() == [0]
+
+
+@pytest.mark.parametrize("kind", ["xpu", "mps"])
+def test_a_gpu_that_refuses_its_state_leaves_every_generator(monkeypatch, kind):
+    seed_everything(3)
+    other = capture_rng()
+    seed_everything(4)
+    gpus = FakeGpus(1, fails=True)
+    monkeypatch.setattr(torch, kind, gpus)
+    before = capture_rng()
+    expected = draw_from_everywhere()
+    restore_rng({**before, kind: []})
+    with pytest.raises(RuntimeError, match="wrong size"):
+        restore_rng({**other, kind: [torch.full((16,), 7, dtype=torch.uint8)]})
+    assert draw_from_everywhere() == expected and gpus.values() == [0]
+
+
 # train_epoch
 
 

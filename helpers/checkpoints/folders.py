@@ -76,11 +76,11 @@ class CheckpointFolder:
     def save(
         self,
         *,
-        model: nn.Module,
+        model: nn.Module | Mapping[str, nn.Module],
         epoch: int = 0,
         step: int = 0,
         metrics: Mapping[str, float] | None = None,
-        **others: Any,
+        **parts: Any,
     ) -> Path:
         """Save as `save_checkpoint` does, then delete what need not be kept.
 
@@ -96,9 +96,7 @@ class CheckpointFolder:
         epoch = whole_number("epoch", epoch, least=0)
         step = whole_number("step", step, least=0)
         path = self.directory / f"epoch_{epoch:04d}_step_{step:08d}.pt"
-        save_checkpoint(
-            path, model=model, epoch=epoch, step=step, metrics=metrics, **others
-        )
+        save_checkpoint(path, model=model, epoch=epoch, step=step, metrics=metrics, **parts)
         self._delete_others(path)
         return path
 
@@ -118,7 +116,9 @@ class CheckpointFolder:
         """Return the checkpoint with the best metric, None if none can be read."""
         return next(iter(self._rank(self._metrics())), None)
 
-    def load_latest(self, *, model: nn.Module, **others: Any) -> Checkpoint | None:
+    def load_latest(
+        self, *, model: nn.Module | Mapping[str, nn.Module], **parts: Any
+    ) -> Checkpoint | None:
         """Load the newest whole checkpoint; None if the folder has none at all.
 
         A damaged one is skipped with a warning, and listed in `skipped` of the result.
@@ -131,7 +131,7 @@ class CheckpointFolder:
         skipped: list[tuple[Path, str]] = []
         for path in reversed(self.paths()):
             try:
-                checkpoint = load_checkpoint(path, model=model, **others)
+                checkpoint = load_checkpoint(path, model=model, **parts)
             except (CorruptCheckpointError, UnsafeCheckpointError) as error:
                 skipped.append((path, str(error)))
                 warnings.warn(f"skipped a checkpoint: {error}", stacklevel=2)

@@ -5,32 +5,29 @@ Save, Load, Ship 0.2.0: helpers/checkpoints/loading.py · repairs: CHANGELOG.md
 
 import copy
 import os
-from contextlib import ExitStack
+import warnings
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import nn
+from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
-from helpers.arguments import require_module
-from helpers.checkpoints.archive.container import Archive
-from helpers.checkpoints.archive.errors import (
-    CorruptCheckpointError,
-    IncompatibleCheckpointError,
-)
-from helpers.checkpoints.matching import (
-    model_problem,
-    optimizer_problem,
-    reorder,
-    scheduler_problem,
-)
-from helpers.checkpoints.verifying import open_whole
+from helpers.checkpoints.archive.errors import IncompatibleCheckpointError
+from helpers.checkpoints.matching import repeated
+from helpers.checkpoints.optimizers import load_state, makes_new_state
+from helpers.checkpoints.parts import Named, checked_parts, label
+from helpers.checkpoints.planning import plan_loading
+from helpers.checkpoints.reading import read_content
+from helpers.checkpoints.undoing import unchanged_on_error
+from helpers.state_dicts.kinds import copied
+from helpers.state_dicts.restoring import all_or_nothing
 from helpers.training import capture_rng, check_rng
 from helpers.training import restore_rng as _restore_rng  # also an argument's name
-
-_ATTEMPTS = 10
 
 
 @dataclass(frozen=True)
@@ -45,6 +42,8 @@ class Checkpoint:
         extra: what was saved as `extra`.
         path: the file.
         skipped: newer files that a CheckpointFolder found damaged, each with the reason.
+        notes: what did not come back as it was saved, and why, as sentences; each was
+            also given as a warning.
 
     >>> run = Checkpoint(3, 90, {"loss": 0.5}, {}, extra=None, path=Path("run.pt"))
     >>> run.epoch, run.metrics["loss"]
@@ -58,35 +57,45 @@ class Checkpoint:
     extra: Any
     path: Path
     skipped: tuple[tuple[Path, str], ...] = ()
+    notes: tuple[str, ...] = ()
 
 
 def load_checkpoint(
     path: str | os.PathLike,
     *,
-    model: nn.Module,
-    optimizer: torch.optim.Optimizer | None = None,
-    scheduler: LRScheduler | None = None,
-    map_location: str | torch.device = "cpu",
+    model: nn.Module | Mapping[str, nn.Module],
+    optimizer: Optimizer | Mapping[str, Optimizer] | None = None,
+    scheduler: LRScheduler | Mapping[str, LRScheduler] | None = None,
+    others: Mapping[str, Any] | None = None,
+    map_location: Any = "cpu",
     restore_rng: bool = True,
 ) -> Checkpoint:
     """Check every byte of a file of `save_checkpoint`, then load it into what is given.
 
-    All or nothing: if anything does not fit, model, optimizer, scheduler and random
-    number generators are as they were. The optimizer is matched by its parameters' names
-    and shapes. What the file holds and is not asked for is left alone. In a training run,
+    All or nothing: if anything fails, all that was given, and the random number
+    generators, are as they were. Optimizers are matched by their parameters' names and
+    shapes. What the file holds and is not asked for is left alone. In a training run,
     create the data loader's iterator first: it draws from the generators.
 
     Args:
         path: the file.
-        model: gets the values in place, on the device where it is.
-        optimizer: of the class that was saved.
-        scheduler: of the class that was saved.
-        map_location: where tensors go that the model does not take, as in torch.load.
+        model: gets the values in place, on the device where it is. Here and below, where
+            several were saved by name: a dict with some or all of those names.
+        optimizer: of the class that was saved. Whether it is `capturable` or `fused`
+            depends on the machine and stays as it is.
+        scheduler: of the class that was saved. Give its plain functions (LambdaLR) again
+            yourself: torch saves none.
+        others: name -> object with a load_state_dict().
+        map_location: where tensors go that no model takes, as in torch.load: a device, a
+            dict, a function or None.
         restore_rng: whether the generators go back to their saved states, if any.
 
     Raises:
-        TypeError: the model is not a module.
-        ValueError: the optimizer holds a parameter that is not the model's.
+        TypeError: a model is not a module, another part has no load_state_dict(), or the
+            map_location is none of those.
+        ValueError: the optimizer holds a parameter that is not the model's, or
+            the map_location is "meta".
+        RuntimeError: the tensors cannot go to the map_location.
         FileNotFoundError, PermissionError, CheckpointError: as `verify`.
         IncompatibleCheckpointError: `save_checkpoint` did not write it, or it does not
             fit.
@@ -100,94 +109,92 @@ def load_checkpoint(
     >>> run.epoch, torch.equal(model.weight, fresh.weight)
     (3, True)
     """
-    require_module(model)
-    torch.empty(0, device=map_location)  # an unknown device is refused by name
+    parts = checked_parts(model, optimizer, scheduler, others)
     path = Path(path)
-    content = _read(path, map_location)
-    metadata = content["metadata"]
-    with_rng = restore_rng and content["rng"] is not None
-    problems = {"model": model_problem(model, content["model"])}
-    if optimizer is not None:
-        problems["optimizer"] = optimizer_problem(model, optimizer, metadata)
-    if scheduler is not None:
-        problems["scheduler"] = scheduler_problem(scheduler, metadata["scheduler"])
-    if with_rng:
+    content = read_content(path, map_location)
+    states, notes = plan_loading(path, parts, content)
+    rng = content["rng"] if restore_rng else None
+    if rng is not None:
         try:
-            check_rng(content["rng"])
+            check_rng(rng)
         except ValueError as error:
-            problems["random number generators"] = str(error)
-    for part, problem in problems.items():
-        if problem:
             raise IncompatibleCheckpointError(
-                f"{path} does not fit the {part}: {problem}. Nothing was changed."
-            )
-    # Copies, as the loaded tensors are still pages of the file.
-    extra, metadata = copy.deepcopy((content["extra"], metadata))
-    with ExitStack() as undo:
-        _undo_model(model, undo)
-        model.load_state_dict(content["model"])
-        if optimizer is not None:
-            # Loading makes new objects: the old ones come back as they are.
-            before = {"state": optimizer.state, "param_groups": optimizer.param_groups}
-            undo.callback(optimizer.__dict__.update, before)
-            state = copy.deepcopy(content["optimizer"])
-            names = metadata["optimizer"]["groups"]
-            optimizer.load_state_dict(reorder(model, optimizer, state, names))
-        if scheduler is not None:
-            undo.callback(scheduler.load_state_dict, copy.deepcopy(scheduler.state_dict()))
-            scheduler.load_state_dict(copy.deepcopy(content["scheduler"]))
-        if with_rng:
-            undo.callback(_restore_rng, capture_rng())
-            _restore_rng(content["rng"])
-        undo.pop_all()
+                f"{path} does not fit the random number generators: {error}. Nothing was "
+                "changed."
+            ) from error
+    extra, metadata = _own(content["extra"]), copy.deepcopy(content["metadata"])
+    with _all_unchanged_on_error(parts):
+        for part, objects in parts.items():
+            for name, thing in objects.items():
+                try:
+                    _loader(thing)(states[part][name])
+                except Exception as error:
+                    where = label(part, name)
+                    error.add_note(
+                        f"{where} did not take what {path} holds of it; nothing was changed"
+                    )
+                    raise
+        if rng is not None:
+            _restore_rng(rng)
+    for note in notes:
+        warnings.warn(f"{path}: {note}", stacklevel=2)
     return Checkpoint(
-        content["epoch"], content["step"], content["metrics"], metadata, extra, path
+        content["epoch"],
+        content["step"],
+        content["metrics"],
+        metadata,
+        extra,
+        path,
+        notes=tuple(notes),
     )
 
 
-def _read(path: Path, map_location: str | torch.device) -> dict[str, Any]:
-    """Return the content of a file of which every checksum is right."""
-    for _ in range(_ATTEMPTS):
-        with open_whole(path) as archive:
-            try:
-                content = torch.load(
-                    path, map_location=map_location, weights_only=True, mmap=True
-                )
-            except Exception as error:
-                if not _is_still(archive):
-                    continue
-                raise CorruptCheckpointError(
-                    f"{path}: its checksums are right, but torch.load fails: {error}"
-                ) from error
-            # torch.load opens the path anew: a writer may have put another file there.
-            if _is_still(archive):
-                return content
-    raise CorruptCheckpointError(
-        f"{path} was replaced during each of {_ATTEMPTS} attempts to load it. Copy it, "
-        "and load the copy."
-    )
+def _loader(thing: Any) -> Callable[[Any], Any]:
+    """Return what loads a state into a thing."""
+    if isinstance(thing, nn.Module):
+        return lambda state: _load_model(thing, state)
+    if isinstance(thing, Optimizer):
+        return lambda state: load_state(thing, _own(state))
+    return lambda state: thing.load_state_dict(_own(state))
 
 
-def _is_still(archive: Archive) -> bool:
-    now, then = archive.path.stat(), archive.status
-    same = now.st_size == then.st_size and now.st_mtime_ns == then.st_mtime_ns
-    return same and os.path.samestat(now, then)
+def _own(value: Any) -> Any:
+    """Return a copy of what is still pages of the file."""
+    try:
+        return copy.deepcopy(value)
+    except Exception:  # sparse CSR and others cannot be copied deeply
+        return copied(value)
 
 
-def _undo_model(model: nn.Module, undo: ExitStack) -> None:
-    """Let `undo` put the model's present values back."""
-    live = model.state_dict()
-    before = copy.deepcopy(live)
+def _load_model(model: nn.Module, state: dict[str, Any]) -> None:
+    with ExitStack() as stack:
+        for name, own in model.state_dict(keep_vars=True).items():
+            if not isinstance(own, torch.Tensor):
+                state[name] = _own(state[name])  # set_extra_state may keep it
+            elif own.is_inference():
+                stack.enter_context(torch.inference_mode())  # may be written only so
+            elif (once := repeated(own)) is not own:
+                # copy_ refuses a tensor that repeats its values, except from itself.
+                with torch.no_grad():
+                    once.copy_(repeated(state[name], like=own))
+                state[name] = own
+        model.load_state_dict(state)
 
-    def put_back() -> None:
-        others = {}
-        with torch.no_grad():
-            for name, value in before.items():
-                if isinstance(value, torch.Tensor):
-                    live[name].copy_(value)
-                else:
-                    others[name] = value
-        if others:
-            model.load_state_dict(others, strict=False)
 
-    undo.callback(put_back)
+@contextmanager
+def _all_unchanged_on_error(parts: dict[str, Named]) -> Iterator[None]:
+    generators = capture_rng()
+    known: set[int] = set()
+    with ExitStack() as stack:
+        stack.push(lambda kind, *_: _restore_rng(generators) if kind else None)
+        for model in parts["model"].values():
+            stack.enter_context(all_or_nothing(model))
+            known.update(map(id, (*model.modules(), *model.parameters(), *model.buffers())))
+        for optimizer in parts["optimizer"].values():
+            if makes_new_state(optimizer):
+                known.update(map(id, optimizer.state.values()))
+        rest = [
+            thing for part in parts if part != "model" for thing in parts[part].values()
+        ]
+        stack.enter_context(unchanged_on_error(rest, known))
+        yield

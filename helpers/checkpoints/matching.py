@@ -1,15 +1,20 @@
-"""Does the file fit the model, optimizer and scheduler? Asked before anything changes.
+"""Does the file fit what it is to be loaded into? Asked before anything changes.
 
 Save, Load, Ship 0.2.0: helpers/checkpoints/matching.py · repairs: CHANGELOG.md
 """
 
+from collections.abc import Iterator
 from itertools import chain
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
-from helpers.checkpoints.saving import group_names
+from helpers.checkpoints.optimizers import order_problem
+from helpers.checkpoints.parts import Named, class_problem, group_names, named_parameters
+from helpers.checkpoints.plain import write_problem
+from helpers.state_dicts.differences import is_same
+from helpers.state_dicts.kinds import in_words, is_empty_shell, kind_of
 
 _SHOWN = 4
 _PREFIXES = {
@@ -32,113 +37,104 @@ def model_problem(model: nn.Module, saved: dict[str, Any]) -> str | None:
             return f"only the model's names begin with {prefix!r}, {wrapper}: unwrap it"
     problems = [f"{name} is missing from the file" for name in ours if name not in saved]
     problems += [f"{name} is not in the model" for name in saved if name not in ours]
-    for name in ours:
-        if name in saved and (_kind(ours[name]) != _kind(saved[name])):
-            problems.append(
-                f"{name} is {_kind(saved[name])} in the file, {_kind(ours[name])} in the "
-                "model"
-            )
-        elif isinstance(ours[name], torch.Tensor) and ours[name].is_meta:
-            problems.append(f"{name} of the model is on the meta device, without memory")
+    fitting = [name for name in ours if name in saved]
+    for name in fitting:
+        if problem := _entry_problem(ours[name], saved[name]):
+            problems.append(f"{name} {problem}")
+    if not problems:
+        problems = [
+            f"{first} and {name} are one tensor in the model, and differ in the file"
+            for first, name in _ties(ours)
+            if not is_same(saved[first], saved[name])
+        ]
     return _join(problems)
 
 
-def optimizer_problem(
-    model: nn.Module, optimizer: torch.optim.Optimizer, metadata: dict[str, Any]
-) -> str | None:
-    """Return why a saved state does not fit the optimizer, None if it does.
-
-    `metadata` is what `read_metadata` returns.
-
-    >>> model = nn.Linear(3, 2)
-    >>> saved = {"optimizer": {"class": "SGD", "groups": [["weight", "bias"]]}}
-    >>> optimizer_problem(model, torch.optim.Adam(model.parameters()), saved)
-    'the optimizer is of class Adam, the saved one of class SGD'
-    """
-    saved = metadata["optimizer"]
-    if saved is None:
-        return "the file holds no optimizer: load it without optimizer="
-    if saved["class"] != type(optimizer).__name__:
-        return _other_class("optimizer", optimizer, saved["class"])
-    ours = group_names(model, optimizer)
-    if sorted(map(sorted, ours)) != sorted(map(sorted, saved["groups"])):
-        here, there = set(chain(*ours)), set(chain(*saved["groups"]))
-        problems = [f"{name} is not in the file" for name in sorted(here - there)]
-        problems += [f"{name} is only in the file" for name in sorted(there - here)]
-        why = _join(problems) or "the same parameters are grouped differently"
-        return f"the optimizer's parameters differ: {why}"
-    shapes = {name: tuple(p.shape) for name, p in model.named_parameters()}
-    wrong = [
-        f"{name} had shape {tuple(metadata['parameters'][name])}, has {shapes[name]}"
-        for name in chain(*ours)
-        if tuple(metadata["parameters"][name]) != shapes[name]
-    ]
-    return _join(wrong)
+def _ties(state: dict[str, Any]) -> Iterator[tuple[str, str]]:
+    """Yield the names of two entries that are the same memory, seen alike."""
+    first: dict[tuple, str] = {}
+    for name, value in state.items():
+        if isinstance(value, Tensor) and not kind_of(value) and value.numel():
+            place = value.data_ptr(), value.dtype, value.shape, value.stride()
+            if first.setdefault(place, name) != name:
+                yield first[place], name
 
 
-def reorder(
-    model: nn.Module,
-    optimizer: torch.optim.Optimizer,
-    state: dict[str, Any],
-    names: list[list[str]],
-) -> dict[str, Any]:
-    """Return the saved state with its positions changed to the optimizer's own.
-
-    An optimizer's state dict knows parameters by position. Two models with the same
-    parameters in another order would swap their moments without a word.
-
-    `state` is the saved `optimizer.state_dict()`; `names` holds, for each saved group, its
-    parameters' names in the saved order.
-
-    >>> model = nn.Linear(3, 2)
-    >>> optimizer = torch.optim.SGD([model.bias, model.weight], lr=0.1)
-    >>> state = {"state": {1: "of the bias"}, "param_groups": [{"params": [0, 1]}]}
-    >>> reorder(model, optimizer, state, [["weight", "bias"]])["state"]
-    {0: 'of the bias'}
-    """
-    group_of = {frozenset(group): k for k, group in enumerate(names)}
-    place = {
-        name: position
-        for group, entry in zip(names, state["param_groups"], strict=True)
-        for name, position in zip(group, entry["params"], strict=True)
-    }
-    moved, groups = {}, []
-    current = optimizer.state_dict()["param_groups"]
-    for ours, entry in zip(group_names(model, optimizer), current, strict=True):
-        for name, position in zip(ours, entry["params"], strict=True):
-            if place[name] in state["state"]:
-                moved[position] = state["state"][place[name]]
-        saved = state["param_groups"][group_of[frozenset(ours)]]
-        groups.append({**saved, "params": entry["params"]})
-        groups[-1].pop("param_names", None)
-        if "param_names" in entry:
-            groups[-1]["param_names"] = entry["param_names"]
-    return {"state": moved, "param_groups": groups}
-
-
-def scheduler_problem(scheduler: Any, saved: dict[str, str] | None) -> str | None:
-    """Return why a saved state does not fit the scheduler, None if it does.
-
-    >>> optimizer = torch.optim.SGD([torch.zeros(1)], lr=0.1)
-    >>> scheduler = torch.optim.lr_scheduler.ConstantLR(optimizer)
-    >>> scheduler_problem(scheduler, {"class": "StepLR"})
-    'the scheduler is of class ConstantLR, the saved one of class StepLR'
-    """
-    if saved is None:
-        return "the file holds no scheduler: load it without scheduler="
-    if saved["class"] != type(scheduler).__name__:
-        return _other_class("scheduler", scheduler, saved["class"])
+def _entry_problem(ours: Any, saved: Any) -> str | None:
+    if in_words(ours) != in_words(saved):
+        return f"is {in_words(saved)} in the file, {in_words(ours)} in the model"
+    if not isinstance(ours, Tensor):
+        return None
+    if is_empty_shell(ours):
+        return "of the model is on the meta device, without memory"
+    if repeated(ours) is not ours:
+        once = repeated(saved, like=ours)
+        if not is_same(saved, once.expand_as(saved)):
+            return "repeats its values in the model (expand), and not in the file"
+    elif kind_of(ours) and (problem := write_problem(ours, saved)):
+        return f"cannot be written: {problem}"
     return None
 
 
-def _other_class(part: str, ours: object, saved: str) -> str:
-    return f"the {part} is of class {type(ours).__name__}, the saved one of class {saved}"
+def repeated(tensor: Tensor, like: Tensor | None = None) -> Tensor:
+    """Return each value once, as a view, of what `expand` made; else the tensor itself.
+
+    Args:
+        tensor: any tensor.
+        like: the tensor whose repeated dimensions count, if not this one's.
+
+    >>> repeated(torch.arange(3).expand(2, 3)).shape
+    torch.Size([1, 3])
+    """
+    like = tensor if like is None else like
+    if kind_of(like) or 0 not in like.stride():
+        return tensor
+    for dim, (step, size) in enumerate(zip(like.stride(), like.shape, strict=True)):
+        if step == 0 and size > 1:
+            tensor = tensor.narrow(dim, 0, 1)
+    return tensor
 
 
-def _kind(value: Any) -> str:
-    if isinstance(value, torch.Tensor):
-        return f"{str(value.dtype).removeprefix('torch.')} {tuple(value.shape)}"
-    return type(value).__name__
+def optimizer_problem(
+    model: nn.Module | Named,
+    optimizer: torch.optim.Optimizer,
+    saved: dict[str, Any],
+    state: dict[str, Any],
+    shapes: dict[str, tuple],
+) -> str | None:
+    """Return why a saved state does not fit the optimizer, None if it does.
+
+    Args:
+        model: whose parameters the optimizer holds.
+        optimizer: the one that is to take the state.
+        saved: the class of the saved one, and its groups' parameter names.
+        state: its state dict.
+        shapes: name -> shape of the saved parameters.
+
+    Raises:
+        ValueError: the optimizer holds a parameter that is not the model's.
+
+    >>> model = nn.Linear(3, 2)
+    >>> saved = {"class": "SGD", "groups": [["weight", "bias"]]}
+    >>> optimizer_problem(model, torch.optim.Adam(model.parameters()), saved, {}, {})
+    'the optimizer is of class Adam, the saved one of class SGD'
+    """
+    if problem := class_problem("optimizer", optimizer, saved):
+        return problem
+    ours = group_names(model, optimizer)
+    if sorted(map(sorted, ours)) != sorted(map(sorted, saved["groups"])):
+        mine, theirs = set(chain(*ours)), set(chain(*saved["groups"]))
+        problems = [f"{name} is not in the file" for name in sorted(mine - theirs)]
+        problems += [f"{name} is only in the file" for name in sorted(theirs - mine)]
+        why = _join(problems) or "the same parameters are grouped differently"
+        return f"the optimizer's parameters differ: {why}"
+    here = named_parameters(model)
+    wrong = [
+        f"{name} had shape {tuple(shapes[name])}, has {tuple(here[name].shape)}"
+        for name in chain(*ours)
+        if tuple(shapes[name]) != tuple(here[name].shape)
+    ]
+    return _join(wrong) or order_problem(ours, saved["groups"], state, shapes)
 
 
 def _join(problems: list[str]) -> str | None:

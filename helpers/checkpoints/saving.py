@@ -4,7 +4,6 @@ Save, Load, Ship 0.2.0: helpers/checkpoints/saving.py · repairs: CHANGELOG.md
 """
 
 import os
-from collections import OrderedDict
 from collections.abc import Mapping
 from contextlib import suppress
 from datetime import UTC, datetime
@@ -13,28 +12,38 @@ from typing import Any, BinaryIO
 
 import torch
 from torch import nn
+from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
-from helpers.arguments import require_module, type_of, whole_number
+from helpers.arguments import type_of, whole_number
 from helpers.atomic import atomic_write
 from helpers.checkpoints.archive.container import map_archive, seal
 from helpers.checkpoints.archive.errors import UnsafeCheckpointError
 from helpers.checkpoints.archive.pickles import unsafe_globals
+from helpers.checkpoints.parts import (
+    Named,
+    checked_parts,
+    group_names,
+    label,
+    named_parameters,
+)
+from helpers.checkpoints.plain import PlainCheck
+from helpers.checkpoints.schedulers import describe_scheduler
 from helpers.training import capture_rng
 
-FORMAT_VERSION = 1
+# The second where parts were given by name, which older helpers cannot read.
+FORMAT_VERSIONS = (1, 2)
 KEYS = ("model", "optimizer", "scheduler", "rng", "epoch", "step", "metrics", "extra")
-_LEAVES = (type(None), bool, int, float, str, bytes, torch.dtype, torch.device, torch.Size)
-_TENSORS = (torch.Tensor, nn.Parameter, nn.Buffer)
 _OVERHEAD = 4096
 
 
 def save_checkpoint(
     path: str | os.PathLike,
     *,
-    model: nn.Module,
-    optimizer: torch.optim.Optimizer | None = None,
-    scheduler: LRScheduler | None = None,
+    model: nn.Module | Mapping[str, nn.Module],
+    optimizer: Optimizer | Mapping[str, Optimizer] | None = None,
+    scheduler: LRScheduler | Mapping[str, LRScheduler] | None = None,
+    others: Mapping[str, Any] | None = None,
     epoch: int = 0,
     step: int = 0,
     metrics: Mapping[str, float] | None = None,
@@ -48,9 +57,12 @@ def save_checkpoint(
 
     Args:
         path: where to; the folder must exist.
-        model: its state dict is saved.
-        optimizer: over parameters of the model.
+        model: its state dict is saved. Here and below, several go by name, such as
+            {"generator": ..., "critic": ...}.
+        optimizer: over parameters of the models.
         scheduler: the learning rate's.
+        others: name -> any object with state_dict() and load_state_dict(): a GradScaler,
+            a stateful data loader, an AveragedModel.
         epoch: epochs finished.
         step: optimizer steps taken.
         metrics: name -> number; NumPy numbers and one-element tensors become plain ones.
@@ -59,10 +71,11 @@ def save_checkpoint(
         extra: anything else: numbers, strings, tensors, and containers of those.
 
     Raises:
-        TypeError: the model is not a module, the optimizer or the scheduler has no state
-            dict, or the metrics are not a dict.
-        ValueError: something cannot be loaded again with weights_only=True, or the
-            optimizer holds a parameter that is not the model's. Nothing was written.
+        TypeError: a model is not a module, another part has no state_dict() and
+            load_state_dict(), or the metrics are not a dict.
+        ValueError: something cannot be loaded again with weights_only=True or into its
+            model, or the optimizer holds a parameter that is not the model's. Nothing was
+            written.
         RuntimeError: torch.save refuses, as where two tensors of different dtypes share
             their memory. Nothing was written.
         OSError: the file cannot be written; what was at the path is unchanged.
@@ -75,87 +88,90 @@ def save_checkpoint(
     3
     """
     path = Path(path)
-    require_module(model)
+    parts = checked_parts(model, optimizer, scheduler, others)
     if path.suffix == ".safetensors":
         raise ValueError(
             f"{path}: torch.load expects another format with this suffix; use .pt"
         )
     epoch = whole_number("epoch", epoch, least=0)
     step = whole_number("step", step, least=0)
-    for name, value in (("optimizer", optimizer), ("scheduler", scheduler)):
-        if value is not None and not hasattr(value, "state_dict"):
-            raise TypeError(f"{name} is {type_of(value)}; expected one with a state_dict()")
     if not isinstance(metrics, Mapping | None):
         raise TypeError(f"metrics is {type_of(metrics)}; expected a dict: name -> number")
     metrics = {name: _number(name, value) for name, value in (metrics or {}).items()}
-    metadata = _metadata(model, optimizer, scheduler, metrics, architecture)
+    metadata = _metadata(parts, metrics, architecture)
     payload = {
-        "model": model.state_dict(),
-        "optimizer": None if optimizer is None else optimizer.state_dict(),
-        "scheduler": None if scheduler is None else scheduler.state_dict(),
+        **{
+            part: _as_given(_states(part, parts[part]))
+            for part in parts
+            if part != "others"
+        },
         "rng": capture_rng() if rng else None,
         "epoch": epoch,
         "step": step,
         "metrics": metrics,
         "extra": extra,
+        **({"others": _states("others", parts["others"])} if others else {}),
         "metadata": metadata,
     }
-    storages: dict[int, int] = {}
+    check = PlainCheck()
+    for name, thing in parts["others"].items():
+        check(
+            payload["others"][name],
+            label("others", name),
+            into=isinstance(thing, nn.Module),
+        )
     for key, value in payload.items():
-        _check_plain(value, key, storages)
-    with atomic_write(path, sum(storages.values()) + _OVERHEAD) as file:
+        check(value, key, into=key == "model")
+    with atomic_write(path, sum(check.storages.values()) + _OVERHEAD) as file:
         _write(path, payload, file)
     return path
 
 
+def _states(part: str, objects: Named) -> Named:
+    states = {}
+    for name, thing in objects.items():
+        try:
+            states[name] = thing.state_dict()
+        except Exception as error:
+            error.add_note(f"in {label(part, name)}.state_dict(); nothing was written")
+            raise
+    return states
+
+
+def _as_given(objects: Named) -> Any:
+    """Return what was given alone as itself, several as a dict, and None for none."""
+    return objects[None] if None in objects else dict(objects) or None
+
+
 def _metadata(
-    model: nn.Module,
-    optimizer: torch.optim.Optimizer | None,
-    scheduler: LRScheduler | None,
+    parts: dict[str, Named],
     metrics: dict[str, float],
     architecture: Mapping[str, Any] | None,
 ) -> dict[str, Any]:
     """Return what the file says about itself, in plain types alone."""
-    shapes = {name: tuple(value.shape) for name, value in model.named_parameters()}
+    models = parts["model"]
+    optimizers = {
+        name: {"class": type(one).__name__, "groups": group_names(models, one)}
+        for name, one in parts["optimizer"].items()
+    }
+    schedulers = {name: describe_scheduler(one) for name, one in parts["scheduler"].items()}
+    classes = {name: type(model).__name__ for name, model in models.items()}
+    parameters = named_parameters(models).items()
+    several = [part for part in parts if parts[part] and None not in parts[part]]
     metadata: dict[str, Any] = {
-        "format_version": FORMAT_VERSION,
+        "format_version": FORMAT_VERSIONS[bool(several)],
         "torch": str(torch.__version__),  # itself a class that weights_only refuses
         "time": datetime.now(UTC).isoformat(),
-        "architecture": {"class": type(model).__name__, "config": architecture},
-        "parameters": shapes,
-        "optimizer": None,
-        "scheduler": None,
+        "architecture": {"class": _as_given(classes), "config": architecture},
+        "parameters": {name: tuple(value.shape) for name, value in parameters},
+        "optimizer": _as_given(optimizers),
+        "scheduler": _as_given(schedulers),
         "metrics": metrics,
     }
-    if optimizer is not None:
-        groups = group_names(model, optimizer)
-        metadata["optimizer"] = {"class": type(optimizer).__name__, "groups": groups}
-    if scheduler is not None:
-        metadata["scheduler"] = {"class": type(scheduler).__name__}
+    if several:
+        others = {name: {"class": type(o).__name__} for name, o in parts["others"].items()}
+        metadata |= {"several": several, "others": others}
     return metadata
-
-
-def group_names(model: nn.Module, optimizer: torch.optim.Optimizer) -> list[list[str]]:
-    """Return, for each of the optimizer's groups, the names of its parameters.
-
-    An optimizer's own state dict knows only their positions.
-
-    Raises:
-        ValueError: a parameter is not the model's.
-
-    >>> model = nn.Linear(3, 2)
-    >>> group_names(model, torch.optim.SGD(model.parameters(), lr=0.1))
-    [['weight', 'bias']]
-    """
-    names = {id(parameter): name for name, parameter in model.named_parameters()}
-    try:
-        return [[names[id(p)] for p in group["params"]] for group in optimizer.param_groups]
-    except KeyError:
-        raise ValueError(
-            "the optimizer holds a parameter that is not the model's, so its state could "
-            "not be matched by name; pass a module that holds all of them, such as "
-            "nn.ModuleDict"
-        ) from None
 
 
 def _number(name: str, value: Any) -> Any:
@@ -166,30 +182,6 @@ def _number(name: str, value: Any) -> Any:
     if not isinstance(value, int | float):
         raise ValueError(f"metrics[{name!r}] is {type_of(value)}; expected one number")
     return value
-
-
-def _check_plain(value: Any, where: str, storages: dict[int, int]) -> None:
-    """Raise ValueError for what weights_only refuses; collect address -> bytes."""
-    kind = type(value)
-    if kind in _TENSORS:
-        if value.is_meta:
-            raise ValueError(f"{where} is on the meta device: it has no values to save")
-        if value.layout is torch.strided:
-            storage = value.untyped_storage()
-            storages[storage.data_ptr()] = storage.nbytes()
-    elif kind in (dict, OrderedDict):
-        for key, entry in value.items():
-            _check_plain(key, f"a key of {where}", storages)
-            _check_plain(entry, f"{where}[{key!r}]", storages)
-    elif kind in (list, tuple, set):
-        for position, entry in enumerate(value):
-            _check_plain(entry, f"{where}[{position}]", storages)
-    elif kind not in _LEAVES and kind not in torch.serialization.get_safe_globals():
-        raise ValueError(
-            f"{where} is of type {kind.__module__}.{kind.__qualname__}, which torch.load "
-            "refuses with weights_only=True; save plain numbers, strings and tensors in "
-            "its place, such as float(x), str(x), x.isoformat() or torch.tensor(x)"
-        )
 
 
 def _write(path: Path, payload: dict[str, Any], file: BinaryIO) -> None:

@@ -13,7 +13,7 @@ from typing import Any
 from helpers.checkpoints.archive.container import Archive, open_archive
 from helpers.checkpoints.archive.errors import IncompatibleCheckpointError
 from helpers.checkpoints.archive.pickles import read_structure
-from helpers.checkpoints.saving import FORMAT_VERSION, KEYS
+from helpers.checkpoints.saving import FORMAT_VERSIONS, KEYS
 
 _NO_DIGEST = "no digest of headers and directory: changes there may go unseen"
 _NO_CRCS = "no CRC-32 of the records (switched off when it was saved): unverifiable"
@@ -140,11 +140,12 @@ def _require_own_format(archive: Archive) -> dict[str, Any]:
         found = f"a {type(content).__name__}"
     elif set(KEYS) <= set(content) and isinstance(content.get("metadata"), dict):
         version = content["metadata"].get("format_version")
-        if version == FORMAT_VERSION:
+        if version in FORMAT_VERSIONS:
             return content
+        known = " and ".join(map(str, FORMAT_VERSIONS))
         raise IncompatibleCheckpointError(
-            f"{archive.path} has format version {version!r}; this code reads "
-            f"{FORMAT_VERSION}. Read it with the version of the helpers that wrote it."
+            f"{archive.path} has format version {version!r}; this code reads {known}. Read "
+            "it with the version of the helpers that wrote it."
         )
     else:
         found = f"the keys {', '.join(map(str, list(content)[:6]))}"

@@ -3,16 +3,27 @@
 Save, Load, Ship 0.2.0: helpers/state_dicts/partial_loading.py · repairs: CHANGELOG.md
 """
 
-import contextlib
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from helpers.arguments import require_module
-from helpers.state_dicts.comparing import largest_difference
+from helpers.state_dicts.differences import is_same
+from helpers.state_dicts.kinds import (
+    copied,
+    dtype_name,
+    in_words,
+    is_empty_shell,
+    kind_of,
+    memory_of,
+    shape_of,
+    storages_of,
+)
 from helpers.state_dicts.reports import NameReport
-from helpers.state_dicts.tensors import StateDict, describe_tensor, dtype_name, tensors_of
+from helpers.state_dicts.restoring import all_or_nothing, has_extra_state, outcome
+from helpers.state_dicts.tensors import StateDict, tensors_of
 
 
 @dataclass(frozen=True, repr=False)
@@ -45,8 +56,9 @@ class LoadReport(NameReport):
 def load_matching(model: nn.Module, state_dict: StateDict) -> LoadReport:
     """Copy into the model, in place, every tensor whose name and shape fit.
 
-    Dtypes are converted, as `load_state_dict` does. Tied weights stay tied. An error,
-    even Ctrl-C, leaves the model unchanged; a copy of what is overwritten is held for
+    Dtypes are converted, as `load_state_dict` does. Tied weights stay tied. Extra state is
+    given to `set_extra_state`. What cannot be copied is skipped, and the report says why.
+    An error, even Ctrl-C, leaves the model unchanged; a copy of its state is held for
     that. The modules' load hooks and version upgrades do not run: where a library needs
     them, use `model.load_state_dict(..., strict=False)`.
 
@@ -58,33 +70,44 @@ def load_matching(model: nn.Module, state_dict: StateDict) -> LoadReport:
     'float32 (7,) in the file, float32 (5,) in the model'
     """
     require_module(model)
-    targets, source = tensors_of(model, "model"), tensors_of(state_dict, "state_dict")
-    own = {t.untyped_storage() for t in (*model.parameters(), *model.buffers())}
+    # The model's own objects: a sparse tensor is not written through its detached twin.
+    targets = tensors_of(model.state_dict(keep_vars=True), "model")
+    source = tensors_of(state_dict, "state_dict")
+    tensors = [*model.parameters(), *model.buffers()]
+    own, objects = storages_of(tensors), set(map(id, tensors))
     values, skipped, converted = {}, {}, {}
     first_at: dict[tuple, str] = {}
     for name, value in source.items():
-        if (target := targets.get(name)) is None:
+        if name not in targets:
             skipped[name] = "not in the model"
-        elif value.shape != target.shape:
-            in_file, in_model = describe_tensor(value), describe_tensor(target)
-            skipped[name] = f"{in_file} in the file, {in_model} in the model"
-        elif value.is_meta or target.is_meta:
-            where = "file" if value.is_meta else "model"
-            skipped[name] = f"the tensor in the {where} is on the meta device"
-        elif target.untyped_storage() not in own:
+            continue
+        target = targets[name]
+        if not isinstance(target, Tensor):
+            if _module_with(name, model) is None:
+                skipped[name] = "only load_state_dict can load it"
+            else:
+                values[name] = value
+        elif problem := write_problem(target, value):
+            skipped[name] = problem
+        elif not (
+            storages_of(target).keys() <= own.keys()
+            if not kind_of(target)
+            else id(target) in objects
+        ):
             skipped[name] = "the model's state_dict() returns a copy of it"
         else:
             first = first_at.setdefault(_view(target), name)
-            if first != name:
-                pair = value.to(target.dtype), source[first].to(target.dtype)
-                if largest_difference(*pair) is not None:
-                    skipped[name] = f"same tensor as {first}, different values in the file"
-                    continue
+            if first != name and not is_same(
+                *(copied(target).copy_(v) for v in (value, source[first]))
+            ):
+                skipped[name] = f"same tensor as {first}, different values in the file"
+                continue
             # A value that is part of the model could be overwritten before its turn.
-            values[name] = value.clone() if value.untyped_storage() in own else value
+            is_own = not storages_of(value).keys().isdisjoint(own)
+            values[name] = copied(value) if is_own else value
             if value.dtype != target.dtype:
                 converted[name] = dtype_name(value), dtype_name(target)
-    _copy_or_undo(targets, values)
+    _write(model, targets, values)
 
     absent = [name for name in targets if name not in source]
     same = {name: first_at.get(_view(targets[name])) for name in absent}
@@ -104,25 +127,60 @@ def load_matching(model: nn.Module, state_dict: StateDict) -> LoadReport:
     )
 
 
-def _view(tensor: Tensor) -> tuple:
-    """Equal for two tensors that are the same elements of the same memory."""
-    storage = tensor.untyped_storage()
-    return storage, tensor.storage_offset(), tensor.shape, tensor.stride()
+def write_problem(target: Tensor, value: Any) -> str | None:
+    """Return why `target.copy_(value)` could not work, None if it can.
 
-
-def _copy_or_undo(targets: StateDict, values: StateDict) -> None:
-    before, name = {}, "the start"
+    >>> write_problem(torch.ones(2), torch.ones(2).half()) is None
+    True
+    >>> write_problem(torch.ones(2, 2), torch.eye(2).to_sparse())
+    'sparse COO float32 (2, 2) in the file, float32 (2, 2) in the model'
+    """
+    other = not isinstance(value, Tensor) or shape_of(value) != shape_of(target)
+    if other or kind_of(target) != kind_of(value):
+        return f"{in_words(value)} in the file, {in_words(target)} in the model"
+    if is_empty_shell(value) or is_empty_shell(target):
+        where = "file" if is_empty_shell(value) else "model"
+        return f"the tensor in the {where} is on the meta device"
+    if target.is_inference() and not torch.is_inference_mode_enabled():
+        return "made in torch.inference_mode(), so not to be written to: .clone() it first"
+    if not kind_of(target) and torch._debug_has_internal_overlap(target) == 1:
+        return "made by expand(), several elements in one place: .clone() it first"
     try:
-        with torch.no_grad():
+        if kind_of(target):
+            copied(target).copy_(value.detach())
+        else:
+            torch.empty(1, dtype=value.dtype).to(target.dtype).clone()
+    except RuntimeError as error:  # such as packed 4-bit types
+        return f"torch cannot write it: {str(error).splitlines()[0]}"
+    return None
+
+
+def _view(value: Any) -> tuple:
+    """Equal for two tensors that are the same elements of the same memory."""
+    tensors = memory_of(value)
+    places = (
+        (t.untyped_storage(), t.storage_offset(), t.shape, t.stride()) for t in tensors
+    )
+    return tuple(places) or (id(value),)
+
+
+def _module_with(name: str, model: nn.Module) -> nn.Module | None:
+    """Return the module that a name of extra state belongs to."""
+    path, _, last = name.rpartition(".")
+    module = dict(model.named_modules(remove_duplicate=False)).get(path)
+    fits = last == "_extra_state" and module is not None and has_extra_state(module)
+    return module if fits else None
+
+
+def _write(model: nn.Module, targets: StateDict, values: StateDict) -> None:
+    name = "the start"
+    try:
+        with all_or_nothing(model), torch.no_grad():
             for name, value in values.items():
-                # Kept before the copy: Ctrl-C is noticed right after it.
-                before[name] = targets[name].clone()
-                targets[name].copy_(value)
+                if module := _module_with(name, model):
+                    module.set_extra_state(value)
+                else:
+                    targets[name].copy_(value)
     except BaseException as error:
-        with torch.no_grad():
-            for done, old in reversed(before.items()):
-                # A tensor that refuses to be written has not changed either.
-                with contextlib.suppress(RuntimeError):
-                    targets[done].copy_(old)
-        error.add_note(f"load_matching stopped at {name}; the model is unchanged")
+        error.add_note(f"load_matching stopped at {name}; {outcome(error)}")
         raise

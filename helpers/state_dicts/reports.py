@@ -3,11 +3,14 @@
 Save, Load, Ship 0.2.0: helpers/state_dicts/reports.py · repairs: CHANGELOG.md
 """
 
+from __future__ import annotations
+
 from collections import Counter
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
-import pandas as pd
+if TYPE_CHECKING:
+    import pandas as pd
 
 
 @dataclass(frozen=True, repr=False)
@@ -32,6 +35,8 @@ class NameReport:
 
     def table(self) -> pd.DataFrame:
         """Return one row per name, all as text: name, finding, ..., note."""
+        import pandas as pd  # here, so that loading a checkpoint does without
+
         return pd.DataFrame(self.rows, columns=list(self._columns))
 
     def __repr__(self) -> str:

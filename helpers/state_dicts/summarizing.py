@@ -1,24 +1,37 @@
-"""What is in a state dict: one row per tensor.
+"""What is in a state dict: one row per entry.
 
 Save, Load, Ship 0.2.0: helpers/state_dicts/summarizing.py · repairs: CHANGELOG.md
 """
 
-from typing import Any
+from __future__ import annotations
 
-import pandas as pd
-from torch import UntypedStorage, nn
+from typing import TYPE_CHECKING, Any
 
-from helpers.state_dicts.tensors import StateDict, dtype_name, tensors_of
+from torch import Tensor, UntypedStorage, nn
+
+from helpers.state_dicts.kinds import (
+    bytes_held,
+    bytes_of,
+    dtype_name,
+    shape_of,
+    storages_of,
+)
+from helpers.state_dicts.tensors import StateDict, tensors_of
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 
 def summarize(model_or_state_dict: nn.Module | StateDict) -> pd.DataFrame:
-    """List every tensor: name, kind, shape, dtype, device, elements, bytes.
+    """List every entry: name, kind, shape, dtype, device, elements, bytes.
 
     `kind` is "parameter" or "buffer" for a module, "tensor" for a dict, which cannot
-    tell. `bytes` is elements x bytes per element. Two columns appear only where they say
-    something: `storage_bytes`, where a view keeps a larger storage alive, which
-    torch.save writes in full; and `shares`, the first tensor in the same storage (tied
-    weights, views). `attrs["total_bytes"]` counts every storage once.
+    tell, and "object" for what is no tensor: its dtype is its type. `bytes` is what the
+    entry holds: elements x bytes per element, the indices of a sparse tensor as well, the
+    inner tensors of a subclass, and one row of what `expand` repeats. Two columns appear
+    only where they say something: `storage_bytes`, where a view keeps a larger storage
+    alive, which torch.save writes in full; and `shares`, the first tensor in the same
+    storage (tied weights, views). `attrs["total_bytes"]` counts every storage once.
 
     >>> table = summarize(nn.Linear(3, 2))
     >>> print(table[["name", "kind", "shape", "bytes"]].to_string(index=False))
@@ -28,6 +41,8 @@ def summarize(model_or_state_dict: nn.Module | StateDict) -> pd.DataFrame:
     >>> table.attrs["total_bytes"]
     32
     """
+    import pandas as pd  # here, so that loading a checkpoint does without
+
     tensors = tensors_of(model_or_state_dict, "model_or_state_dict")
     kinds = dict.fromkeys(tensors, "tensor")
     if isinstance(model_or_state_dict, nn.Module):
@@ -35,20 +50,20 @@ def summarize(model_or_state_dict: nn.Module | StateDict) -> pd.DataFrame:
         kinds = {k: "parameter" if k in parameters else "buffer" for k in tensors}
     rows: list[dict[str, Any]] = []
     first_in: dict[UntypedStorage, str] = {}
-    for name, tensor in tensors.items():
-        storage = tensor.untyped_storage()
-        first = first_in.setdefault(storage, name)
+    for name, value in tensors.items():
+        firsts = [first_in.setdefault(storage, name) for storage in storages_of(value)]
+        is_tensor = isinstance(value, Tensor)
         rows.append(
             {
                 "name": name,
-                "kind": kinds[name],
-                "shape": tuple(tensor.shape),
-                "dtype": dtype_name(tensor),
-                "device": str(tensor.device),
-                "elements": tensor.numel(),
-                "bytes": tensor.numel() * tensor.element_size(),
-                "storage_bytes": storage.nbytes(),
-                "shares": "" if first == name else first,
+                "kind": kinds[name] if is_tensor else "object",
+                "shape": shape_of(value) if is_tensor else "",
+                "dtype": dtype_name(value),
+                "device": str(value.device) if is_tensor else "",
+                "elements": value.numel() if is_tensor else 0,
+                "bytes": bytes_of(value),
+                "storage_bytes": bytes_held([value]),
+                "shares": next((first for first in firsts if first != name), ""),
             }
         )
     columns = ["name", "kind", "shape", "dtype", "device", "elements", "bytes"]
@@ -57,5 +72,5 @@ def summarize(model_or_state_dict: nn.Module | StateDict) -> pd.DataFrame:
     if any(row["shares"] for row in rows):
         columns.append("shares")
     table = pd.DataFrame(rows, columns=columns)
-    table.attrs["total_bytes"] = sum(storage.nbytes() for storage in first_in)
+    table.attrs["total_bytes"] = bytes_held(tensors.values())
     return table

@@ -2,6 +2,7 @@
 
 import os
 import random
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -18,8 +19,10 @@ from helpers.checkpoints import (
     verify,
 )
 from helpers.classroom.faults import flip, payload_offsets
+from helpers.state_dicts.differences import is_same
 from helpers.training import capture_rng
 from tests.checkpoints.runs import Net, Run, plain, problem_of
+from tests.state_dicts.samples import KINDS, MODELS, model
 
 
 def draws():
@@ -105,6 +108,25 @@ def test_loading_into_an_optimizer_over_foreign_parameters_changes_nothing(tmp_p
     with pytest.raises(ValueError, match="a parameter that is not the model's"):
         load_checkpoint(path, model=run.model, optimizer=stranger)
     assert run.state() == before
+
+
+def test_a_file_of_version_1_still_loads():
+    """Written by these helpers before a file could hold several models."""
+    path = Path(__file__).parent / "files" / "version_1.pt"
+    run = Run(seed=2)
+    found = load_checkpoint(path, **run.parts)
+    content = torch.load(path, weights_only=True)
+    assert run.state() == plain([content[part] for part in run.parts])
+    assert (found.epoch, found.step, found.metrics) == (2, 3, {"loss": 0.25})
+    assert found.extra == {"note": "x"} and found.metadata["format_version"] == 1
+
+
+def test_what_is_given_alone_is_still_a_file_of_version_1(tmp_path):
+    path = save_checkpoint(tmp_path / "a.pt", **Run(seed=1).parts)
+    old = torch.load(Path(__file__).parent / "files" / "version_1.pt", weights_only=True)
+    new = torch.load(path, weights_only=True)
+    assert new.keys() == old.keys() and new["metadata"].keys() == old["metadata"].keys()
+    assert new["metadata"]["format_version"] == 1
 
 
 # All or nothing
@@ -210,12 +232,116 @@ def test_a_file_that_is_replaced_while_it_is_read_is_read_again(tmp_path, monkey
     assert len(calls) == 2 and run.state() == new.state()
 
 
-def test_an_unknown_device_is_not_damage(tmp_path):
-    path = save_checkpoint(tmp_path / "a.pt", model=Net())
-    with pytest.raises(RuntimeError, match="nowhere"):
-        load_checkpoint(path, model=Net(), map_location="nowhere")
-
-
 def test_a_model_without_any_tensor_is_saved_and_loaded(tmp_path):
     path = save_checkpoint(tmp_path / "none.pt", model=nn.Identity(), epoch=3)
     assert load_checkpoint(path, model=nn.Identity()).epoch == 3
+
+
+# Entries of every kind
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("kind", [*KINDS, *MODELS])
+def test_every_kind_is_saved_and_loaded_or_refused_before_anything_is_written(
+    tmp_path, kind
+):
+    source, target = model(kind, seed=1), model(kind, seed=2)
+    path = tmp_path / "a.pt"
+    refused = {"quint4x2", "nested", "jagged", "uint4", "packed parameters"}
+    if kind in refused:
+        with pytest.raises(ValueError, match=r"^model\['1\..*' ?\] is "):
+            save_checkpoint(path, model=source)
+        assert not list(tmp_path.iterdir())
+        return
+    save_checkpoint(path, model=source)
+    expected = source.state_dict()
+    if kind != "zero-size":
+        assert not all(is_same(expected[n], v) for n, v in target.state_dict().items())
+    places = {name: id(t) for name, t in target.named_buffers()}
+    load_checkpoint(path, model=target)
+    assert all(is_same(expected[n], v) for n, v in target.state_dict().items())
+    assert {name: id(t) for name, t in target.named_buffers()} == places
+
+
+def buffer(value):
+    module = nn.Module()
+    module.register_buffer("grid", value)
+    return module
+
+
+@pytest.mark.parametrize(
+    ("saved", "ours", "problem"),
+    [
+        (
+            lambda: torch.eye(2).to_sparse_csr(),
+            lambda: torch.eye(2),
+            "grid is sparse CSR float32 (2, 2) in the file, float32 (2, 2) in the model",
+        ),
+        (
+            lambda: torch.eye(2).to_sparse_csr(),
+            lambda: torch.ones(2, 2).to_sparse_csr(),
+            "grid cannot be written: torch.copy_: only sparse compressed tensors with the "
+            "same number of specified elements are supported.",
+        ),
+        (
+            lambda: torch.arange(6.0).view(2, 3),
+            lambda: torch.zeros(3).expand(2, 3),
+            "grid repeats its values in the model (expand), and not in the file",
+        ),
+    ],
+)
+@pytest.mark.filterwarnings("ignore")
+def test_a_tensor_of_another_kind_is_refused_before_anything_changes(
+    tmp_path, saved, ours, problem
+):
+    path = save_checkpoint(tmp_path / "a.pt", model=buffer(saved()))
+    target = buffer(ours())
+    message = problem_of(path, model=target)
+    assert message == f"{path} does not fit the model: {problem}. Nothing was changed."
+    assert is_same(target.grid, ours())
+
+
+def test_values_that_repeat_are_taken_from_a_file_where_they_were_written_out(tmp_path):
+    dense = torch.tensor([[1.0, float("nan")]]).repeat(3, 1)
+    path = save_checkpoint(tmp_path / "a.pt", model=buffer(dense))
+    target = buffer(torch.zeros(1, 2).expand(3, 2))
+    load_checkpoint(path, model=target)
+    assert is_same(target.grid, dense) and target.grid.stride() == (0, 1)
+
+
+def tied(tie=True):
+    net = nn.Sequential(nn.Linear(2, 2, bias=False), nn.Linear(2, 2, bias=False))
+    if tie:
+        net[1].weight = net[0].weight
+    return net
+
+
+def test_one_tensor_under_two_names_takes_no_two_values(tmp_path):
+    """The later name would win, without a word."""
+    path = save_checkpoint(tmp_path / "a.pt", model=tied(tie=False))
+    target = tied()
+    before = target[0].weight.tolist()
+    assert "0.weight and 1.weight are one tensor in the model, and differ in the" in (
+        problem_of(path, model=target)
+    )
+    assert target[0].weight.tolist() == before
+
+
+class Keeps(nn.Module):
+    """Keeps what set_extra_state gives it."""
+
+    kept = None
+
+    def get_extra_state(self):
+        return {"sum": torch.ones(2000)} if self.kept is None else self.kept
+
+    def set_extra_state(self, state):
+        self.kept = state
+
+
+def test_extra_state_does_not_hang_on_the_file(tmp_path):
+    path = save_checkpoint(tmp_path / "a.pt", model=Keeps())
+    model = Keeps()
+    load_checkpoint(path, model=model)
+    path.write_bytes(bytes(path.stat().st_size))
+    assert model.kept["sum"].sum() == 2000

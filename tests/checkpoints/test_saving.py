@@ -115,7 +115,8 @@ def test_an_optimizer_over_foreign_parameters_is_refused(tmp_path):
         save_checkpoint(tmp_path / "a.pt", model=model, optimizer=stranger)
     assert str(caught.value) == (
         "the optimizer holds a parameter that is not the model's, so its state could not "
-        "be matched by name; pass a module that holds all of them, such as nn.ModuleDict"
+        "be matched by name; pass every module that it trains, as in "
+        'model={"generator": ..., "critic": ...}'
     )
 
 

@@ -86,9 +86,9 @@ def test_a_checkpoint_by_hand_is_whole_and_not_ours(tmp_path):
 
 
 def test_a_later_format_is_refused(tmp_path, monkeypatch):
-    monkeypatch.setattr("helpers.checkpoints.saving.FORMAT_VERSION", 2)
+    monkeypatch.setattr("helpers.checkpoints.saving.FORMAT_VERSIONS", (3, 4))
     path = save_checkpoint(tmp_path / "a.pt", model=Net())
     assert problem_of(path, model=Net()) == (
-        f"{path} has format version 2; this code reads 1. Read it with the version of the "
-        "helpers that wrote it."
+        f"{path} has format version 3; this code reads 1 and 2. Read it with the version "
+        "of the helpers that wrote it."
     )

@@ -186,7 +186,10 @@ EDITS = (
 ROUNDS = (
     (
         Mutation(
-            "state_dicts/summarizing", '": tensor.numel(),', '": 1,', "digits-net counts"
+            "state_dicts/summarizing",
+            "value.numel() if is_tensor",
+            "1 if is_tensor",
+            "digits-net counts",
         ),
         Mutation(
             "state_dicts/comparing",
@@ -196,8 +199,8 @@ ROUNDS = (
         ),
         Mutation(
             "state_dicts/partial_loading",
-            "value.is_meta or",
-            "value.dim() == 1 or",
+            "if other or kind",
+            "if other or value.dim() == 1 or kind",
             "size-repair",
         ),
         Mutation(
@@ -227,9 +230,9 @@ ROUNDS = (
             "digits-net counts",
         ),
         Mutation(
-            "state_dicts/comparing",
-            "e and torch",
-            "e and not torch",
+            "state_dicts/differences",
+            "return same_bytes(_flat",
+            "return not same_bytes(_flat",
             "back back-right prefix-repair",
         ),
         Mutation(

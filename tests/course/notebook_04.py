@@ -212,8 +212,8 @@ ROUNDS = (
         Mutation("dtypes", "if not cut and", "if cut and", "slider slider-table"),
         Mutation(
             "dtypes",
-            "if not tensor.is_floating",
-            "if tensor.dim() < 9 or tensor.is_floating",
+            "if not is_dense or not tensor.is_floating",
+            "if not is_dense or tensor.dim() < 9 or tensor.is_floating",
             "half-table half-large half-claim range-refused",
         ),
         Mutation(

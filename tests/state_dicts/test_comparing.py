@@ -207,3 +207,43 @@ def test_values_on_the_meta_device_are_not_called_identical():
         assert found.identical is False
         assert repr(found) == "Comparison(0 equal, 9 not compared)"
         assert set(found.table().note) == {"no values on the meta device"}
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_other_kinds_are_named_and_a_quantized_tensor_is_compared_after_conversion():
+    dense = torch.tensor([[1.0, 0.0], [0.0, 0.5]])
+    quantized = torch.quantize_per_tensor(dense, 0.5, 0, torch.qint8)
+    ours = {"a": dense, "b": dense, "c._extra_state": {"factor": 1}, "d._extra_state": 1}
+    theirs = {
+        "a": dense.to_sparse_csr(),
+        "b": quantized,
+        "c._extra_state": {"factor": 2},
+        "d._extra_state": dense,
+    }
+    found = compare(ours, theirs)
+    assert found.mismatched_kind == {
+        "a": ("float32", "sparse CSR float32"),
+        "d._extra_state": ("int", "float32"),
+    }
+    assert found.mismatched_dtype == {"b": ("float32", "qint8")}
+    assert found.different == {"c._extra_state": math.inf}
+    assert repr(found) == ("Comparison(0 equal, 2 other kind, 1 other dtype, 1 different)")
+    assert not found.identical
+    further = torch.quantize_per_tensor(dense * 2, 0.5, 0, torch.qint8)
+    assert compare(ours, {**ours, "b": further}).different == {"b": 1.0}
+
+
+class Plain:
+    """Defines no equality, and cannot be pickled."""
+
+    def __reduce__(self):
+        raise TypeError
+
+
+def test_what_nobody_can_compare_is_reported_with_the_reason():
+    found = compare({"_extra_state": Plain()}, {"_extra_state": Plain()})
+    assert found.not_compared == ("_extra_state",)
+    assert found.identical is False
+    assert found.table().note.tolist() == [
+        "nothing says whether two objects of type Plain are equal"
+    ]

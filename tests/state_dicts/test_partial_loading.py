@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from helpers.state_dicts import compare, load_matching, remap_keys
-from tests.state_dicts import Tied, bits, small_net
+from tests.state_dicts import Tied, bits, samples, small_net
 
 
 def test_what_fits_is_copied_in_place_and_the_rest_is_explained():
@@ -153,16 +153,104 @@ def test_a_state_dict_that_is_a_copy_is_not_called_loaded():
     assert report.skipped == {"bias": "the model's state_dict() returns a copy of it"}
 
 
-def test_a_tensor_that_cannot_be_written_leaves_the_whole_model_as_it_was():
+def test_a_tensor_that_cannot_be_written_leaves_the_whole_model_as_it_was(monkeypatch):
     net = small_net()
-    net.out.bias = nn.Parameter(torch.zeros(1).expand(2))  # two names for one number
     before = bits(net.state_dict())
-    with pytest.raises(RuntimeError, match="single memory location") as caught:
-        load_matching(net, small_net().state_dict())
+    real_copy = torch.Tensor.copy_
+
+    def refuses(target, value):
+        if target.shape == (2,):
+            raise RuntimeError("read-only")
+        return real_copy(target, value)
+
+    monkeypatch.setattr(torch.Tensor, "copy_", refuses)
+    with pytest.raises(RuntimeError, match="read-only") as caught:
+        load_matching(net, {k: v + 1 for k, v in small_net().state_dict().items()})
     assert bits(net.state_dict()) == before
     assert caught.value.__notes__ == (
         ["load_matching stopped at out.bias; the model is unchanged"]
     )
+
+
+def inference_mode_zeros():
+    with torch.inference_mode():
+        return torch.zeros(2)
+
+
+SKIPPED = {
+    "expanded": (
+        torch.zeros(1).expand(2),
+        torch.ones(2),
+        "made by expand(), several elements in one place: .clone() it first",
+    ),
+    "inference": (
+        inference_mode_zeros(),
+        torch.ones(2),
+        "made in torch.inference_mode(), so not to be written to: .clone() it first",
+    ),
+    "other kind": (
+        torch.zeros(2),
+        torch.ones(2).to_sparse(),
+        "sparse COO float32 (2,) in the file, float32 (2,) in the model",
+    ),
+    "other number of elements": (
+        torch.eye(2).to_sparse_csr(),
+        torch.ones(2, 2).to_sparse_csr(),
+        "torch cannot write it: torch.copy_: only sparse compressed tensors with the same "
+        "number of specified elements are supported.",
+    ),
+    "packed": (
+        samples.entry("uint4"),
+        samples.entry("uint4", 1),
+        "torch cannot write it: \"copy_kernel\" not implemented for 'UInt4'",
+    ),
+    "no tensor": (torch.zeros(2), None, " in the file, float32 (2,) in the model"),
+}
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("case", SKIPPED)
+def test_what_torch_cannot_write_is_skipped_with_the_reason(case):
+    target, value, why = SKIPPED[case]
+    net = nn.Linear(1, 1)
+    net.register_buffer("entry_packed_params", target)
+    before = samples.photograph(net)
+    state = nn.Linear(1, 1).state_dict()
+    state["entry_packed_params"] = value
+    report = load_matching(net, state)
+    assert report.skipped == {"entry_packed_params": why}
+    assert report.loaded == ("weight", "bias")
+    after = samples.photograph(net)
+    assert after["entry_packed_params"] == before["entry_packed_params"]
+    assert after["bits of entry_packed_params"] == before["bits of entry_packed_params"]
+
+
+def test_extra_state_is_loaded_and_packed_parameters_are_left_to_torch():
+    net, other = (
+        nn.ModuleDict({"a": samples.Extra()}),
+        nn.ModuleDict({"a": samples.Extra()}),
+    )
+    other["a"].factor, other["a"].history = 7.0, [torch.ones(2)]
+    report = load_matching(net, other.state_dict())
+    assert "a._extra_state" in report.loaded
+    assert net["a"].factor == 7.0 and net["a"].history[0].tolist() == [1, 1]
+    packed = samples.model("packed parameters")
+    report = load_matching(packed, samples.model("packed parameters", 1).state_dict())
+    assert report.skipped["0._packed_params._packed_params"] == (
+        "only load_state_dict can load it"
+    )
+
+
+def test_extra_state_that_fails_undoes_the_tensors(monkeypatch):
+    net, other = samples.Extra(), samples.Extra()
+    other.history = [torch.ones(2), torch.ones(2)]  # one too many: fails half-way
+    before = samples.photograph(net)
+    with pytest.raises(ValueError, match="zip") as caught:
+        load_matching(net, other.state_dict())
+    assert caught.value.__notes__ == (
+        ["load_matching stopped at _extra_state; the model is unchanged"]
+    )
+    assert samples.photograph(net) == before
 
 
 def test_ctrl_c_right_after_a_copy_leaves_the_whole_model_as_it_was(monkeypatch):
@@ -187,9 +275,16 @@ def test_overlapping_views_are_undone_in_the_right_order(monkeypatch):
     net = nn.Module()
     net.register_buffer("whole", torch.arange(4.0))
     net.register_buffer("part", net.whole[:2])
-    net.register_buffer("last", torch.zeros(1).expand(2))  # cannot be written
-    state = {"whole": torch.ones(4), "part": torch.zeros(2), "last": torch.ones(2)}
-    with pytest.raises(RuntimeError, match="single memory location"):
+    state = {"whole": torch.ones(4), "part": torch.zeros(2)}
+    real_copy = torch.Tensor.copy_
+
+    def copy_then_fail(target, value):
+        real_copy(target, value)
+        if target.shape == (2,):
+            raise RuntimeError
+
+    monkeypatch.setattr(torch.Tensor, "copy_", copy_then_fail)
+    with pytest.raises(RuntimeError):
         load_matching(net, state)
     assert net.whole.tolist() == [0, 1, 2, 3]
 

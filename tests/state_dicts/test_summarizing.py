@@ -5,7 +5,7 @@ import torch
 from torch import nn
 
 from helpers.state_dicts import summarize
-from tests.state_dicts import Tied, small_net
+from tests.state_dicts import Tied, samples, small_net
 
 
 def test_a_module_shows_parameters_and_persistent_buffers_in_order():
@@ -78,3 +78,22 @@ def test_a_module_without_state_gives_an_empty_table():
     table = summarize(nn.ReLU())
     assert len(table) == 0 and "bytes" in table
     assert table.attrs["total_bytes"] == 0
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_entries_of_other_kinds_have_their_words_and_the_bytes_they_hold():
+    names = ("COO", "qint8 per channel", "expanded", "int8 of torchao", "nested")
+    state = {name: samples.entry(name) for name in names}
+    state["a._extra_state"] = {"table": b"1234", "mean": torch.zeros(3)}
+    table = summarize(state)
+    assert "storage_bytes" not in table
+    assert [tuple(row) for row in table.drop(columns=["name"]).to_numpy()] == [
+        ("tensor", (2, 4), "sparse COO float32", "cpu", 8, 8 * 2 * 8 + 32),
+        ("tensor", (2, 4), "qint8", "cpu", 8, 8 + 16 + 16),
+        ("tensor", (2, 4), "float32", "cpu", 8, 16),
+        ("tensor", (2, 4), "Int8Tensor float32", "cpu", 8, 8 + 8 + 2),
+        ("tensor", (2, "*"), "nested float32", "cpu", 5, 20 + 3 * 16),
+        ("object", "", "dict", "", 0, 16),
+    ]
+    assert table.attrs["total_bytes"] == table.bytes.sum()
+    assert list(summarize(samples.Extra()).kind) == ["object", "parameter", "parameter"]

@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from helpers.state_dicts import compare, load_matching, remap_keys, strip_prefix, summarize
-from tests.state_dicts import Tied, bits, same_objects, small_net
+from tests.state_dicts import Tied, bits, same_objects, samples, small_net
 
 READERS = {
     "summarize": lambda source: summarize(source),
@@ -51,7 +51,6 @@ def test_a_path_is_refused_with_the_call_that_reads_it(read):
 @pytest.mark.parametrize(
     "value, says",
     [
-        (torch.eye(2).to_sparse(), "is sparse or quantized; expected dense tensors"),
         (3, "is of type int; expected a tensor. Pass a dict that holds nothing else"),
         ({}, "is of type dict; expected a tensor. Pass a dict that holds nothing else"),
         (
@@ -61,17 +60,46 @@ def test_a_path_is_refused_with_the_call_that_reads_it(read):
         ),
     ],
 )
-def test_what_is_not_a_dense_tensor_is_named(read, value, says):
+def test_what_is_no_tensor_is_named(read, value, says):
     with pytest.raises(TypeError) as caught:
         read({"fc.weight": torch.ones(1), "x": value})
     assert f"['x'] {says}" in str(caught.value)
 
 
-@pytest.mark.filterwarnings("ignore")  # making one is deprecated, meeting one is not
-def test_a_quantized_tensor_is_refused_before_its_bits_are_read():
-    quantized = torch.quantize_per_tensor(torch.ones(2), 0.1, 0, torch.qint8)
-    with pytest.raises(TypeError, match=r"theirs\['w'\] is sparse or quantized"):
-        compare({"w": quantized.dequantize()}, {"w": quantized})
+@pytest.mark.filterwarnings("ignore")  # beta features
+@pytest.mark.parametrize("kind", [*samples.MODELS, *samples.KINDS])
+def test_every_state_dict_that_torch_makes_is_read_by_all(kind):
+    net, other = samples.model(kind), samples.model(kind, seed=1).state_dict()
+    if kind == "qint8":  # whose scale is no tensor
+        values = torch.rand(2, 4)
+        other["1.entry"] = torch.quantize_per_tensor(values, 0.7, 1, torch.qint8)
+    assert list(summarize(net).name) == list(summarize(other).name) == list(other)
+    assert list(remap_keys(other, [("$", "_x")])) == [name + "_x" for name in other]
+    found = compare(net, other)
+    assert (found.missing, found.unexpected) == ((), ())
+    assert not found.identical
+    report = load_matching(net, other)
+    assert {*report.loaded, *report.skipped} == {*other}
+    loaded = compare(net, other).table().set_index("name").finding
+    assert set(loaded[list(report.loaded)]) <= {"equal"}
+
+
+@every_reader
+def test_extra_state_is_told_from_a_checkpoint_by_its_name(read):
+    state = {f"fc.{name}": value for name, value in samples.Extra().state_dict().items()}
+    assert not hasattr(state, "_metadata") and "fc._extra_state" in state
+    read(state)
+    state["fc.epoch"] = 3
+    with pytest.raises(
+        TypeError, match=r"\['fc.epoch'\] is of type int; expected a tensor"
+    ):
+        read(state)
+
+
+@every_reader
+def test_the_advice_names_a_state_dict_with_extra_state_too(read):
+    with pytest.raises(TypeError, match=r"whole checkpoint: pass checkpoint\['net'\]$"):
+        read({"epoch": 3, "net": dict(samples.Extra().state_dict()), "loss": [0.5]})
 
 
 def test_two_candidates_are_both_offered():

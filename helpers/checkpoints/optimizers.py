@@ -1,0 +1,178 @@
+"""Fit the saved state of an optimizer to one that may order its parameters otherwise.
+
+An optimizer's state dict knows parameters by position. Two models with the same
+parameters in another order would swap their moments without a word.
+
+Save, Load, Ship 0.2.0: helpers/checkpoints/optimizers.py · repairs: CHANGELOG.md
+"""
+
+import math
+from collections.abc import Iterator, Mapping
+from itertools import chain
+from typing import Any
+
+from torch import Tensor
+from torch.optim import Optimizer
+
+_Groups = list[list[str]]
+# They say how this machine computes, and a CPU cannot do what a GPU was told to.
+_OF_THE_MACHINE = ("capturable", "fused")
+
+
+def order_problem(
+    ours: _Groups, names: _Groups, state: dict[str, Any], shapes: Mapping[str, Any]
+) -> str | None:
+    """Return why the saved state cannot follow its parameters into another order.
+
+    Args:
+        ours: for each group of the optimizer, its parameters' names.
+        names: the same of the saved one.
+        state: the saved `optimizer.state_dict()`.
+        shapes: parameter's name -> shape.
+
+    >>> state = {"state": {"rounds": [3, 7]}, "param_groups": [{"params": [0, 1]}]}
+    >>> shapes = {"a": (2,), "b": (3,)}
+    >>> order_problem([["b", "a"]], [["a", "b"]], state, shapes)  # doctest: +ELLIPSIS
+    "its parameters are in another order than in the file, and 'rounds' is not of one..."
+    """
+    if ours == names:
+        return None
+    begin = "its parameters are in another order than in the file, and"
+    cure = f"build it in the order {'; '.join(', '.join(group) for group in names)}"
+    if not _has_usual_form(state, names):
+        return f"{begin} its state dict has a form of its own: {cure}"
+    sizes = {name: math.prod(shape) for name, shape in shapes.items()}
+    totals = {sum(sizes[name] for name in group) for group in [*names, [*chain(*names)]]}
+    place = _places(state, names)
+    of_one = {place[name]: sizes[name] for name in place}
+    shared = [
+        key
+        for at, size in of_one.items()
+        for key, value in state["state"].get(at, {}).items()
+        if any(n != size and n in totals for n in _sizes(value))  # LBFGS: all in a row
+    ]
+    beside = {key: value for key, value in state["state"].items() if key not in of_one}
+    beside |= {key: state[key] for key in state if key not in ("state", "param_groups")}
+    shared += [key for key, value in beside.items() if not _is_one_number(value)]
+    for group in state["param_groups"]:
+        shared += [key for key in group if any(n > 1 for n in _sizes(group[key]))]
+    return f"{begin} {shared[0]!r} is not of one parameter: {cure}" if shared else None
+
+
+def fit_state(
+    optimizer: Optimizer, ours: _Groups, names: _Groups, state: dict[str, Any]
+) -> tuple[dict[str, Any], list[str]]:
+    """Return the saved state as this optimizer is to load it, and what is not as saved.
+
+    Arguments are those of `order_problem`, which found no problem.
+
+    >>> import torch
+    >>> optimizer = torch.optim.SGD([torch.ones(3), torch.ones(2)], lr=0.1)
+    >>> state = {"state": {}, "param_groups": [{"lr": 0.5, "params": [0, 1]}]}
+    >>> fit_state(optimizer, [["b", "a"]], [["a", "b"]], state)
+    ({'state': {}, 'param_groups': [{'lr': 0.5, 'params': [1, 0]}]}, [])
+    """
+    if not _has_usual_form(state, names):
+        return state, []
+    place, notes = _places(state, names), []
+    saved = {frozenset(group): k for k, group in enumerate(names)}
+    groups = []
+    for group, live in zip(ours, optimizer.param_groups, strict=True):
+        entry = state["param_groups"][saved[frozenset(group)]].copy()
+        # torch pairs these with its parameters in turn, whatever the numbers are.
+        entry["params"] = [place[name] for name in group]
+        if "param_names" in live:
+            entry["param_names"] = live["param_names"]
+        else:
+            entry.pop("param_names", None)
+        for key in _OF_THE_MACHINE:
+            if key in entry and key in live and bool(entry[key]) != bool(live[key]):
+                notes.append(f"{key} stays {live[key]}; it was {entry[key]} when saved")
+                entry[key] = live[key]
+        for key, value in entry.items():
+            if isinstance(value, Tensor) and isinstance(live.get(key), Tensor):
+                entry[key] = value.to(live[key].device)
+        groups.append(entry)
+    return {**state, "param_groups": groups}, list(dict.fromkeys(notes))
+
+
+def load_state(optimizer: Optimizer, state: dict[str, Any]) -> None:
+    """Load a state, and keep the dtypes in which it was saved.
+
+    torch makes every tensor the parameter's dtype: of a bfloat16 model, NAdam's float32
+    product of momenta would come back rounded.
+
+    >>> import torch
+    >>> weight = torch.ones(2, dtype=torch.bfloat16)
+    >>> optimizer = torch.optim.SGD([weight])
+    >>> state = optimizer.state_dict() | {"state": {0: {"sum": torch.ones(2)}}}
+    >>> load_state(optimizer, state)
+    >>> optimizer.state[weight]["sum"].dtype
+    torch.float32
+    """
+    optimizer.load_state_dict(state)
+    if not makes_new_state(optimizer):
+        return  # it has its own ways
+    for group, live in zip(state["param_groups"], optimizer.param_groups, strict=True):
+        for at, parameter in zip(group["params"], live["params"], strict=True):
+            loaded, saved = optimizer.state.get(parameter), state["state"].get(at)
+            if isinstance(loaded, dict) and isinstance(saved, dict):
+                # "step" has rules of its own, which follow "capturable" and "fused".
+                for key in saved.keys() & loaded.keys() - {"step"}:
+                    loaded[key] = _as_saved(saved[key], loaded[key])
+
+
+def makes_new_state(optimizer: Optimizer) -> bool:
+    """Return whether loading leaves the former state alone, as torch's own method does.
+
+    >>> import torch
+    >>> makes_new_state(torch.optim.SGD([torch.ones(1)]))
+    True
+    """
+    held = vars(optimizer)  # one that wraps another may hold none of these
+    hooks = (
+        held.get(f"_optimizer_load_state_dict_{when}_hooks") for when in ("pre", "post")
+    )
+    return type(optimizer).load_state_dict is Optimizer.load_state_dict and not any(hooks)
+
+
+def _as_saved(saved: Any, loaded: Any) -> Any:
+    if isinstance(saved, Tensor) and isinstance(loaded, Tensor):
+        is_kept = saved.dtype == loaded.dtype or saved.shape != loaded.shape
+        return loaded if is_kept else saved.to(loaded.device)
+    if isinstance(saved, str):
+        return saved  # torch takes it for a list of characters
+    if type(saved) in (list, tuple) and type(saved) is type(loaded):
+        return type(saved)(map(_as_saved, saved, loaded))
+    return loaded
+
+
+def _has_usual_form(state: dict[str, Any], names: _Groups) -> bool:
+    try:
+        of_groups = [len(group["params"]) for group in state["param_groups"]]
+    except (LookupError, TypeError):
+        return False
+    return isinstance(state.get("state"), dict) and of_groups == [*map(len, names)]
+
+
+def _places(state: dict[str, Any], names: _Groups) -> dict[str, Any]:
+    """Return parameter's name -> its number in the saved state."""
+    numbers = chain(*(group["params"] for group in state["param_groups"]))
+    return dict(zip(chain(*names), numbers, strict=True))
+
+
+def _is_one_number(value: Any) -> bool:
+    if isinstance(value, Tensor):
+        return value.numel() <= 1
+    return value is None or isinstance(value, int | float | complex | str)
+
+
+def _sizes(value: Any) -> Iterator[int]:
+    """Yield the elements of each tensor in a value."""
+    if isinstance(value, Tensor):
+        yield value.numel()
+    elif isinstance(value, list | tuple):
+        for entry in value:
+            yield from _sizes(entry)
+    elif isinstance(value, dict):
+        yield from _sizes(list(value.values()))

@@ -1,0 +1,133 @@
+"""What a run is made of: each part alone or several by name, and parameters' names.
+
+Save, Load, Ship 0.2.0: helpers/checkpoints/parts.py · repairs: CHANGELOG.md
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+from torch import nn
+from torch.optim import Optimizer
+
+from helpers.arguments import require_module, type_of
+
+# What was given alone has the name None.
+Named = dict[str | None, Any]
+
+
+def _by_name(part: str, given: Any) -> Named:
+    if given is None:
+        return {}
+    if not isinstance(given, Mapping):
+        return {None: given}
+    for name in given:
+        if not isinstance(name, str):
+            raise TypeError(f"{part} has the key {name!r}; expected names: strings")
+    return dict(given)
+
+
+def label(part: str, name: str | None) -> str:
+    """Return how an error calls one object of a part.
+
+    >>> label("model", None), label("model", "critic")
+    ('model', "model['critic']")
+    """
+    return part if name is None else f"{part}[{name!r}]"
+
+
+def checked_parts(
+    model: Any, optimizer: Any = None, scheduler: Any = None, others: Any = None
+) -> dict[str, Named]:
+    """Return part -> name -> object of all that is to be saved or loaded.
+
+    Raises:
+        TypeError: a model is not a module, or something cannot give and take its state.
+
+    >>> checked_parts(nn.Identity())["model"]
+    {None: Identity()}
+    """
+    several = isinstance(model, Mapping)
+    if not several or not any(isinstance(each, nn.Module) for each in model.values()):
+        require_module(model)  # a state dict is a dict, too
+    if not isinstance(others, Mapping | None):
+        raise TypeError(f"others is {type_of(others)}; expected a dict: name -> object")
+    given = {"model": model, "optimizer": optimizer, "scheduler": scheduler}
+    parts = {
+        part: _by_name(part, value) for part, value in (given | {"others": others}).items()
+    }
+    for part, objects in parts.items():
+        for name, value in objects.items():
+            found = f"{label(part, name)} is {type_of(value)}"
+            if part == "model" and not isinstance(value, nn.Module):
+                raise TypeError(f"{found}; expected a torch.nn.Module")
+            for method in ("state_dict", "load_state_dict"):
+                if not callable(getattr(value, method, None)):
+                    raise TypeError(f"{found}; expected one with a {method}()")
+            if part == "optimizer" and not hasattr(value, "param_groups"):
+                raise TypeError(f"{found}, without param_groups; pass it in others=")
+    return parts
+
+
+def stored(content: Mapping[str, Any], metadata: Mapping[str, Any], part: str) -> Named:
+    """Return what a file holds for a part, by name; `content` may be the metadata.
+
+    >>> stored({"optimizer": 1, "scheduler": None}, {}, "optimizer")
+    {None: 1}
+    """
+    if content.get(part) is None:
+        return {}
+    several = part == "others" or part in metadata.get("several", ())
+    return content[part] if several else {None: content[part]}
+
+
+def class_problem(what: str, ours: object, saved: dict[str, Any]) -> str | None:
+    """Return what is wrong if one of another class was saved.
+
+    >>> class_problem("object", 3, {"class": "GradScaler"})
+    'the object is of class int, the saved one of class GradScaler'
+    """
+    mine, theirs = type(ours).__name__, saved["class"]
+    same = mine == theirs
+    return (
+        None if same else f"the {what} is of class {mine}, the saved one of class {theirs}"
+    )
+
+
+def named_parameters(model: nn.Module | Named) -> dict[str, nn.Parameter]:
+    """Return name -> parameter, each once; of several models, "MODEL.NAME".
+
+    >>> list(named_parameters({"b": nn.Linear(3, 2), "a": nn.Linear(3, 2, bias=False)}))
+    ['a.weight', 'b.weight', 'b.bias']
+    """
+    models: Named = {None: model} if isinstance(model, nn.Module) else model
+    found, seen = {}, set()
+    for key in sorted(models, key=str):  # whatever order the dict has when loading
+        for name, parameter in models[key].named_parameters():
+            if id(parameter) not in seen:
+                seen.add(id(parameter))
+                found[name if key is None else f"{key}.{name}"] = parameter
+    return found
+
+
+def group_names(model: nn.Module | Named, optimizer: Optimizer) -> list[list[str]]:
+    """Return, for each of the optimizer's groups, the names of its parameters.
+
+    An optimizer's own state dict knows only their positions.
+
+    Raises:
+        ValueError: a parameter is not the model's.
+
+    >>> import torch
+    >>> model = nn.Linear(3, 2)
+    >>> group_names(model, torch.optim.SGD(model.parameters(), lr=0.1))
+    [['weight', 'bias']]
+    """
+    names = {id(parameter): name for name, parameter in named_parameters(model).items()}
+    try:
+        return [[names[id(p)] for p in group["params"]] for group in optimizer.param_groups]
+    except KeyError:
+        raise ValueError(
+            "the optimizer holds a parameter that is not the model's, so its state could "
+            "not be matched by name; pass every module that it trains, as in "
+            'model={"generator": ..., "critic": ...}'
+        ) from None

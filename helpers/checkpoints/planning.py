@@ -1,0 +1,118 @@
+"""Settle what goes where before anything changes, or say why it cannot.
+
+Save, Load, Ship 0.2.0: helpers/checkpoints/planning.py · repairs: CHANGELOG.md
+"""
+
+from pathlib import Path
+from typing import Any
+
+from torch import nn
+
+from helpers.checkpoints.archive.errors import IncompatibleCheckpointError
+from helpers.checkpoints.matching import model_problem, optimizer_problem
+from helpers.checkpoints.optimizers import fit_state
+from helpers.checkpoints.parts import Named, class_problem, group_names, label, stored
+from helpers.checkpoints.schedulers import functions_left_out, scheduler_problem
+
+
+def plan_loading(
+    path: Path, parts: dict[str, Named], content: dict[str, Any]
+) -> tuple[dict[str, Named], list[str]]:
+    """Return part -> name -> the state to load, and what will not be as it was saved.
+
+    Args:
+        path: the file, for messages.
+        parts: what was given, as `checked_parts` returns it.
+        content: what the file holds.
+
+    Raises:
+        ValueError: an optimizer holds a parameter that is not the model's.
+        IncompatibleCheckpointError: something does not fit.
+
+    >>> content = {"model": nn.Linear(3, 2).state_dict(), "metadata": {}}
+    >>> states, notes = plan_loading(Path(), {"model": {None: nn.Linear(3, 2)}}, content)
+    >>> list(states["model"][None]), notes
+    (['weight', 'bias'], [])
+    """
+    metadata, notes = content["metadata"], []
+    states: dict[str, Named] = {}
+    for part, objects in parts.items():
+        states[part] = stored(content, metadata, part)
+        told = stored(metadata, metadata, part)
+        for name, thing in objects.items():
+            where = label(part, name)
+            problem = _absence(part, name, states[part])
+            if problem is None:
+                state, said = states[part][name], told.get(name, {})
+                problem = _problem(part, thing, state, said, parts, metadata)
+            if problem is None and part == "scheduler":
+                problem = _moved_groups(name, thing, parts, metadata)
+            if problem:
+                raise IncompatibleCheckpointError(
+                    f"{path} does not fit the {where}: {problem}. Nothing was changed."
+                )
+            if part == "optimizer":
+                ours = group_names(parts["model"], thing)
+                states[part][name], new = fit_state(thing, ours, said["groups"], state)
+                notes += [f"{where}: {note}" for note in new]
+            if part == "scheduler":
+                notes += [
+                    f"{where}: torch does not save the functions in {what}; those of the "
+                    "given one go on"
+                    for what in functions_left_out(thing, state)
+                ]
+    return states, notes
+
+
+def _problem(
+    part: str,
+    thing: Any,
+    state: Any,
+    said: dict[str, Any],
+    parts: dict[str, Named],
+    metadata: dict[str, Any],
+) -> str | None:
+    if part == "optimizer":
+        shapes = metadata["parameters"]
+        return optimizer_problem(parts["model"], thing, said, state, shapes)
+    if part == "scheduler":
+        return scheduler_problem(thing, said, state)
+    if part == "others" and (problem := class_problem("object", thing, said)):
+        return problem
+    return model_problem(thing, state) if isinstance(thing, nn.Module) else None
+
+
+def _moved_groups(
+    name: str | None, scheduler: Any, parts: dict[str, Named], metadata: dict[str, Any]
+) -> str | None:
+    """Return what is wrong if the scheduler's optimizer has its groups in another order.
+
+    A scheduler knows them by position, and would give one the rates of another.
+    """
+    optimizer = getattr(scheduler, "optimizer", None)
+    of = [key for key, each in parts["optimizer"].items() if each is optimizer]
+    said = stored(metadata, metadata, "optimizer").get(*of or [name])
+    if said is None or optimizer is None:
+        return None
+    try:
+        ours = group_names(parts["model"], optimizer)
+    except ValueError:  # of other models than those that were given
+        return None
+    if [*map(sorted, ours)] == [*map(sorted, said["groups"])]:
+        return None
+    saved = "; ".join(", ".join(group) for group in said["groups"])
+    return f"its optimizer's groups are in another order: build them in the order {saved}"
+
+
+def _absence(part: str, name: str | None, there: Named) -> str | None:
+    """Return why the file holds nothing for what was given, None if it does."""
+    if name in there:
+        return None
+    if not there:
+        return f"the file holds no {part}: load it without {part}="
+    if None in there:
+        return f"the file holds one {part}, without a name: pass it without a dict"
+    shown = ", ".join(map(repr, there))
+    if name is None:
+        return f"the file holds several, {shown}: pass a dict with such names"
+    return f"the file holds none of this name, but {shown}"

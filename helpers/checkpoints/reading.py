@@ -1,0 +1,106 @@
+"""Read a checkpoint of which every byte is right, onto the devices that are asked for.
+
+Save, Load, Ship 0.2.0: helpers/checkpoints/reading.py · repairs: CHANGELOG.md
+"""
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from helpers.arguments import type_of
+from helpers.checkpoints.archive.container import Archive
+from helpers.checkpoints.archive.errors import (
+    CorruptCheckpointError,
+    IncompatibleCheckpointError,
+)
+from helpers.checkpoints.verifying import open_whole
+
+_ATTEMPTS = 10
+
+
+def read_content(path: Path, map_location: Any) -> dict[str, Any]:
+    """Return what a file holds of which every checksum is right.
+
+    Its tensors on the CPU are pages of the file.
+
+    Raises:
+        TypeError, ValueError, RuntimeError: the map_location is none, or is not for this
+            file.
+        FileNotFoundError, PermissionError, CheckpointError: as `load_checkpoint`.
+
+    >>> from tempfile import TemporaryDirectory
+    >>> from helpers.checkpoints import save_checkpoint
+    >>> with TemporaryDirectory() as folder:
+    ...     path = save_checkpoint(f"{folder}/run.pt", model=torch.nn.Linear(3, 2))
+    ...     read_content(path, "cpu:0")["model"]["bias"].shape
+    torch.Size([2])
+    """
+    map_location = _as_torch_takes_it(map_location)
+    for _ in range(_ATTEMPTS):
+        with open_whole(path) as archive:
+            try:
+                content = _load(path, map_location)
+            except Exception as error:
+                if not _is_still(archive):
+                    continue
+                raise _load_error(path, map_location, error) from error
+            # torch.load opens the path anew: a writer may have put another file there.
+            if _is_still(archive):
+                return content
+    raise CorruptCheckpointError(
+        f"{path} was replaced during each of {_ATTEMPTS} attempts to load it. Copy it, "
+        "and load the copy."
+    )
+
+
+def _load(path: Path, map_location: Any) -> dict[str, Any]:
+    return torch.load(path, map_location=map_location, weights_only=True, mmap=True)
+
+
+def _load_error(path: Path, map_location: Any, error: Exception) -> Exception:
+    """Return what is to be raised where every checksum is right: it is not damage."""
+    try:
+        _load(path, "cpu")
+    except (OSError, MemoryError) as other:
+        return other
+    except Exception as other:
+        return IncompatibleCheckpointError(
+            f"{path}: its checksums are right, but torch {torch.__version__} cannot load "
+            f"it: {other}"
+        )
+    return RuntimeError(
+        f"map_location is {map_location!r}: {path} cannot go there: {error}"
+    )
+
+
+def _is_still(archive: Archive) -> bool:
+    now, then = archive.path.stat(), archive.status
+    same = now.st_size == then.st_size and now.st_mtime_ns == then.st_mtime_ns
+    return same and os.path.samestat(now, then)
+
+
+def _as_torch_takes_it(map_location: Any) -> Any:
+    """Return a map_location under the names that torch.load knows.
+
+    Raises:
+        TypeError, ValueError, RuntimeError: it is none.
+    """
+    if map_location is None or callable(map_location):
+        return map_location
+    if isinstance(map_location, Mapping):
+        return {str(k): _as_torch_takes_it(v) for k, v in map_location.items()}
+    if not isinstance(map_location, str | torch.device):
+        raise TypeError(
+            f"map_location is {type_of(map_location)}; expected a device, a dict, a "
+            "function or None"
+        )
+    try:
+        kind = torch.empty(0, device=map_location).device.type
+    except Exception as error:
+        raise RuntimeError(f"map_location is {str(map_location)!r}: {error}") from error
+    if kind == "meta":
+        raise ValueError("map_location is 'meta', where tensors have no values")
+    return "cpu" if kind == "cpu" else str(map_location)  # torch.load refuses "cpu:0"

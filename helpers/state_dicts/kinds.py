@@ -1,0 +1,245 @@
+"""What the entries of a state dict can be, and what each kind means for those that read it.
+
+Most are dense tensors. Others are made of several (sparse, quantized per channel, nested,
+and subclasses such as torchao's and DTensor), have no memory (meta, fake), or are no
+tensors at all: what `get_extra_state` returns, and packed parameters.
+
+Save, Load, Ship 0.2.0: helpers/state_dicts/kinds.py · repairs: CHANGELOG.md
+"""
+
+import copy
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
+
+import torch
+from torch import Tensor, UntypedStorage, nn
+from torch._subclasses.fake_tensor import FakeTensor
+from torch.utils._python_dispatch import is_traceable_wrapper_subclass
+
+_SPARSE = {
+    torch.sparse_coo: ("sparse COO", "_indices", "_values"),
+    torch.sparse_csr: ("sparse CSR", "crow_indices", "col_indices", "values"),
+    torch.sparse_csc: ("sparse CSC", "ccol_indices", "row_indices", "values"),
+    torch.sparse_bsr: ("sparse BSR", "crow_indices", "col_indices", "values"),
+    torch.sparse_bsc: ("sparse BSC", "ccol_indices", "row_indices", "values"),
+}
+_PER_CHANNEL = (torch.per_channel_affine, torch.per_channel_affine_float_qparams)
+
+
+def kind_of(value: Any) -> str:
+    """Return "" for a dense tensor, "sparse CSR", "quantized", "nested", or a type's name.
+
+    >>> kind_of(torch.eye(2).to_sparse()), kind_of({"factor": 7}), kind_of(torch.ones(2))
+    ('sparse COO', 'dict', '')
+    """
+    if not isinstance(value, Tensor):
+        return type(value).__name__
+    if value.layout in _SPARSE:
+        return _SPARSE[value.layout][0]
+    for kind in ("nested", "quantized", "mkldnn"):
+        if getattr(value, f"is_{kind}"):
+            return kind
+    return "" if _storage(value) is not None else type(value).__name__
+
+
+def in_words(value: Any) -> str:
+    """Return kind, dtype and shape, as a table or an error says them; "" for None.
+
+    >>> in_words(torch.zeros(2, 3)), in_words(torch.eye(2).to_sparse()), in_words([1])
+    ('float32 (2, 3)', 'sparse COO float32 (2, 2)', 'list')
+    """
+    if value is None:
+        return ""
+    shape = f" {shape_of(value)}" if isinstance(value, Tensor) else ""
+    return dtype_name(value) + shape
+
+
+def dtype_name(value: Any) -> str:
+    """Return the dtype's short name, after the kind of what is not dense.
+
+    >>> dtype_name(torch.zeros(2)), dtype_name(torch.eye(2).to_sparse()), dtype_name(b"")
+    ('float32', 'sparse COO float32', 'bytes')
+    """
+    kind = kind_of(value)
+    if not isinstance(value, Tensor):
+        return kind
+    kind = "" if kind == "quantized" else kind  # its dtype says so, as qint8 does
+    return f"{kind} {value.dtype}".replace("torch.", "").strip()
+
+
+def shape_of(tensor: Tensor) -> tuple:
+    """Return the shape; "*" stands for a ragged dimension of a nested tensor.
+
+    >>> shape_of(torch.nested.nested_tensor([torch.ones(2), torch.ones(3)]))
+    (2, '*')
+    """
+    if tensor.is_nested and tensor.layout is torch.strided:
+        return (tensor.size(0), *["*"] * (tensor.dim() - 1))
+    return tuple(n if isinstance(n, int) else "*" for n in tensor.shape)
+
+
+def is_empty_shell(tensor: Tensor) -> bool:
+    """Return whether the tensor has a shape and no values: on the meta device, or fake.
+
+    >>> is_empty_shell(torch.empty(2, device="meta"))
+    True
+    """
+    return tensor.is_meta or isinstance(tensor, FakeTensor)
+
+
+def pieces(value: Any) -> tuple[Any, list[Any]] | None:
+    """Return (form, the values that this one is made of); None where it is not made of any.
+
+    Two values are the same if their forms are equal and all their pieces are the same.
+
+    >>> form, (indices, values) = pieces(torch.eye(2).to_sparse())
+    >>> values
+    tensor([1., 1.])
+    """
+    if isinstance(value, Mapping):
+        return (type(value), set(value)), [value[key] for key in sorted(value, key=repr)]
+    if isinstance(value, list | tuple):
+        return (type(value), len(value)), list(value)
+    if isinstance(value, torch.ScriptObject):  # packed parameters
+        return type(value), [value.__getstate__()]
+    if not isinstance(value, Tensor) or nn.parameter.is_lazy(value):
+        return None
+    tensor = value.detach()
+    form = [kind_of(value), value.dtype, shape_of(value)]
+    if tensor.layout in _SPARSE:
+        if tensor.layout is torch.sparse_coo:
+            form.append(tensor.is_coalesced())
+        return form, [getattr(tensor, part)() for part in _SPARSE[tensor.layout][1:]]
+    if tensor.is_nested and tensor.layout is torch.jagged:
+        # Not flattened as other subclasses are: that depends on what it has cached.
+        jagged: Any = tensor
+        lengths = [] if jagged.lengths() is None else [jagged.lengths()]
+        form.append(jagged._ragged_idx)
+        return form, [jagged.values(), jagged.offsets(), *lengths]
+    if tensor.is_nested:
+        sizes = tensor._nested_tensor_size(), tensor._nested_tensor_strides()
+        return form, [tensor.values(), *sizes, tensor._nested_tensor_storage_offsets()]
+    if tensor.is_quantized:
+        numbers = raw_bytes(tensor.contiguous())
+        if tensor.qscheme() in _PER_CHANNEL:
+            scales = tensor.q_per_channel_scales(), tensor.q_per_channel_zero_points()
+            return [*form, tensor.q_per_channel_axis()], [numbers, *scales]
+        return [*form, tensor.q_scale(), tensor.q_zero_point()], [numbers]
+    if is_traceable_wrapper_subclass(tensor):
+        names, context = tensor.__tensor_flatten__()
+        return [*form, *names], [getattr(tensor, name) for name in names] + [context]
+    return None
+
+
+def memory_of(value: Any) -> Iterator[Tensor]:
+    """Yield the tensors, each with memory of its own, that hold what the value holds.
+
+    >>> [t.numel() for t in memory_of([torch.ones(3), torch.eye(2).to_sparse()])]
+    [3, 4, 2]
+    """
+    inside = (pieces(value) or (None, []))[1]
+    if isinstance(value, Tensor) and _storage(value) is not None:
+        yield value
+        inside = inside[1:]  # of a quantized tensor: scales and zero points per channel
+    for piece in inside:
+        yield from memory_of(piece)
+
+
+def storages_of(value: Any) -> dict[UntypedStorage, None]:
+    """Return every storage that the value keeps alive, once, in order.
+
+    >>> [storage.nbytes() for storage in storages_of(torch.ones(2).expand(3, 2))]
+    [8]
+    """
+    return dict.fromkeys(t.untyped_storage() for t in memory_of(value))
+
+
+def bytes_of(value: Any) -> int:
+    """Return the bytes of the value itself, without the rest of a storage that it views.
+
+    Of what is no tensor, the tensors, arrays, bytes and texts in it are counted.
+
+    >>> bytes_of(torch.ones(9)[:2]), bytes_of(torch.ones(2).expand(3, 2)), bytes_of([b"12"])
+    (8, 8, 2)
+    """
+    own = (min(t.numel() * t.element_size(), len(raw_bytes(t))) for t in memory_of(value))
+    return sum(own) + _beside_storages(value)
+
+
+def bytes_held(values: Iterable[Any]) -> int:
+    """Return the bytes that all values hold together, a storage that is shared once.
+
+    >>> weight = torch.ones(3)
+    >>> bytes_held([weight, weight[:1], torch.eye(2).to_sparse(), {"table": b"1234"}])
+    56
+    """
+    values = list(values)
+    storages = {storage for value in values for storage in storages_of(value)}
+    return sum(s.nbytes() for s in storages) + sum(map(_beside_storages, values))
+
+
+def _beside_storages(value: Any) -> int:
+    if isinstance(value, bytes | bytearray):
+        return len(value)
+    if isinstance(value, str):
+        return len(value.encode())
+    if isinstance(value, Tensor):  # one that shows nothing of what it is made of
+        opaque = _storage(value) is None and pieces(value) is None
+        return value.numel() * value.element_size() if opaque else 0
+    inside = (pieces(value) or (None, []))[1]
+    return getattr(value, "nbytes", 0) if not inside else sum(map(_beside_storages, inside))
+
+
+def raw_bytes(tensor: Tensor) -> Tensor:
+    """Return the memory from a tensor's first element to its last, uint8, not a copy.
+
+    What is written into it is written into the tensor, of whatever dtype, also where the
+    tensor itself refuses (made by `expand`, or under `torch.inference_mode`).
+
+    >>> row = torch.zeros(3)
+    >>> raw_bytes(row.expand(2, 3)).shape
+    torch.Size([12])
+    """
+    storage, size = tensor.untyped_storage(), tensor.element_size()
+    start = tensor.storage_offset() * size
+    reach = sum(
+        (n - 1) * step for n, step in zip(tensor.shape, tensor.stride(), strict=True)
+    )
+    stop = start + (reach + 1) * size if tensor.numel() else start
+    length = min(stop, storage.nbytes()) - start  # packed types need less
+    alias = torch.empty(0, dtype=torch.uint8, device=storage.device)
+    return alias.set_(storage, start, (length,), (1,))
+
+
+def copied(value: Any) -> Any:
+    """Return an independent copy; of what refuses to be copied (a lock), the thing itself.
+
+    >>> state = {"history": [torch.zeros(1)]}
+    >>> copied(state)["history"][0] is state["history"][0]
+    False
+    """
+    if isinstance(value, Tensor):
+        try:
+            return value.detach().clone()
+        except (RuntimeError, ValueError):  # packed 4-bit types can be copied deeply alone
+            value = value.detach()
+    elif type(value) is dict:
+        return {key: copied(entry) for key, entry in value.items()}
+    elif type(value) in (list, tuple):
+        return type(value)(map(copied, value))
+    try:
+        return copy.deepcopy(value)
+    except Exception:
+        return value
+
+
+def _storage(tensor: Tensor) -> UntypedStorage | None:
+    """Return the tensor's storage; None where others hold its values."""
+    if is_traceable_wrapper_subclass(tensor) or tensor.is_nested:
+        return None
+    try:
+        storage = tensor.untyped_storage()
+        storage.data_ptr()
+        return storage
+    except (RuntimeError, ValueError):  # ValueError: of a lazy parameter
+        return None

@@ -1,0 +1,201 @@
+"""All or nothing: whatever fails inside a with block, the model is as it was before.
+
+The module itself is never copied, since much cannot be (locks, generators, weight_norm,
+compiled modules). What is remembered is its state: the bytes of its tensors, which tensors
+they are and where, and what its attributes refer to.
+
+Save, Load, Ship 0.2.0: helpers/state_dicts/restoring.py · repairs: CHANGELOG.md
+"""
+
+from collections import deque
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from functools import partial
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.utils._python_dispatch import is_traceable_wrapper_subclass
+
+from helpers.arguments import require_module
+from helpers.state_dicts.differences import NotComparableError, is_same, same_bytes
+from helpers.state_dicts.kinds import copied, is_empty_shell, memory_of, raw_bytes
+
+_NOT_ALL = "could not be put back"
+_Steps = list[tuple[str, Callable[[], None]]]
+
+
+@contextmanager
+def all_or_nothing(model: nn.Module) -> Iterator[None]:
+    """Put the model back as it was when the block raises anything, even Ctrl-C.
+
+    Put back are parameters, buffers and gradients: the same objects, on their devices,
+    with their values, `requires_grad` and ties; what the modules' attributes refer to; and
+    what `set_extra_state` can. Until the block ends, a copy of all that is held. What
+    cannot be put back is named in a note of the error.
+
+    Raises:
+        TypeError: the model is not a module.
+
+    >>> model = nn.Linear(1, 1)
+    >>> before = model.weight.item()
+    >>> try:
+    ...     with all_or_nothing(model):
+    ...         model.weight.data.fill_(7)
+    ...         raise KeyboardInterrupt
+    ... except KeyboardInterrupt:
+    ...     print(model.weight.item() == before)
+    tensor([[7.]])
+    True
+    """
+    require_module(model)
+    steps, with_grad = _ways_back(model), torch.is_grad_enabled()
+    try:
+        yield
+    except BaseException as error:
+        torch.set_grad_enabled(False)
+        try:
+            failed = _take(steps)
+        except BaseException:  # Ctrl-C again: every step can be repeated
+            failed = _take(steps)
+        torch.set_grad_enabled(with_grad)  # which Ctrl-C can leave off as well
+        if failed:
+            error.add_note(f"{_NOT_ALL}: {'; '.join(failed)}")
+        raise
+    finally:
+        steps.clear()  # or the error's traceback would keep the copy alive
+
+
+def outcome(error: BaseException) -> str:
+    """Return what an error that left `all_or_nothing` left behind, as a note says it.
+
+    >>> outcome(KeyboardInterrupt())
+    'the model is unchanged'
+    """
+    notes = getattr(error, "__notes__", ())
+    is_whole = not any(note.startswith(_NOT_ALL) for note in notes)
+    return f"the model is {'unchanged' if is_whole else 'partly changed'}"
+
+
+def _take(steps: _Steps) -> list[str]:
+    failed = []
+    for name, step in steps:
+        try:
+            step()
+        except Exception as error:  # the others can still be put back
+            failed.append(f"{name} ({type(error).__name__}: {error})")
+    return failed
+
+
+def _ways_back(model: nn.Module) -> _Steps:
+    """Return what to do, in this order, to have the model as it is now."""
+    modules = dict(model.named_modules())
+    tensors = dict(model.named_parameters()) | dict(model.named_buffers())
+    for name, tensor in list(tensors.items()):
+        if tensor.is_leaf and tensor.grad is not None:
+            tensors[f"{name}.grad"] = tensor.grad
+    extra = {name: m.get_extra_state() for name, m in modules.items() if has_extra_state(m)}
+    steps: _Steps = []
+    for name, module in modules.items():
+        steps.append((name or "the model", _attributes_back(module)))
+    for name, tensor in tensors.items():
+        steps.append((name, _tensor_back(tensor)))
+    seen = set()
+    for name, value in (*tensors.items(), *extra.items()):
+        for tensor in memory_of(value):
+            raw = raw_bytes(tensor)
+            place = raw.untyped_storage(), raw.storage_offset(), len(raw)
+            if not is_empty_shell(tensor) and place not in seen:
+                seen.add(place)
+                size = raw.untyped_storage().nbytes()
+                steps.append((name, partial(_write_back, raw, raw.clone(), size)))
+    for name, state in extra.items():
+        steps.append((name, partial(_extra_back, modules[name], copied(state))))
+    return steps
+
+
+def has_extra_state(module: nn.Module) -> bool:
+    """Return whether the module's class defines `get_extra_state`.
+
+    >>> has_extra_state(nn.Linear(1, 1))
+    False
+    """
+    return type(module).get_extra_state is not nn.Module.get_extra_state
+
+
+def _extra_back(module: nn.Module, state: Any) -> None:
+    with suppress(NotComparableError):
+        if is_same(module.get_extra_state(), state):
+            return
+    module.set_extra_state(state)
+
+
+def _write_back(raw: Tensor, before: Tensor, size: int) -> None:
+    if raw.untyped_storage().nbytes() != size:
+        raw.untyped_storage().resize_(size)
+    if not same_bytes(raw, before):  # what was not written may be read-only memory
+        raw.copy_(before)
+
+
+def _attributes_back(module: nn.Module) -> Callable[[], None]:
+    attributes, kind = dict(vars(module)), type(module)
+    inside: list[tuple[Any, list]] = [
+        (c, list(c.items() if isinstance(c, dict) else c))
+        for c in attributes.values()
+        if isinstance(c, dict | list | set | deque)
+    ]
+    scripted: Any = [
+        (named, dict(named.items()))
+        for named in (module._parameters, module._buffers)
+        if not isinstance(named, dict)  # TorchScript's own
+    ]
+
+    def back() -> None:
+        for named, before in scripted:
+            for name in before:
+                if named[name] is not before[name]:
+                    named[name] = before[name]
+        vars(module).update(attributes)
+        for name in vars(module).keys() - attributes.keys():
+            del vars(module)[name]
+        if type(module) is not kind:
+            module.__class__ = kind
+        for container, entries in inside:
+            container.clear()
+            put_in = "extend" if hasattr(container, "extend") else "update"
+            getattr(container, put_in)(entries)
+
+    return back
+
+
+def _tensor_back(tensor: Tensor) -> Callable[[], None]:
+    kind, alias, attributes = type(tensor), tensor.data, dict(vars(tensor))
+    requires_grad = tensor.requires_grad
+    gradient = tensor.grad if tensor.is_leaf else None
+
+    def back() -> None:
+        if is_traceable_wrapper_subclass(alias):
+            # Assigning to .data does nothing here. The alias must outlive the swap.
+            if not _same_memory(tensor, alias):
+                torch.utils.swap_tensors(tensor, alias.detach())
+        else:
+            if type(tensor) is not kind:  # a lazy parameter that got a shape
+                tensor.__class__ = kind
+            tensor.data = alias
+        vars(tensor).clear()
+        vars(tensor).update(attributes)
+        if tensor.requires_grad != requires_grad:
+            tensor.requires_grad_(requires_grad)
+        if tensor.is_leaf and tensor.grad is not gradient:
+            tensor.grad = gradient
+
+    return back
+
+
+def _same_memory(a: Tensor, b: Tensor) -> bool:
+    def place(t: Tensor) -> tuple:
+        return t.untyped_storage(), t.storage_offset(), t.shape, t.stride()
+
+    outer = [(type(t), t.shape, t.dtype, t.device) for t in (a, b)]
+    inner = [list(map(place, memory_of(t))) for t in (a, b)]
+    return outer[0] == outer[1] and inner[0] == inner[1]
