@@ -53,6 +53,8 @@ class Findings:
         names: global that a pickle would import -> "allowed", "unknown" or "dangerous".
         entries: the tensors.
         values: other entries worth showing: key -> short text ("epoch" -> "3").
+        held: bytes of all tensors, what is shared counted once; 0 where no format tells
+            (then those of the entries are added up).
         optimizer: bytes of an optimizer's state, 0 without one.
         notes: sentences, such as shards that are missing.
         opens: lines of Python that open it safely, ready to copy; empty where nothing does.
@@ -71,6 +73,7 @@ class Findings:
     names: dict[str, str] = field(default_factory=dict)
     entries: list[Entry] = field(default_factory=list)
     values: dict[str, str] = field(default_factory=dict)
+    held: int = 0
     optimizer: int = 0
     notes: list[str] = field(default_factory=list)
     opens: list[str] = field(default_factory=list)
