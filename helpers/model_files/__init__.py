@@ -4,3 +4,8 @@ Begin with `inspecting.py`. Neither torch nor onnx nor numpy is imported here.
 
 Save, Load, Ship 0.2.0: helpers/model_files/__init__.py · repairs: CHANGELOG.md
 """
+
+from helpers.model_files.inspecting import inspect_file
+from helpers.model_files.reporting import Report
+
+__all__ = ["Report", "inspect_file"]

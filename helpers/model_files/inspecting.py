@@ -82,6 +82,10 @@ def _recognized(report: Report, file: BinaryIO | None, verify: bool) -> Report:
                 raise ValueError(f"it is not as its format wants it ({name})") from error
     else:
         report.notes.append(f"Next: {found.next_step}.")
+    if found.kind in ("cut zip", "empty", "zeros"):
+        report.structure = DAMAGED
+    if report.structure == DAMAGED and not report.safety_why:
+        report.safety_why = "it cannot be read to its end"
     if report.structure == DAMAGED:
         report.notes.append("It is damaged: restore it from a copy.")
     if verify and report.structure == NOT_CHECKED:

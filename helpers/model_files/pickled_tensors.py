@@ -9,9 +9,10 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from helpers.model_files.findings import Entry
+from helpers.model_files.following import follow
 from helpers.model_files.pickle_values import Made
 
-_MOST_VALUES, _MOST_DEEP = 60, 100
+_MOST_VALUES, _MOST_DEEP, _MOST_WRONG = 60, 100, 10
 _TEXT = 60  # characters of a value
 _DTYPES = {
     "Double": "float64",
@@ -29,6 +30,7 @@ _DTYPES = {
     "Untyped": "uint8",
 }
 _MAPPINGS = {"dict", "collections.OrderedDict", "collections.defaultdict", "builtins.dict"}
+_LOADS = "torch.storage._load_from_bytes"
 # Their only content is the first argument.
 _WRAPPERS = {
     "torch._utils._rebuild_parameter",
@@ -97,7 +99,8 @@ def read_content(value: Any) -> Content:
                 if _read_tensor(name, value, content):
                     continue
             except (ValueError, TypeError, LookupError, AttributeError) as error:
-                content.wrong.append(f"{name!r} describes no tensor: {error}")
+                wrong = f"{name!r} describes no tensor: {error}"
+                content.wrong += [wrong] * (len(content.wrong) < _MOST_WRONG)
                 continue
         inner = _inside(value)
         if inner is None:
@@ -106,7 +109,8 @@ def read_content(value: Any) -> Content:
         elif id(value) in seen:
             content.values[name] = "the same object as another"
         elif depth == _MOST_DEEP:
-            content.wrong.append(f"it is nested more than {_MOST_DEEP} deep")
+            wrong = f"it is nested more than {_MOST_DEEP} deep"
+            content.wrong += [wrong] * (wrong not in content.wrong)
         else:
             seen.add(id(value))
             for key, some in reversed(inner):
@@ -151,7 +155,9 @@ def _inside(value: Any) -> list[tuple[Any, Any]] | None:
 def _read_tensor(name: str, value: Made, content: Content) -> bool:
     """Add the tensor that a call would make; return whether it would make one."""
     device = ""
-    while value.args:
+    for _ in range(_MOST_DEEP):  # a hostile one may wrap itself
+        if not value.args:
+            break
         if value.name == "torch._tensor._rebuild_from_type_v2":
             function, _, args, _ = value.args
             value = Made(function.name, args, value.args[3])
@@ -163,6 +169,8 @@ def _read_tensor(name: str, value: Made, content: Content) -> bool:
     args = value.args
     if value.name in _DENSE and args:
         storage, offset, shape, stride = args[:4]
+        if storage.name == _LOADS:  # pickle.dump keeps a file of torch.save in bytes
+            storage = _fourth(storage.args[0])
         shape, stride = _numbers(shape), _numbers(stride)
         kind, key, place, count, *_ = storage.args[1:]
         dtype = args[6] if value.name.endswith("_v3") else kind
@@ -184,7 +192,7 @@ def _read_tensor(name: str, value: Made, content: Content) -> bool:
     elif value.name == "torch._utils._rebuild_sparse_tensor" and args:
         parts = Content()
         for part in args[1]:
-            if isinstance(part, Made):
+            if isinstance(part, Made) and part.name in _DENSE:
                 _read_tensor(name, part, parts)
         content.storages |= parts.storages
         entry = parts.entries[-1]
@@ -197,6 +205,15 @@ def _read_tensor(name: str, value: Made, content: Content) -> bool:
         return False
     content.entries.append(entry)
     return True
+
+
+def _fourth(data: bytes) -> Any:
+    """Return what the fourth pickle makes: the content, in the format before torch 1.6."""
+    found, at = None, 0
+    for _ in range(4):
+        found = follow(data, at, 1000)
+        at = found.end
+    return found.value if found else None
 
 
 def _numbers(value: Any) -> tuple[int, ...]:

@@ -53,13 +53,11 @@ class Report(Findings):
 
     def _parts(self) -> Iterator[tuple[str, list[str]]]:
         """Yield titles and lines of all that is known."""
-        for title, verdict, why in (
-            ("safe", self.safety, self.safety_why),
-            ("structure", self.structure, self.structure_why),
-            ("bytes", self.bytes_checked, ""),
-            ("because", "; ".join(self.evidence), ""),
-        ):
-            yield title, [f"{verdict}: {why}" if why else verdict]
+        yield "safety", [_with(self.safety, self.safety_why)]
+        checked = self.bytes_checked
+        checked = checked if "bytes" in checked else f"bytes {checked}"
+        yield "structure", [f"{_with(self.structure, self.structure_why)}; {checked}"]
+        yield "because", ["; ".join(self.evidence)]
         if self.entries:
             for title, values in (
                 ("dtypes", [entry.dtype for entry in self.entries]),
@@ -98,6 +96,10 @@ def _size(count: int) -> str:
             return f"{count:.3g} {unit}" if unit != "B" else f"{count} B"
         count /= 1000  # type: ignore[assignment]
     return f"{count:.3g} GB"
+
+
+def _with(verdict: str, why: str) -> str:
+    return f"{verdict}: {why}" if why else verdict
 
 
 def _clean(text: str) -> str:

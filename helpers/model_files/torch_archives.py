@@ -6,6 +6,7 @@ Save, Load, Ship 0.2.0: helpers/model_files/torch_archives.py · repairs: CHANGE
 import hashlib
 import io
 import zlib
+from contextlib import suppress
 from pathlib import Path
 from typing import BinaryIO
 
@@ -47,6 +48,11 @@ def read_zip(path: Path, file: BinaryIO, findings: Findings, verify: bool) -> No
     is_script = "constants.pkl" in inner or "bytecode.pkl" in inner
     main = None if is_script else inner.get("data.pkl")
     wrong += _look_inside(file, [r for r in records if r is not main], findings, 0)
+    if wrong and records and (first := records[0].start) < MOST_AT_ONCE:
+        file.seek(0)
+        with suppress(ValueError):  # another archive may stand before this one
+            before = io.BytesIO(file.read(first))
+            wrong += _look_inside(before, read_directory(before)[0], findings, 0)
     unjudged = _PROGRAM
     if main is not None:
         wrong += _saved(path, file, findings, main, inner)
@@ -60,7 +66,6 @@ def read_zip(path: Path, file: BinaryIO, findings: Findings, verify: bool) -> No
             "not all of it was judged",
         )
         findings.evidence.append(f"{len(records)} records, none is called data.pkl")
-        findings.notes.append("Unpack it, and inspect what is in it.")
     if main is not None and len({record.name.partition("/")[0] for record in records}) > 1:
         wrong.append("its records stand in several folders: readers disagree on them")
     packed = sum(record.method != STORED for record in records)
@@ -89,6 +94,7 @@ def _saved(
     parts = follow_all(data, findings)
     if not parts:
         return [*wrong, "its pickle is empty"]
+    findings.kind = "torch zip"
     content = describe(path, findings, parts[0], "torch zip")
     if parts[0].problem:
         wrong.append(f"its pickle cannot be followed: {parts[0].problem}")

@@ -14,6 +14,7 @@ from helpers.model_files.following import MOST_STEPS, Followed, follow
 from helpers.model_files.global_names import ALLOWED, DANGEROUS, UNKNOWN_NAME, judge
 from helpers.model_files.opening_lines import (
     WRAPPERS,
+    is_torch_layer,
     left_by_wrappers,
     pickle_lines,
     strip_line,
@@ -24,7 +25,7 @@ from helpers.model_files.pickled_tensors import Content, read_content
 _LEGACY = 0x1950A86A20F9469CFC6C  # the number that torch.save began with before 1.6
 _MOST_PICKLES = 20
 _NO_SUMS = "no checksums: a changed byte goes unseen"
-_SAFE = "torch.load(weights_only=True) imports all that it asks for"
+_SAFE = "all that it asks for is what torch.load(weights_only=True) allows"
 ASK = "Ask its author for model.state_dict(), saved with torch.save."
 
 
@@ -44,12 +45,12 @@ def read_pickle(path: Path, file: BinaryIO, findings: Findings, verify: bool) ->
         is_legacy = parts[0].value == _LEGACY and len(parts) > 3
         main = parts[3 if is_legacy else 0]
         how = "in the format of torch before 1.6" if is_legacy else "a bare pickle"
-        content = describe(path, findings, main, how)
+        content = describe(path, findings, main, how, is_bare=not is_legacy)
         wrong, end = content.wrong, parts[0].end
         if is_legacy:
             end = _end_of_storages(data, parts[4:5], content)
-        else:
-            findings.opens = pickle_lines(path, findings.names)
+            if any(map(is_torch_layer, findings.names)):  # kept with its source, refused
+                findings.opens = []
         if main.problem:
             wrong.insert(0, f"its pickle cannot be followed: {main.problem}")
         elif end != len(data):
@@ -89,10 +90,9 @@ def read_tar(path: Path, file: BinaryIO, findings: Findings, verify: bool) -> No
             for name in ("pickle", "storages", "tensors", "sys_info"):
                 if name in members:
                     follow_all(data, findings, members[name].offset_data)
-        findings.notes.append(f"torch.load(weights_only=True) refuses it. {ASK}")
-    else:
-        findings.notes.append("Unpack it, and inspect what is in it.")
     conclude(findings, [])
+    if findings.safety == SAFE:
+        findings.safety, findings.safety_why = UNKNOWN, "weights_only=True does not read it"
 
 
 def follow_all(
@@ -114,18 +114,18 @@ def follow_all(
             if parts and found.problem and not all(map(str.isidentifier, name.split("."))):
                 continue
             judged = findings.names.setdefault(name, judge(name))
-            if judged != ALLOWED and (is_inside or parts):
-                findings.notes.append(
-                    f"{name} is named by a pickle inside or behind another."
-                )
+            if judged != ALLOWED and is_inside:
+                findings.notes.append(f"{name} is named by a pickle inside a pickle.")
         parts.append(found)
         if found.problem:
             break
     return parts
 
 
-def describe(path: Path, findings: Findings, followed: Followed, how: str) -> Content:
-    """Fill in what a pickle of torch.save holds, and the lines that open it.
+def describe(
+    path: Path, findings: Findings, followed: Followed, how: str, is_bare: bool = False
+) -> Content:
+    """Fill in what a pickle holds, and the lines that open it: torch's, if it is not bare.
 
     >>> found = Findings(Path("a.pt"))
     >>> describe(Path("a.pt"), found, follow(b"\x80\x02}."), "torch zip").wrong
@@ -142,9 +142,13 @@ def describe(path: Path, findings: Findings, followed: Followed, how: str) -> Co
         begins = f"{place}." if place else ""
         sizes = [e.bytes for e in content.entries if e.name.startswith(begins)]
         findings.optimizer += sum(sizes)
-    if followed.foreign:
+    if is_bare:
+        findings.opens = pickle_lines(path, findings.names) if not followed.problem else []
+    elif followed.foreign:
         shown = ", ".join(sorted(followed.foreign)[:4])
-        findings.notes.append(f"weights_only=True does not read its instructions: {shown}.")
+        findings.notes.append(
+            f"torch.load(weights_only=True) does not read its instructions: {shown}."
+        )
     elif not followed.problem:
         findings.opens = torch_lines(path, findings.names, kind)
     if kind.weights is not None:
@@ -182,6 +186,10 @@ def conclude(findings: Findings, wrong: list[str]) -> None:
     """
     findings.structure = DAMAGED if wrong else WHOLE
     findings.structure_why = "; ".join(wrong[:4])
+    if wrong:
+        findings.opens = []  # what opens it would read damage
+    elif not findings.opens:
+        findings.notes.append(f"No line opens it safely. {ASK}")
     for verdict, safety in ((DANGEROUS, UNSAFE), (UNKNOWN_NAME, UNKNOWN)):
         named = [name for name, judged in findings.names.items() if judged == verdict]
         if named:

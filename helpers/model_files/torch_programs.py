@@ -17,44 +17,11 @@ from helpers.model_files.zip_records import ZipRecord, read_record
 # Types of TorchScript's own reader, which imports nothing.
 _SCRIPT = ("__torch__.", "torch.jit._pickle.")
 # Numbers of dtypes in the schema of torch.export.
-_DTYPES = [
-    "?",
-    "uint8",
-    "int8",
-    "int16",
-    "int32",
-    "int64",
-    "float16",
-    "float32",
-    "float64",
-    "complex32",
-    "complex64",
-    "complex128",
-    "bool",
-    "bfloat16",
-    "?",
-    "?",
-    "?",
-    "?",
-    "?",
-    "?",
-    "?",
-    "?",
-    "?",
-    "?",
-    "?",
-    "?",
-    "?",
-    "?",
-    "uint16",
-    "float8_e4m3fn",
-    "float8_e5m2",
-    "float8_e4m3fnuz",
-    "float8_e5m2fnuz",
-    "float8_e8m0fnu",
-    "uint32",
-    "uint64",
-]
+_DTYPES = (
+    "? uint8 int8 int16 int32 int64 float16 float32 float64 complex32 complex64 complex128 "
+    "bool bfloat16 ? ? ? ? ? ? ? ? ? ? ? ? ? ? uint16 float8_e4m3fn float8_e5m2 "
+    "float8_e4m3fnuz float8_e5m2fnuz float8_e8m0fnu uint32 uint64"
+)
 
 
 def read_script(
@@ -108,7 +75,7 @@ def read_exported(
                 wrong.append(f"the bytes of {key!r} are missing")
             elif meta and not about["use_pickle"]:
                 shape = tuple(size["as_int"] for size in meta["sizes"])
-                dtype = dtypes[meta["dtype"]] = _DTYPES[meta["dtype"]]
+                dtype = dtypes[meta["dtype"]] = _DTYPES.split()[meta["dtype"]]
                 device, offset = meta["device"]["type"], meta["storage_offset"]["as_int"]
                 entry = Entry(key, shape, dtype, stored.size, stored.name, offset, device)
                 findings.entries.append(entry)

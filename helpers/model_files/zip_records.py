@@ -13,10 +13,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import BinaryIO
 
+from helpers.model_files.judging import HostileError
+
 STORED, DEFLATED = 0, 8
 MOST_AT_ONCE = 64 << 20  # bytes of a directory or of a pickle
 _CHUNK = 1 << 20
-_BOMB = 20  # times the file's size: no weights are packed so well
+_BOMB = 200  # times the file's size: no weights are packed so well
 _DISAGREE = "readers disagree on what is in it"
 
 
@@ -52,76 +54,57 @@ def read_directory(file: BinaryIO) -> tuple[list[ZipRecord], list[str], int]:
     ('a.txt', 5, [])
     """
     length, wrong = file.seek(0, 2), []
-    tail = _read(file, max(0, length - (1 << 16) - 22), length)
-    at = tail.rfind(b"PK\x05\x06")
+    tail = _read(file, max(0, length - (1 << 16) - 98), length)
+    base, at = length - len(tail), tail.rfind(b"PK\x05\x06")
     if not 0 <= at <= len(tail) - 22:
-        raise ValueError(
-            "its directory is missing, which stands at the end: it was cut short"
-        )
-    end = behind = length - len(tail) + at
+        raise ValueError("its directory is missing, which ends it: it was cut short")
     count, size, start, comment = struct.unpack_from("<H2LH", tail, at + 10)
     if at + 22 + comment != len(tail):
         wrong.append("its end is not where the file ends: something follows it")
-    if tail[max(0, at - 20) : at].startswith(b"PK\x06\x07"):
-        (behind,) = struct.unpack_from("<Q", tail, at - 12)
-        large = _read(file, behind, behind + 56)
-        if len(large) < 56 or not large.startswith(b"PK\x06\x06"):
+    behind = base + at
+    if at >= 76 and tail.startswith(b"PK\x06\x07", at - 20):
+        behind -= 76
+        if not tail.startswith(b"PK\x06\x06", at - 76):
             raise ValueError("the end of its directory is damaged")
-        small, (count, size, start) = (
-            (count, size, start),
-            struct.unpack_from("<3Q", large, 32),
-        )
-        full = (0xFFFF, 0xFFFFFFFF, 0xFFFFFFFF)
-        if any(
-            s not in (n, f)
-            for s, n, f in zip(small, (count, size, start), full, strict=True)
-        ):
-            wrong.append(f"it has two directories: {_DISAGREE}")
-    if size > MOST_AT_ONCE or start + size > length:
+        (named,) = struct.unpack_from("<Q", tail, at - 12)
+        large = struct.unpack_from("<3Q", tail, at - 44)
+        limits = zip((count, size, start), large, (0xFFFF, *[0xFFFFFFFF] * 2), strict=True)
+        if named != behind or any(small not in (n, full) for small, n, full in limits):
+            wrong.append(f"its end names two directories: {_DISAGREE}")
+        count, size, start = large
+    shift = behind - size - start
+    if size > MOST_AT_ONCE or start + shift < 0:
         raise ValueError(f"its directory claims {size} bytes at {start} of {length}")
-    if start + size != behind:
-        wrong.append("its directory does not reach to its end")
-    records, behind = list(_entries(_read(file, start, start + size), count)), 0
-    records.sort(key=lambda record: record.start)
-    for i, record in enumerate(records):
-        header = _read(file, record.start, record.start + 30 + 4 * len(record.name))
-        if len(header) < 30 or not header.startswith(b"PK\x03\x04"):
-            wrong.append(f"record {record.name!r} is not where its directory says")
-            continue
-        flags, method = struct.unpack_from("<2H", header, 6)
-        name, extra = struct.unpack_from("<2H", header, 26)
-        if (
-            _text(header[30 : 30 + name]) != record.name
-            or method != record.method
-            or flags & 1
-        ):
-            wrong.append(f"record {record.name!r} has another header: {_DISAGREE}")
+    if shift:
+        wrong.append(f"{shift} bytes before it belong to no record: {_DISAGREE}")
+    start += shift
+    records = sorted(_entries(_read(file, start, start + size), count, shift))
+    names = Counter(name.lower() for _, _, name, *_ in records)  # as torch's reader does
+    twice = [name for name, n in names.items() if n > 1]
+    wrong += [f"record {name!r} is there twice: {_DISAGREE}" for name in twice[:1]]
+    found, behind = [], shift
+    for header, flags, name, packed, unpacked, crc, method in records:
+        local = _read(file, header, header + 30 + 4 * len(name))
+        first = header + 30 + sum(struct.unpack_from("<2H", local.ljust(30), 26))
+        flags |= int.from_bytes(local[6:8], "little")
+        own = (local[:4], local[8:10], _text(local[30 : 30 + local[26] + 256 * local[27]]))
+        if own != (b"PK\x03\x04", method.to_bytes(2, "little"), name) or flags & 1:
+            wrong.append(f"record {name!r} has another header: {_DISAGREE}")
         # A record's sums may follow it, in up to 24 bytes.
-        if not 0 <= record.start - behind <= 24:
-            kind = "stand in no record" if record.start > behind else "are in two records"
-            wrong.append(
-                f"{abs(record.start - behind)} bytes before {record.name!r} {kind}"
-            )
-        first = record.start + 30 + name + extra
-        behind = max(behind, first + record.packed)
-        if behind > start or (record.method == STORED and record.packed != record.size):
-            wrong.append(f"record {record.name!r} claims bytes that are not there")
-        records[i] = ZipRecord(
-            record.name, first, record.packed, record.size, record.crc, record.method
-        )
-    names = Counter(
-        record.name.lower() for record in records
-    )  # torch's reader ignores case
-    wrong += [
-        f"record {name!r} is there {n} times: {_DISAGREE}"
-        for name, n in names.items()
-        if n > 1
-    ]
+        if not 0 <= header - behind <= 24:
+            kind = "stand in no record" if header > behind else "are in two records"
+            wrong.append(f"{abs(header - behind)} bytes before {name!r} {kind}")
+        behind = max(behind, first + packed)
+        if behind > start or (method == STORED and packed != unpacked):
+            wrong.append(f"record {name!r} claims bytes that are not there")
+        found.append(ZipRecord(name, first, packed, unpacked, crc, method))
     if start - behind > 24:
         wrong.append(f"{start - behind} bytes before its directory stand in no record")
-    if sum(record.size for record in records) > max(_BOMB * length, 1 << 24):
-        wrong.append("its records claim to become many times its size, to fill the memory")
-    return records, wrong, end + 22
+    if (total := sum(record.size for record in found)) > max(_BOMB * length, 1 << 26):
+        raise HostileError(
+            f"its {length} bytes claim to become {total}, to fill the memory"
+        )
+    return found, wrong, base + at + 22
 
 
 def chunks(file: BinaryIO, record: ZipRecord) -> Iterator[bytes]:
@@ -187,36 +170,30 @@ def _text(name: bytes) -> str:
     return name.decode("utf-8", "backslashreplace")
 
 
-def _entries(directory: bytes, count: int) -> Iterator[ZipRecord]:
-    """Yield a record for each entry; its `start` is that of its header."""
+def _entries(directory: bytes, count: int, shift: int) -> Iterator[tuple]:
+    """Yield what an entry says: where its header is, flags, name, sizes, CRC-32, method."""
     at = 0
     while at < len(directory):
-        if directory[at : at + 4] != b"PK\x01\x02" or len(directory) < at + 46:
-            raise ValueError(f"entry {count} of its directory is damaged")
-        (method,) = struct.unpack_from("<H", directory, at + 10)
-        crc, packed, size, name, extra, comment = struct.unpack_from(
-            "<3L3H", directory, at + 16
-        )
+        if not directory.startswith(b"PK\x01\x02", at) or len(directory) < at + 46:
+            raise ValueError("an entry of its directory is damaged")
+        flags, method = struct.unpack_from("<2H", directory, at + 8)
+        crc, packed, size, *lengths = struct.unpack_from("<3L3H", directory, at + 16)
         (start,) = struct.unpack_from("<L", directory, at + 42)
-        text = _text(directory[at + 46 : at + 46 + name])
-        more, at = (
-            directory[at + 46 + name : at + 46 + name + extra],
-            at + 46 + name + extra + comment,
-        )
-        if 0xFFFFFFFF in (size, packed, start):
-            size, packed, start = _large(more, size, packed, start)
+        name, more = at + 46, at + 46 + lengths[0]
+        text, at = _text(directory[name:more]), at + 46 + sum(lengths)
+        while (
+            0xFFFFFFFF in (size, packed, start) and more + 4 <= at
+        ):  # too large for 32 bits
+            kind, length = struct.unpack_from("<2H", directory, more)
+            if kind == 1:
+                large = iter(struct.unpack_from(f"<{length // 8}Q", directory, more + 4))
+                numbers = (size, packed, start)
+                size, packed, start = (
+                    next(large, n) if n == 0xFFFFFFFF else n for n in numbers
+                )
+                break
+            more += 4 + length
         count -= 1
-        yield ZipRecord(text, start, packed, size, crc, method)
+        yield start + shift, flags, text, packed, size, crc, method
     if count:
-        raise ValueError(f"its directory names {count} records more than it has")
-
-
-def _large(extra: bytes, *numbers: int) -> Iterator[int]:
-    """Return the numbers, those that are too large for 32 bits from the extra field."""
-    while len(extra) >= 4:
-        kind, length = struct.unpack_from("<2H", extra)
-        if kind == 1:
-            large = iter(struct.unpack_from(f"<{length // 8}Q", extra, 4))
-            return iter([next(large, n) if n == 0xFFFFFFFF else n for n in numbers])
-        extra = extra[4 + length :]
-    return iter(numbers)
+        raise ValueError(f"its directory has {-count} records more than it says")
