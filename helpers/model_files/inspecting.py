@@ -1,0 +1,89 @@
+"""What is this file, is it safe, is it whole, and what is in it?
+
+Save, Load, Ship 0.2.0: helpers/model_files/inspecting.py · repairs: CHANGELOG.md
+"""
+
+import os
+import stat
+from collections.abc import Callable
+from pathlib import Path
+from typing import BinaryIO
+
+from helpers.model_files.findings import DAMAGED, NOT_CHECKED, Findings
+from helpers.model_files.judging import judging
+from helpers.model_files.recognizing import recognize
+from helpers.model_files.reporting import Report
+from helpers.model_files.torch_archives import read_zip
+from helpers.model_files.torch_pickles import read_pickle, read_tar
+
+_Reader = Callable[[Path, BinaryIO, Findings, bool], None]
+_READERS: dict[str, _Reader] = {
+    **dict.fromkeys(("torch zip", "torchscript", "pt2", "torch.package", "zip"), read_zip),
+    **dict.fromkeys(("legacy torch", "pickle"), read_pickle),
+    **dict.fromkeys(("legacy tar", "tar"), read_tar),
+}
+# What a name promises.
+_SUFFIXES = {
+    ".safetensors": "safetensors",
+    ".onnx": "onnx",
+    ".gguf": "gguf",
+    ".npz": "npz",
+    ".npy": "npy",
+    ".pt2": "pt2",
+    **dict.fromkeys(
+        (".pt", ".pth", ".ckpt"), "torch zip, legacy torch, torchscript, legacy tar"
+    ),
+}
+
+
+def inspect_file(path: str | os.PathLike, verify: bool = False) -> Report:
+    """Say what a file is, without running anything in it.
+
+    Whatever is wrong with the file stands in the report; a hostile one ends in a sentence.
+
+    Args:
+        path: a file, or a folder that is a model.
+        verify: whether every byte is read, and compared where the file has checksums.
+
+    Raises:
+        OSError: it cannot be opened or read, as FileNotFoundError and PermissionError.
+
+    >>> inspect_file(__file__).kind
+    'text'
+    """
+    path = Path(path)
+    report = Report(path)
+    status = path.stat()
+    if not stat.S_ISREG(status.st_mode):
+        return _recognized(report, None, verify)
+    # Without O_NONBLOCK, a named pipe that has just taken the file's place makes one wait.
+    waits = getattr(os, "O_NONBLOCK", 0)
+    with open(path, "rb", opener=lambda p, flags: os.open(p, flags | waits)) as file:
+        status = os.fstat(file.fileno())
+        if not stat.S_ISREG(status.st_mode):
+            raise FileNotFoundError(f"{path} was replaced while it was opened: try again")
+        report.size = status.st_size
+        return _recognized(report, file, verify)
+
+
+def _recognized(report: Report, file: BinaryIO | None, verify: bool) -> Report:
+    found = recognize(report.path, file)
+    report.kind, report.is_, report.evidence = found.kind, found.is_, [found.evidence]
+    promised = _SUFFIXES.get(report.path.suffix.lower())
+    if promised and found.kind not in promised:
+        report.notes.append(f"Its suffix {report.path.suffix} promises something else.")
+    reader = _READERS.get(found.kind)
+    if file is not None and reader:
+        with judging(report):
+            try:
+                reader(report.path, file, report, verify)
+            except (LookupError, TypeError, AttributeError, MemoryError) as error:
+                name = type(error).__name__
+                raise ValueError(f"it is not as its format wants it ({name})") from error
+    else:
+        report.notes.append(f"Next: {found.next_step}.")
+    if report.structure == DAMAGED:
+        report.notes.append("It is damaged: restore it from a copy.")
+    if verify and report.structure == NOT_CHECKED:
+        report.bytes_checked = "no checksums"
+    return report
