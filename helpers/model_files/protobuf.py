@@ -89,16 +89,18 @@ def varint(data: bytes, at: int) -> tuple[int, int]:
 
 
 def text(file: BinaryIO, field: Field) -> str:
-    """Return a field of text.
+    """Return a field of text, of a very long one the first 64 KiB.
 
     Raises:
-        ValueError: it is longer than any name in a model.
+        ValueError: it is a number.
 
     >>> from io import BytesIO
     >>> text(BytesIO(b"__abc"), Field(1, SPAN, 2, 5))
     'abc'
     """
-    if field.wire != SPAN or field.stop - field.value > _LONGEST_TEXT:
-        raise ValueError(f"field {field.number} at byte {field.value} is not a name")
+    if field.wire != SPAN:
+        raise ValueError(f"field {field.number} is a number where a text must be")
     file.seek(field.value)
-    return file.read(field.stop - field.value).decode("utf-8", "replace")
+    return file.read(min(field.stop - field.value, _LONGEST_TEXT)).decode(
+        "utf-8", "replace"
+    )

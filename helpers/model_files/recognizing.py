@@ -142,7 +142,7 @@ def _zip(file: BinaryIO, tail: bytes, size: int) -> tuple[str, str]:
 
 def _protobuf(file: BinaryIO, size: int) -> str:
     """Return "onnx" or "core ml" where the outermost fields are those, else ""."""
-    seen = set()
+    seen: set[int] = set()
     try:
         for field in islice(fields(file, 0, size), 1000):
             if field.number >= 200 and field.wire == SPAN and {1, 2} <= seen:
