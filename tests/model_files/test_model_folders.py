@@ -120,6 +120,14 @@ def test_a_gigabyte_of_json_is_refused_at_once(tmp_path):
     assert "is larger than any model's" in refused(read(read_index, path))
 
 
+def test_an_index_of_too_many_or_too_long_names_is_unsafe(tmp_path, monkeypatch):
+    found = read(read_index, index(tmp_path, {"a" * 1001: "1.safetensors"}))
+    assert found.safety == UNSAFE and "longer names" in found.safety_why
+    monkeypatch.setattr("helpers.model_files.model_folders.MOST_ENTRIES", 3)
+    found = read(read_index, index(tmp_path, dict.fromkeys("abcd", "1.safetensors")))
+    assert found.safety == UNSAFE and "lists more" in found.safety_why and not found.opens
+
+
 def test_damaged_indexes_end_in_a_sentence(whole):
     for new in mutations(whole.read_bytes(), 200):
         whole.write_bytes(new)
