@@ -1,4 +1,4 @@
-"""One door: ``python -m helpers lab``, ``doctor``, ``inspect`` and so on, each with ``--help``."""
+"""One door: ``python -m helpers lab``, ``doctor``, ``inspect`` and others."""
 
 import importlib
 import sys

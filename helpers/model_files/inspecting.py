@@ -7,20 +7,32 @@ import os
 import stat
 from collections.abc import Callable
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
-from helpers.model_files.findings import DAMAGED, NOT_CHECKED, Findings
+from helpers.model_files.findings import DAMAGED, Findings
+from helpers.model_files.gguf_files import read_gguf
 from helpers.model_files.judging import judging
+from helpers.model_files.model_folders import read_dcp, read_folder, read_index
+from helpers.model_files.numpy_arrays import read_npy, read_npz
+from helpers.model_files.onnx_models import read_onnx
 from helpers.model_files.recognizing import recognize
 from helpers.model_files.reporting import Report
+from helpers.model_files.safetensors_files import read_safetensors
 from helpers.model_files.torch_archives import read_zip
-from helpers.model_files.torch_pickles import read_pickle, read_tar
+from helpers.model_files.torch_pickles import note_wrappers, read_pickle, read_tar
 
-_Reader = Callable[[Path, BinaryIO, Findings, bool], None]
-_READERS: dict[str, _Reader] = {
+_READERS: dict[str, Callable[[Path, Any, Findings, bool], None]] = {
     **dict.fromkeys(("torch zip", "torchscript", "pt2", "torch.package", "zip"), read_zip),
     **dict.fromkeys(("legacy torch", "pickle"), read_pickle),
     **dict.fromkeys(("legacy tar", "tar"), read_tar),
+    **dict.fromkeys(("adapter", "hub model"), read_folder),
+    "dcp": read_dcp,
+    "shard index": read_index,
+    "safetensors": read_safetensors,
+    "onnx": read_onnx,
+    "gguf": read_gguf,
+    "npy": read_npy,
+    "npz": read_npz,
 }
 # What a name promises.
 _SUFFIXES = {
@@ -53,7 +65,10 @@ def inspect_file(path: str | os.PathLike, verify: bool = False) -> Report:
     """
     path = Path(path)
     report = Report(path)
-    status = path.stat()
+    try:
+        status = path.stat()
+    except ValueError as error:  # a name that no file can have
+        raise FileNotFoundError(f"{str(path)!r} is no path: {error}") from error
     if not stat.S_ISREG(status.st_mode):
         return _recognized(report, None, verify)
     # Without O_NONBLOCK, a named pipe that has just taken the file's place makes one wait.
@@ -73,7 +88,7 @@ def _recognized(report: Report, file: BinaryIO | None, verify: bool) -> Report:
     if promised and found.kind not in promised:
         report.notes.append(f"Its suffix {report.path.suffix} promises something else.")
     reader = _READERS.get(found.kind)
-    if file is not None and reader:
+    if reader:
         with judging(report):
             try:
                 reader(report.path, file, report, verify)
@@ -82,12 +97,12 @@ def _recognized(report: Report, file: BinaryIO | None, verify: bool) -> Report:
                 raise ValueError(f"it is not as its format wants it ({name})") from error
     else:
         report.notes.append(f"Next: {found.next_step}.")
+    if found.kind in ("safetensors", "shard index"):
+        note_wrappers(report, [entry.name for entry in report.entries])
     if found.kind in ("cut zip", "empty", "zeros"):
         report.structure = DAMAGED
     if report.structure == DAMAGED and not report.safety_why:
         report.safety_why = "it cannot be read to its end"
     if report.structure == DAMAGED:
         report.notes.append("It is damaged: restore it from a copy.")
-    if verify and report.structure == NOT_CHECKED:
-        report.bytes_checked = "no checksums"
     return report

@@ -178,7 +178,7 @@ def left_by_wrappers(names: Collection[str]) -> list[str]:
     return found
 
 
-def strip_line(found: Collection[str]) -> str:
+def strip_line(found: Collection[str], state: str = "state") -> str:
     """Return the line that takes out of a state dict's names what surely does not belong.
 
     >>> strip_line(["module."])
@@ -187,4 +187,4 @@ def strip_line(found: Collection[str]) -> str:
     calls = [f".replace({some!r}, '')" for some in found if some in _ANYWHERE]
     calls += [".removeprefix('module.')"] if "module." in found else []
     key = "key" + "".join(calls)
-    return f"state = {{{key}: value for key, value in state.items()}}" if calls else ""
+    return f"{state} = {{{key}: value for key, value in {state}.items()}}" if calls else ""

@@ -9,9 +9,10 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from html import escape
 
-from helpers.model_files.findings import Entry, Findings
+from helpers.model_files.findings import DAMAGED, NOT_CHECKED, WHOLE, Entry, Findings
 
 _MOST_LINES, _MOST_NAMES = 40, 8
+_CHECKED = {WHOLE: "every byte is as it was written", DAMAGED: "bytes were changed"}
 
 
 @dataclass
@@ -54,9 +55,9 @@ class Report(Findings):
     def _parts(self) -> Iterator[tuple[str, list[str]]]:
         """Yield titles and lines of all that is known."""
         yield "safety", [_with(self.safety, self.safety_why)]
-        checked = self.bytes_checked
-        checked = checked if "bytes" in checked else f"bytes {checked}"
-        yield "structure", [f"{_with(self.structure, self.structure_why)}; {checked}"]
+        structure = "not judged" if self.structure == NOT_CHECKED else self.structure
+        checked = _CHECKED.get(self.bytes_checked, self.bytes_checked)
+        yield "structure", [f"{_with(structure, self.structure_why)}; {checked}"]
         yield "because", ["; ".join(self.evidence)]
         if self.entries:
             for title, values in (

@@ -173,7 +173,8 @@ def note_wrappers(findings: Findings, names: list[str]) -> None:
     findings.notes += [
         f"Names hold {some!r}, which {WRAPPERS[some]} leaves." for some in found
     ]
-    if findings.opens and (line := strip_line(found)):
+    state = findings.opens[-1].split()[0] if findings.opens else ""
+    if state and (line := strip_line(found, state)):
         findings.opens.append(line)
 
 

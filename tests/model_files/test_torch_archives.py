@@ -117,7 +117,11 @@ def test_a_whole_model_of_somebodys_class_is_opened_by_nothing(inspect):
 def test_harmless_values_of_numpy_and_argparse_are_named_to_torch(inspect):
     from argparse import Namespace
 
-    value = {"model": samples.net().state_dict(), "best": np.float64(3), "args": Namespace(a=1)}
+    value = {
+        "model": samples.net().state_dict(),
+        "best": np.float64(3),
+        "args": Namespace(a=1),
+    }
     report = inspect(saved(value))
     assert report.safety == "unknown"
     found = opened(report)
@@ -185,7 +189,8 @@ WAYS_AROUND = {
     "extension": with_pickle(P2 + b"\x82\x01."),
     "escaped": with_pickle(P2 + b"V\\u006fs\nVsyst\\u0065m\n\x93."),
     "computed": with_pickle(
-        P2 + b"cbuiltins\nstr.join\nX\0\0\0\0](X\1\0\0\0oX\1\0\0\0se\x86RX\6\0\0\0system\x93."
+        P2
+        + b"cbuiltins\nstr.join\nX\0\0\0\0](X\1\0\0\0oX\1\0\0\0se\x86RX\6\0\0\0system\x93."
     ),
     "through an attribute": with_pickle(P2 + b"ctorch.serialization\nos.system\n(tR."),
     "a submodule": with_pickle(P2 + b"casyncio.unix_events\n_UnixSelectorEventLoop\n(tR."),
@@ -225,7 +230,10 @@ def test_a_way_around_scanners_is_called_unsafe(way, inspect):
         (with_pickle(b""), "its pickle is empty"),
         (with_pickle(P2 + b"}"), "its pickle cannot be followed: it breaks off at byte 3"),
         (repacked(CLEAN, lambda n, d: None if n.endswith("data/3") else d), "is missing"),
-        (repacked(CLEAN, lambda n, d: d[:-1] if n.endswith("data/3") else d), "claims 16 bytes"),
+        (
+            repacked(CLEAN, lambda n, d: d[:-1] if n.endswith("data/3") else d),
+            "claims 16 bytes",
+        ),
         (CLEAN.replace(b"archive/data/0", b"another/data/0"), "in several folders"),
         (CLEAN.replace(b"archive/data/1", b"archive/data/0"), "is there twice"),
         (CLEAN.replace(b"archive/data/0", b"archive/evil/0", 1), "has another header"),
@@ -255,7 +263,9 @@ def test_a_tensor_that_reaches_beyond_its_storage(inspect):
     at = pickled.rfind(b"K\x07")
     long = pickled[:at] + b"K\x09" + pickled[at + 2 :]
     report = inspect(with_pickle(long))
-    assert "'' describes no tensor: element 8 of a storage of 28 bytes" in report.structure_why
+    assert (
+        "'' describes no tensor: element 8 of a storage of 28 bytes" in report.structure_why
+    )
 
 
 def test_checksums_that_the_writer_left_out(inspect):
@@ -319,7 +329,9 @@ def test_a_hostile_archive_ends_in_a_sentence_quickly(make, words, inspect):
 def test_a_pickle_of_millions_of_instructions_is_given_up(inspect, monkeypatch):
     data = with_pickle(P2 + b"}" * 5000 + b".")
     monkeypatch.setattr("helpers.model_files.torch_pickles.MOST_STEPS", 4000)
-    monkeypatch.setattr("helpers.model_files.torch_pickles.follow_all.__defaults__", (0, 4000))
+    monkeypatch.setattr(
+        "helpers.model_files.torch_pickles.follow_all.__defaults__", (0, 4000)
+    )
     report = inspect(data)
     assert "it has more than 4,000 instructions" in report.structure_why
     assert report.safety == "unknown" and report.opens == []
