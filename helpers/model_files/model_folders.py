@@ -140,30 +140,6 @@ _WEIGHTS = (
 )
 
 
-def read_dcp(path: Path, file: None, findings: Findings, verify: bool) -> None:
-    """Fill in which files a folder of torch.distributed.checkpoint has.
-
-    Raises:
-        ValueError: there are none with weights.
-
-    >>> from tempfile import TemporaryDirectory
-    >>> with TemporaryDirectory() as folder:
-    ...     read_dcp(Path(folder), None, Findings(Path(folder)), verify=False)
-    Traceback (most recent call last):
-    ValueError: its files of weights (.distcp) are missing
-    """
-    with os.scandir(path) as found:
-        files = [e for e in found if e.is_file(follow_symlinks=False)]
-    findings.size = sum(entry.stat().st_size for entry in files)
-    parts = sorted(entry.name for entry in files if entry.name.endswith(".distcp"))
-    findings.safety_why = "its list of tensors, .metadata, is a pickle"
-    if verify:
-        findings.bytes_checked = "the format has no checksums of its files"
-    if not parts:
-        raise ValueError("its files of weights (.distcp) are missing")
-    findings.values["files of weights"] = _list(f"{len(parts)}", parts)
-
-
 def _json(file: BinaryIO, *into: str) -> Iterator[tuple[str, str, Any]]:
     size = file.seek(0, os.SEEK_END)
     if size > _LARGEST_JSON:

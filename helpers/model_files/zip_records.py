@@ -162,7 +162,7 @@ def read_record(file: BinaryIO, record: ZipRecord) -> bytes:
 
 
 def _read(file: BinaryIO, start: int, end: int) -> bytes:
-    file.seek(start)
+    file.seek(min(start, 1 << 62))  # a directory may claim a place that no file has
     return file.read(end - start)
 
 
