@@ -162,7 +162,7 @@ def read_record(file: BinaryIO, record: ZipRecord) -> bytes:
 
 
 def _read(file: BinaryIO, start: int, end: int) -> bytes:
-    file.seek(min(start, 1 << 62))  # a directory may claim a place that no file has
+    file.seek(min(start, 1 << 43))  # beyond any file, an operating system refuses
     return file.read(end - start)
 
 
