@@ -166,8 +166,9 @@ class _Reader:
         self.operators[operator if domain in _OWN else f"{domain}.{operator}"] += 1
         for attribute in attributes:
             for field in self.parts(attribute):
-                if field.number in (5, 10):  # 10: a list of them
+                if field.number in (5, 10, 22, 23):  # 10, 23: lists; 22, 23: sparse
                     self.counts[f"Weights in {operator} nodes"] += 1
+                if field.number in (5, 10):
                     self.tensor(field, prefix, output)
                 elif field.number in (6, 11):
                     self.graph(field, f"{prefix}{name or output}/", depth + 1)
@@ -191,7 +192,8 @@ class _Reader:
             elif field.number == 2:
                 kind = field.value
             elif field.number == 8:
-                name = text(self.file, field)
+                # A node's tensor is known by the node's output.
+                name = name or text(self.file, field)
             elif field.number == 9:
                 held = field.stop - field.value
             elif field.number == 13:

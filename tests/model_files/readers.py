@@ -1,10 +1,13 @@
 """Run one reader as the inspector does, and damage files."""
 
+import os
 import random
 from pathlib import Path
 
 from helpers.model_files.findings import DAMAGED, UNSAFE, Findings
 from helpers.model_files.judging import judging
+
+ROUNDS = int(os.environ.get("FUZZ_ROUNDS", "200"))
 
 
 def read(reader, path: Path, *, verify: bool = False) -> Findings:
@@ -28,10 +31,10 @@ def refused(found: Findings) -> str:
     return found.structure_why
 
 
-def mutations(data: bytes, count: int, seed: int = 0):
+def mutations(data: bytes):
     """Yield damaged bytes: flips, cuts, bytes inserted, taken out, or set to extremes."""
-    rng = random.Random(seed)
-    for _ in range(count):
+    rng = random.Random(0)
+    for _ in range(ROUNDS):
         new = bytearray(data)
         for _ in range(rng.choice((1, 1, 2, 8))):
             at = (

@@ -128,7 +128,7 @@ def test_an_index_of_too_many_or_too_long_names_is_unsafe(tmp_path, monkeypatch)
 
 
 def test_damaged_indexes_end_in_a_sentence(whole):
-    for new in mutations(whole.read_bytes(), 200):
+    for new in mutations(whole.read_bytes()):
         whole.write_bytes(new)
         read(read_index, whole)
 

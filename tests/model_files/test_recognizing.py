@@ -18,6 +18,7 @@ from helpers.model_files.wording import WORDS
 from helpers.onnx_export import describe
 from helpers.onnx_export.files import read_onnx
 from helpers.onnx_export.running import session
+from tests.model_files.readers import mutations
 from tests.model_files.samples import FOLDERS, contents, folder, onnx_model
 
 KINDS = contents()
@@ -200,3 +201,18 @@ def test_an_archive_of_many_records_is_recognized_by_one_of_the_last(tmp_path):
             archive.writestr(f"archive/data/{i}", b"")
         archive.writestr("archive/data.pkl", b"")
     assert recognize(path).kind == "torch zip"
+
+
+@pytest.mark.parametrize("name", ["torch zip", "legacy", "program", "onnx", "safetensors"])
+@pytest.mark.filterwarnings("ignore")
+def test_damaged_files_end_in_documented_errors(tmp_path, name):
+    path = tmp_path / "a"
+    for new in mutations(KINDS[name][1]):
+        path.write_bytes(new)
+        assert recognize(path).kind in WORDS
+        for loader in LOADERS.keys() - {"session", "describe"}:
+            try:
+                LOADERS[loader](path)
+            except DOCUMENTED as error:
+                assert_no_unsafe_advice(words_of(error))
+                assert str(path) in words_of(error) or "state dict" in words_of(error)
