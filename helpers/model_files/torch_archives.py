@@ -139,8 +139,8 @@ def _check_seal(
     """Return whether save_checkpoint sealed the file; note where the seal is broken."""
     file.seek(end)
     comment = file.read(len(_SEAL) + _HEX_DIGITS + 1)
-    if not comment.startswith(_SEAL):
-        return False
+    if not comment.startswith(_SEAL) or wrong:
+        return comment.startswith(_SEAL)
     sha, position = hashlib.sha256(), 0
     ends = [(r.start, r.start + r.packed) for r in records] + [(end + len(_SEAL), 0)]
     for start, behind in ends:

@@ -125,7 +125,9 @@ def chunks(file: BinaryIO, record: ZipRecord) -> Iterator[bytes]:
     end, got = record.start + record.packed, 0
     for start in range(record.start, end, _CHUNK):
         data = _read(file, start, min(start + _CHUNK, end))
-        more = True
+        more = bool(data)
+        if not more:
+            break
         while more and got <= record.size:
             if record.method == STORED:
                 chunk, more = data, False
@@ -162,8 +164,8 @@ def read_record(file: BinaryIO, record: ZipRecord) -> bytes:
 
 
 def _read(file: BinaryIO, start: int, end: int) -> bytes:
-    file.seek(start)
-    return file.read(end - start)
+    file.seek(max(0, start))
+    return file.read(max(0, end - start)) if start >= 0 else b""
 
 
 def _text(name: bytes) -> str:
