@@ -81,7 +81,7 @@ def read_gguf(path: Path, file: BinaryIO, findings: Findings, verify: bool) -> N
         key = reader.string()
         value = reader.value(*reader.numbers("I"))
         alignment = value if key == "general.alignment" else alignment
-        findings.values[key] = str(value)[:200]
+        findings.values[key[:200]] = str(value)[:200]
         if len(findings.values) > 100_000:
             raise ValueError("it has more than 100,000 values")
     if type(alignment) is not int or not 0 < alignment <= 1 << 20:

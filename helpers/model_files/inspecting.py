@@ -9,11 +9,12 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, BinaryIO
 
+from helpers.model_files.distributed_folders import read_dcp
 from helpers.model_files.findings import DAMAGED, UNSAFE, Findings
 from helpers.model_files.gguf_files import read_gguf
 from helpers.model_files.global_names import DANGEROUS
 from helpers.model_files.judging import judging
-from helpers.model_files.model_folders import read_dcp, read_folder, read_index
+from helpers.model_files.model_folders import read_folder, read_index
 from helpers.model_files.numpy_arrays import read_npy, read_npz
 from helpers.model_files.onnx_models import read_onnx
 from helpers.model_files.recognizing import recognize

@@ -20,7 +20,7 @@ from helpers.model_files.findings import (
 )
 
 # The largest models have some 200,000; memory for more could be a bomb's aim.
-MOST_ENTRIES = 250_000
+MOST_ENTRIES, LONGEST_NAME = 250_000, 1000
 
 
 class HostileError(ValueError):
@@ -43,12 +43,11 @@ def judging(findings: Findings) -> Iterator[None]:
     """
     try:
         yield
-    except HostileError as error:
-        findings.safety, findings.safety_why = UNSAFE, str(error)
-    except RecursionError:
-        findings.safety, findings.safety_why = UNSAFE, "it is nested too deeply"
+    except (HostileError, RecursionError) as error:
+        why = str(error) if isinstance(error, HostileError) else "it is nested too deeply"
+        findings.safety, findings.safety_why, findings.opens = UNSAFE, why, []
     except (ValueError, OverflowError, struct.error) as error:
-        findings.structure, findings.structure_why = DAMAGED, str(error)
+        findings.structure, findings.structure_why, findings.opens = DAMAGED, str(error), []
     else:
         if findings.structure == NOT_CHECKED:
             findings.structure = WHOLE
@@ -58,12 +57,14 @@ def keep(findings: Findings, entry: Entry) -> None:
     """Add a tensor to the findings.
 
     Raises:
-        HostileError: there are too many.
+        HostileError: there are too many, or its name is too long.
 
     >>> keep(found := Findings(Path("a.bin")), Entry("w", (2,), "float32", 8))
     >>> len(found.entries)
     1
     """
+    if len(entry.name) > LONGEST_NAME:
+        raise HostileError(f"the name {entry.name[:50]!r}... is longer than any tensor's")
     if len(findings.entries) == MOST_ENTRIES:
         raise HostileError(f"it lists more than {MOST_ENTRIES:,} tensors")
     findings.entries.append(entry)

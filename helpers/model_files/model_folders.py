@@ -10,7 +10,13 @@ from typing import Any, BinaryIO
 
 from helpers.model_files.findings import SAFE, Findings
 from helpers.model_files.json_members import members
-from helpers.model_files.judging import MOST_ENTRIES, HostileError, inside, keep
+from helpers.model_files.judging import (
+    LONGEST_NAME,
+    MOST_ENTRIES,
+    HostileError,
+    inside,
+    keep,
+)
 from helpers.model_files.safetensors_files import NO_CHECKSUMS, read_safetensors, tensors
 
 _LARGEST_JSON = 64 << 20
@@ -36,16 +42,13 @@ def read_index(
         with path.open("rb") as opened:
             return read_index(path, opened, findings, verify)
     shards: dict[str, list[str]] = {}
-    count = 0
     for parent, key, value in _json(file, "metadata", "weight_map"):
         if parent == "weight_map":
             if not isinstance(value, str):
                 raise ValueError(f"it names no file for {key[:99]!r}")
-            if (count := count + 1) > MOST_ENTRIES:
-                raise HostileError(f"it lists more than {MOST_ENTRIES:,} tensors")
             shards.setdefault(value, []).append(key)
         elif len(findings.values) < 1000:
-            findings.values[f"{parent} {key}".strip()] = str(value)[:200]
+            findings.values[f"{parent} {key[:200]}".strip()] = str(value)[:200]
     found = {name: inside(path.parent, name) for name in shards}
     missing = sorted(name for name, place in found.items() if place is None)
     findings.values["shards"] = f"{len(shards) - len(missing)} of {len(shards)} are here"
@@ -64,14 +67,16 @@ def read_index(
         wrong.insert(
             0, _list(f"{len(missing)} of {len(shards)} shards are missing", missing)
         )
-    which = f"{str(path.parent)!r}).glob('*{Path(next(iter(shards), '')).suffix}'"
-    load = "torch.load(f, map_location='cpu', weights_only=True)"
+    load = "torch.load(path, map_location='cpu', weights_only=True)"
     findings.opens = [
+        "import json",
         "from pathlib import Path",
         "from safetensors.torch import load_file" if is_safe else "import torch",
+        f"index = Path({str(path)!r})",
         "state_dict = {}",
-        f"for f in sorted(Path({which})):",
-        f"    state_dict |= {'load_file(f)' if is_safe else load}",
+        "for name in sorted(set(json.loads(index.read_text())['weight_map'].values())):",
+        "    path = index.parent / name",
+        f"    state_dict |= {'load_file(path)' if is_safe else load}",
     ]
     if verify and is_safe:
         findings.bytes_checked = NO_CHECKSUMS
@@ -98,7 +103,7 @@ def read_folder(path: Path, file: None, findings: Findings, verify: bool) -> Non
             with config.open("rb") as opened:
                 for _, key, value in _json(opened):
                     if len(findings.values) < 200:
-                        findings.values[key] = str(value)[:200]
+                        findings.values[key[:200]] = str(value)[:200]
             findings.size += config.stat().st_size
     if base := findings.values.get("base_model_name_or_path"):
         findings.notes.append(f"It is an adapter: it needs its base model, {base}.")
@@ -135,36 +140,15 @@ _WEIGHTS = (
 )
 
 
-def read_dcp(path: Path, file: None, findings: Findings, verify: bool) -> None:
-    """Fill in which files a folder of torch.distributed.checkpoint has.
-
-    Raises:
-        ValueError: there are none with weights.
-
-    >>> from tempfile import TemporaryDirectory
-    >>> with TemporaryDirectory() as folder:
-    ...     read_dcp(Path(folder), None, Findings(Path(folder)), verify=False)
-    Traceback (most recent call last):
-    ValueError: its files of weights (.distcp) are missing
-    """
-    with os.scandir(path) as found:
-        files = [e for e in found if e.is_file(follow_symlinks=False)]
-    findings.size = sum(entry.stat().st_size for entry in files)
-    parts = sorted(entry.name for entry in files if entry.name.endswith(".distcp"))
-    findings.safety_why = "its list of tensors, .metadata, is a pickle"
-    if verify:
-        findings.bytes_checked = "the format has no checksums of its files"
-    if not parts:
-        raise ValueError("its files of weights (.distcp) are missing")
-    findings.values["files of weights"] = _list(f"{len(parts)}", parts)
-
-
 def _json(file: BinaryIO, *into: str) -> Iterator[tuple[str, str, Any]]:
     size = file.seek(0, os.SEEK_END)
     if size > _LARGEST_JSON:
         raise HostileError(f"its JSON of {size:,} bytes is larger than any model's")
     file.seek(0)
-    return members(file, size, into)
+    for count, member in enumerate(members(file, size, into)):
+        if count == MOST_ENTRIES or len(member[1]) > LONGEST_NAME:
+            raise HostileError("its JSON lists more, or longer names, than any model's")
+        yield member
 
 
 def _compared(path: Path, name: str, promised: set[str], findings: Findings) -> list[str]:

@@ -91,13 +91,16 @@ def _entry(name: str, content: Iterator[bytes], size: int) -> Entry:
     if not data.startswith(b"\x93NUMPY") or length > _LONGEST_HEADER or start > len(data):
         raise ValueError(f"{name!r} is not an array of NumPy")
     try:
-        header = ast.literal_eval(data[8 + wide : start].decode("latin-1").strip())
+        words = data[8 + wide : start].decode("latin-1").strip()
+        # Python 2 wrote its numbers as 2L.
+        header = ast.literal_eval(re.sub(r"(\d)L\b", r"\1", words))
         descr, shape = header["descr"], header["shape"]
         elements = math.prod(shape) if all(type(n) is int and n >= 0 for n in shape) else -1
     except (ValueError, SyntaxError, TypeError, KeyError, MemoryError, RecursionError):
         raise ValueError(f"the header of {name!r} is none of NumPy's") from None
     if re.search(r"(?<![A-Za-z_])O(?![A-Za-z_])|object", repr(descr)):
-        raise HostileError(f"array {name!r} holds objects: a pickle, which can run code")
+        which = f"its array {name!r}" if name else "it"
+        raise HostileError(f"{which} holds objects: a pickle, which can run code")
     plain = re.fullmatch(r"[|<>=]?([a-zA-Z])(\d+)", descr) if type(descr) is str else None
     kind, width = (plain[1], int(plain[2])) if plain else ("", 0)
     dtype = f"{_KINDS[kind]}{8 * width}" if kind in _KINDS else str(descr)[:60]

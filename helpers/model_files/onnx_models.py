@@ -13,12 +13,12 @@ from pathlib import Path
 from typing import BinaryIO
 
 from helpers.model_files.findings import SAFE, Entry, Findings
-from helpers.model_files.judging import MOST_ENTRIES, HostileError, bytes_of, inside, keep
+from helpers.model_files.judging import HostileError, bytes_of, inside, keep
 from helpers.model_files.protobuf import SPAN, VARINT, Field, fields, text, varint
 from helpers.model_files.safetensors_files import NO_CHECKSUMS
 
 _OWN = ("", "ai.onnx")
-_DEEPEST, _MOST_DIMS, _MOST_VALUES, _MOST_NODES = 40, 64, 10_000, 1_000_000
+_DEEPEST, _MOST_DIMS, _MOST_VALUES, _MOST_FIELDS = 40, 64, 10_000, 5_000_000
 _WORDS = """? float32 uint8 int8 uint16 int16 int32 int64 string bool float16 float64
     uint32 uint64 complex64 complex128 bfloat16 float8_e4m3fn float8_e4m3fnuz float8_e5m2
     float8_e5m2fnuz uint4 int4 float4_e2m1fn float8_e8m0fnu uint2 int2 float6_e2m3fn
@@ -55,16 +55,20 @@ class _Reader:
         self.operators: Counter[str] = Counter()
         self.needed: dict[str, int] = {}  # file of weights -> bytes that it must have
         self.inputs: dict[str, str] = {}
-        self.nodes, self.messages = 0, Counter[str]()
+        self.read, self.counts = 0, Counter[str]()
 
     def parts(self, at: Field) -> Iterator[Field]:
         if at.wire != SPAN:
             raise ValueError(f"field {at.number} at byte {at.value} is not a message")
-        return fields(self.file, at.value, at.stop)
+        for field in fields(self.file, at.value, at.stop):
+            self.read += 1
+            if self.read > _MOST_FIELDS:
+                raise HostileError(f"it has more than {_MOST_FIELDS:,} fields")
+            yield field
 
     def texts(self, at: Field) -> dict[int, str | int]:
         """Return the fields of a small message, texts as such."""
-        found = {field.number: field for field in self.parts(at)}
+        found = {field.number: field for field in self.parts(at) if field.number < 9}
         return {
             number: field.value if field.wire == VARINT else text(self.file, field)
             for number, field in found.items()
@@ -73,7 +77,7 @@ class _Reader:
     def model(self) -> None:
         values, notes, opsets = self.findings.values, self.findings.notes, {}
         names = {2: "producer", 3: "producer_version", 4: "domain", 6: "description"}
-        for field in fields(self.file, 0, self.file.seek(0, os.SEEK_END)):
+        for field in self.parts(Field(0, SPAN, 0, self.file.seek(0, os.SEEK_END))):
             if field.number == 1:
                 values["ir_version"] = str(field.value)
             elif field.number in names:
@@ -85,10 +89,10 @@ class _Reader:
                 opsets[opset.get(1) or "ai.onnx"] = opset.get(2, 0)
             elif field.number == 14 and len(values) < _MOST_VALUES:
                 entry = self.texts(field)
-                values[f"metadata {entry.get(1)}"] = str(entry.get(2, ""))[:200]
+                values[f"metadata {str(entry.get(1))[:200]}"] = str(entry.get(2, ""))[:200]
             elif field.number == 25:
-                self.count("functions are defined in it")
-                self.graph(field, f"function {self.messages.total()}/", 0, nodes=7)
+                self.counts["Functions in it"] += 1
+                self.graph(field, f"function {self.counts['Functions in it']}/", 0, nodes=7)
         held = {entry.name for entry in self.findings.entries}  # old files list them, too
         inputs = {
             f"input {name}": what for name, what in self.inputs.items() if name not in held
@@ -100,7 +104,7 @@ class _Reader:
         values["operators"] = ", ".join(
             f"{n} {k}" for n, k in self.operators.most_common(40)
         )
-        notes += [f"{count} {what}." for what, count in self.messages.items()]
+        notes += [f"{what}: {count}." for what, count in self.counts.most_common(20)]
         foreign = {name.rpartition(".")[0] for name in self.operators if "." in name}
         if foreign:
             notes.append(
@@ -109,9 +113,6 @@ class _Reader:
             )
         for name, least in self.needed.items():
             self.beside(name, least)
-
-    def count(self, what: str) -> None:
-        self.messages[what] += 1
 
     def beside(self, name: str, least: int) -> None:
         path = inside(self.folder, name)
@@ -133,46 +134,47 @@ class _Reader:
                 self.node(field, prefix, depth)
             elif nodes == 1 and field.number in (5, 15):
                 if prefix:
-                    self.count("weights are in subgraphs")
+                    self.counts["Weights in subgraphs"] += 1
                 for part in (field,) if field.number == 5 else self.parts(field):
                     if part.wire == SPAN and part.number in (1, 2, 5):
                         self.tensor(part, prefix)
             elif nodes == 1 and field.number in (11, 12) and not prefix:
                 name, what = self.place(field)
                 if field.number == 11:
-                    self.inputs[name] = what
+                    self.inputs[name[:200]] = what
                 else:
-                    self.findings.values[f"output {name}"] = what
-                if len(self.inputs) + len(self.findings.values) > MOST_ENTRIES:
+                    self.findings.values[f"output {name[:200]}"] = what
+                if len(self.inputs) + len(self.findings.values) > _MOST_VALUES:
                     raise HostileError("it lists more inputs and outputs than any model")
 
     def node(self, at: Field, prefix: str, depth: int) -> None:
-        operator = domain = name = ""
+        operator = domain = name = output = ""
         attributes = []
         for field in self.parts(at):
             if field.number == 2:
-                name = name or text(self.file, field)
+                output = output or text(self.file, field)
+            elif field.number == 3:
+                name = text(self.file, field)
             elif field.number == 4:
-                operator = text(self.file, field)
+                operator = text(self.file, field)[:200]
             elif field.number == 7:
-                domain = text(self.file, field)
+                domain = text(self.file, field)[:200]
             elif field.number == 5:
                 attributes.append(field)
-        self.nodes += 1
-        if self.nodes > _MOST_NODES or len(self.operators) > _MOST_VALUES:
-            raise HostileError(f"it has more than {_MOST_NODES:,} nodes, or kinds of them")
+        if len(self.operators) + len(attributes) > _MOST_VALUES:
+            raise HostileError("it has more operators or attributes than any model")
         self.operators[operator if domain in _OWN else f"{domain}.{operator}"] += 1
         for attribute in attributes:
             for field in self.parts(attribute):
                 if field.number in (5, 10):  # 10: a list of them
-                    self.count(f"weights are in {operator} nodes")
-                    self.tensor(field, prefix, name)
+                    self.counts[f"Weights in {operator} nodes"] += 1
+                    self.tensor(field, prefix, output)
                 elif field.number in (6, 11):
-                    self.graph(field, f"{prefix}{name}/", depth + 1)
+                    self.graph(field, f"{prefix}{name or output}/", depth + 1)
                 elif field.number in (22, 23):
                     for part in self.parts(field):
                         if part.number in (1, 2):
-                            self.tensor(part, prefix, name)
+                            self.tensor(part, prefix, output)
 
     def tensor(self, at: Field, prefix: str, name: str = "") -> None:
         shape: list[int] = []
@@ -194,7 +196,8 @@ class _Reader:
                 held = field.stop - field.value
             elif field.number == 13:
                 entry = self.texts(field)
-                place[entry.get(1)] = str(entry.get(2, ""))
+                if entry.get(1) in ("location", "offset", "length"):
+                    place[entry[1]] = str(entry.get(2, ""))
             elif field.number == 14:
                 where = "beside" if field.value == 1 else ""
             if len(shape) > _MOST_DIMS:

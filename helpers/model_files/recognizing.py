@@ -16,7 +16,8 @@ from typing import BinaryIO
 from helpers.model_files.protobuf import SPAN, VARINT, fields
 from helpers.model_files.wording import MAGIC, MEMBERS, RECORDS, WORDS
 
-_HEAD, _TAIL, _DIRECTORY = 4096, 22 + 65535, 8 << 20
+_HEAD, _TAIL, _DIRECTORY = 4096, 22 + 65535, 32 << 20
+_MARKS = {name for _, name in RECORDS}
 _LEGACY = b"\x8a\x0al\xfc\x9cF\xf9 j\xa8P\x19"  # the number that torch.save began with
 # ONNX: the wire type of each field of a ModelProto that may stand before the graph.
 _ONNX = {1: VARINT, 5: VARINT} | dict.fromkeys((2, 3, 4, 6, 7, 8, 14, 20, 25, 26), SPAN)
@@ -52,7 +53,7 @@ class Recognized:
 
 
 def recognize(path: str | os.PathLike, file: BinaryIO | None = None) -> Recognized:
-    """Say what is at a path; at most a few MiB are read, and nothing is waited for.
+    """Say what is at a path; little of it is read, and nothing is waited for.
 
     Args:
         path: a file or folder.
@@ -125,18 +126,19 @@ def _zip(file: BinaryIO, tail: bytes, size: int) -> tuple[str, str]:
     if start == 0xFFFFFFFF and far >= 0:  # zip64
         start = int.from_bytes(tail[far + 48 : far + 56], "little")
     file.seek(min(start, size))
-    directory, at, names = file.read(_DIRECTORY), 0, []
+    directory, at, root, found, is_npz = file.read(_DIRECTORY), 0, "", set(), True
     while directory.startswith(b"PK\1\2", at) and at + 46 <= len(directory):
         lengths = struct.unpack_from("<HHH", directory, at + 28)
-        names.append(directory[at + 46 : at + 46 + lengths[0]].decode("utf-8", "replace"))
+        name = directory[at + 46 : at + 46 + lengths[0]].decode("utf-8", "replace")
+        root = root or name.partition("/")[0] + "/"  # torch's archives have one
+        found |= {name, name.removeprefix(root)} & _MARKS
+        is_npz = is_npz and name.endswith(".npy")
         at += 46 + sum(lengths)
-    if names and all(name.endswith(".npy") for name in names):
-        return "npz", "its archive holds .npy files alone"
-    root = names[0].partition("/")[0] + "/" if names else ""
-    inner = {*names, *(name.removeprefix(root) for name in names)}
     for kind, name in RECORDS:
-        if name in inner:
+        if name in found:
             return kind, f"its archive holds {name!r}"
+    if is_npz and at:
+        return "npz", "its archive holds .npy files alone"
     return "zip", "its archive holds no record of a known kind"
 
 

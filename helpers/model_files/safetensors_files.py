@@ -83,7 +83,7 @@ def tensors(file: BinaryIO, values: dict[str, str]) -> Iterator[Entry]:
         if parent:
             if len(values) == _MOST_VALUES:
                 raise ValueError(f"it has more than {_MOST_VALUES:,} values")
-            values[name] = str(value)[:200]
+            values[name[:200]] = str(value)[:200]
             continue
         if name in names:
             raise ValueError(f"its header names {name!r} twice")

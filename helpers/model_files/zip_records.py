@@ -84,8 +84,8 @@ def read_directory(file: BinaryIO) -> tuple[list[ZipRecord], list[str], int]:
     wrong += [f"record {name!r} is there twice: {_DISAGREE}" for name in twice[:1]]
     found, behind = [], shift
     for header, flags, name, packed, unpacked, crc, method in records:
-        local = _read(file, header, header + 30 + 4 * len(name))
-        first = header + 30 + sum(struct.unpack_from("<2H", local.ljust(30), 26))
+        local = _read(file, header, header + 30 + 4 * len(name)).ljust(30)
+        first = header + 30 + sum(struct.unpack_from("<2H", local, 26))
         flags |= int.from_bytes(local[6:8], "little")
         own = (local[:4], local[8:10], _text(local[30 : 30 + local[26] + 256 * local[27]]))
         if own != (b"PK\x03\x04", method.to_bytes(2, "little"), name) or flags & 1:
@@ -164,8 +164,10 @@ def read_record(file: BinaryIO, record: ZipRecord) -> bytes:
 
 
 def _read(file: BinaryIO, start: int, end: int) -> bytes:
-    file.seek(max(0, start))
-    return file.read(max(0, end - start)) if start >= 0 else b""
+    if not 0 <= start < 1 << 43:  # a directory can claim a place that no file has
+        return b""
+    file.seek(start)
+    return file.read(max(0, end - start))
 
 
 def _text(name: bytes) -> str:

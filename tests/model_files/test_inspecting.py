@@ -107,7 +107,7 @@ def test_whatever_is_changed_the_report_comes_quickly_and_nothing_runs(
 
 @pytest.mark.parametrize("kind", ["zip", "evil", "legacy"])
 def test_a_change_never_makes_a_dangerous_name_safe(kind, tmp_path):
-    """What torch would still import is still named: each changed pickle is tried on torch."""
+    """What torch finds in a changed pickle, which it would not import, is found here."""
     draw, path = random.Random(1), tmp_path / "a.pt"
     data = samples.with_pickle(pickle.dumps({"a": samples.Runs(print, "ran")}, 2))
     for _ in range(100):

@@ -8,10 +8,9 @@ import tracemalloc
 import pytest
 import safetensors.torch
 import torch
-import torch.distributed.checkpoint as dcp
 
 from helpers.model_files.findings import SAFE, UNKNOWN, UNSAFE, WHOLE
-from helpers.model_files.model_folders import read_dcp, read_folder, read_index
+from helpers.model_files.model_folders import read_folder, read_index
 from tests.model_files.readers import mutations, read, refused, run
 
 A, B = {"a": torch.ones(2)}, {"b": torch.zeros(3, 2), "c": torch.ones(1)}
@@ -120,6 +119,14 @@ def test_a_gigabyte_of_json_is_refused_at_once(tmp_path):
     assert "is larger than any model's" in refused(read(read_index, path))
 
 
+def test_an_index_of_too_many_or_too_long_names_is_unsafe(tmp_path, monkeypatch):
+    found = read(read_index, index(tmp_path, {"a" * 1001: "1.safetensors"}))
+    assert found.safety == UNSAFE and "longer names" in found.safety_why
+    monkeypatch.setattr("helpers.model_files.model_folders.MOST_ENTRIES", 3)
+    found = read(read_index, index(tmp_path, dict.fromkeys("abcd", "1.safetensors")))
+    assert found.safety == UNSAFE and "lists more" in found.safety_why and not found.opens
+
+
 def test_damaged_indexes_end_in_a_sentence(whole):
     for new in mutations(whole.read_bytes(), 200):
         whole.write_bytes(new)
@@ -169,14 +176,3 @@ def test_a_model_of_the_hub_is_read_through_its_index(whole):
     assert [e.name for e in found.entries] == ["b", "c"]
     (whole.parent / "config.json").write_bytes(b'{"a": ')
     assert "Expecting value" in refused(read(read_folder, whole.parent))
-
-
-def test_a_folder_of_many_processes_is_listed_and_never_opened(tmp_path):
-    dcp.save({"model": A}, checkpoint_id=tmp_path, no_dist=True)
-    found = read(read_dcp, tmp_path, verify=True)
-    assert (found.safety, found.structure) == (UNKNOWN, WHOLE)
-    assert found.safety_why == "its list of tensors, .metadata, is a pickle"
-    assert found.values == {"files of weights": "1: __0_0.distcp"}
-    assert found.size == sum(path.stat().st_size for path in tmp_path.iterdir())
-    (tmp_path / "__0_0.distcp").unlink()
-    assert "(.distcp) are missing" in refused(read(read_dcp, tmp_path))

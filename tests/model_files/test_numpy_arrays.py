@@ -111,12 +111,18 @@ def test_verify_finds_a_flipped_bit(tmp_path):
     )
 
 
+def test_a_header_of_python_2_is_read(tmp_path):
+    header = b"{'descr': '<f4', 'fortran_order': False, 'shape': (2L,)}"
+    (path := tmp_path / "a.npy").write_bytes(npy(header))
+    assert read(read_npy, path).entries[0].shape == (2,)
+
+
 def test_a_bomb_is_not_unpacked(tmp_path):
     path = tmp_path / "a.npz"
     header = b"{'descr': '|u1', 'fortran_order': False, 'shape': (67108864,)}"
     with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
         archive.writestr("w.npy", npy(header, bytes(1 << 26)))
-    assert "many times its size" in refused(read(read_npz, path, verify=True))
+    assert "claim to become" in refused(read(read_npz, path, verify=True))
 
 
 @pytest.mark.parametrize("save", [np.savez, np.savez_compressed])

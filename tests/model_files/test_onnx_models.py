@@ -117,8 +117,8 @@ def test_weights_in_constants_and_subgraphs_are_counted(path):
         "if/v": (7,),
         "k": (3,),
     }
-    assert "2 weights are in Constant nodes." in found.notes
-    assert "1 weights are in subgraphs." in found.notes
+    assert "Weights in Constant nodes: 2." in found.notes
+    assert "Weights in subgraphs: 1." in found.notes
 
 
 def test_functions_domains_and_metadata_are_named(path):
@@ -136,7 +136,7 @@ def test_functions_domains_and_metadata_are_named(path):
     assert found.values["metadata license"] == "MIT"
     assert "com.example.Magic 1" in found.values["operators"]
     assert any(note.startswith("It needs operators of com.example") for note in found.notes)
-    assert "1 functions are defined in it." in found.notes
+    assert "Functions in it: 1." in found.notes
 
 
 def test_old_files_list_weights_as_inputs(path):
@@ -150,7 +150,8 @@ def test_old_files_list_weights_as_inputs(path):
 
 
 def test_weights_beside_the_file_are_measured(path):
-    export_onnx(nn.Linear(400, 50), torch.zeros(2, 400), path, external_data=True)
+    where = {"save_as_external_data": True, "location": "w.data", "size_threshold": 0}
+    onnx.save(onnx_model(w=ones(50, 4), v=ones(7)), path, **where)
     found = read(read_onnx, path)
     beside = next(p for p in path.parent.iterdir() if p != path)
     assert found.structure == WHOLE
@@ -209,13 +210,19 @@ def test_a_cut_file_is_damage(path):
     assert "ends at byte" in refused(read(read_onnx, path))
 
 
+def message(number: int, content: bytes) -> bytes:
+    """Return a field that holds a message."""
+    data, size = bytes([number << 3 | 2]), len(content)
+    while size > 127:
+        data, size = data + bytes([size & 127 | 128]), size >> 7
+    return data + bytes([size]) + content
+
+
 def test_what_is_nested_too_deeply_or_too_wide_is_refused(path):
-    graph = onnx.GraphProto(name="g")
-    for _ in range(45):
-        graph = helper.make_graph(
-            [helper.make_node("If", [], [], "n", b=graph)], "g", [], []
-        )
-    onnx.save(onnx.ModelProto(ir_version=10, graph=graph), path)
+    graph = b""
+    for _ in range(2000):  # a graph in an attribute of a node of a graph ...
+        graph = message(1, message(5, message(6, graph)))
+    path.write_bytes(b"\x08\x0a" + message(7, graph))
     assert "nested too deeply" in refused(read(read_onnx, path))
     onnx.save(onnx_model(w=TensorProto(dims=[1] * 1000, data_type=1)), path)
     assert "more than 64 axes" in refused(read(read_onnx, path))
@@ -225,11 +232,7 @@ def test_millions_of_records_are_refused_in_time(path, monkeypatch):
     monkeypatch.setattr("helpers.model_files.judging.MOST_ENTRIES", 1000)
     field = b"\x2a\x02\x10\x01"  # an initializer without a name
     graph = field * 1_000_000
-    size = len(graph)
-    length = bytes(
-        [size & 127 | 128, size >> 7 & 127 | 128, size >> 14 & 127 | 128, size >> 21]
-    )
-    path.write_bytes(b"\x08\x0a\x3a" + length + graph)
+    path.write_bytes(b"\x08\x0a" + message(7, graph))
     started = time.process_time()
     assert "more than 1,000 tensors" in refused(read(read_onnx, path))
     assert time.process_time() - started < 1
@@ -263,3 +266,25 @@ def test_damaged_files_end_in_a_sentence(path):
     for new in mutations(model.SerializeToString(), 200):
         path.write_bytes(new)
         read(read_onnx, path)
+
+
+def test_a_file_of_nothing_but_fields_is_given_up(path, monkeypatch):
+    monkeypatch.setattr("helpers.model_files.onnx_models._MOST_FIELDS", 1000)
+    path.write_bytes(b"\x08\x0a" + message(7, b"\x40\x01" * 2000))
+    assert "more than 1,000 fields" in refused(read(read_onnx, path))
+    path.write_bytes(b"\x08\x0a" + b"\x28\x01" * 2000)
+    assert "more than 1,000 fields" in refused(read(read_onnx, path))
+
+
+@pytest.mark.parametrize("number", [11, 12])
+def test_too_many_inputs_and_outputs_are_refused(path, number):
+    places = (message(number, message(1, b"%d" % i)) for i in range(10_001))
+    path.write_bytes(message(7, b"".join(places)))
+    assert "more inputs and outputs" in refused(read(read_onnx, path))
+
+
+def test_too_many_attributes_and_names_too_long_are_refused(path):
+    path.write_bytes(message(7, message(1, message(5, b"") * 10_001)))
+    assert "more operators or attributes" in refused(read(read_onnx, path))
+    path.write_bytes(message(7, message(5, message(8, b"x" * 1001))))
+    assert "is longer than any tensor's" in refused(read(read_onnx, path))

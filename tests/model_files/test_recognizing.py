@@ -3,6 +3,7 @@
 import io
 import os
 import socket
+import zipfile
 
 import numpy as np
 import onnx
@@ -189,4 +190,13 @@ def test_few_bytes_of_a_large_file_are_read(tmp_path, start):
         file.truncate(8 << 30)  # mostly a hole
     with Counting(path) as file:
         assert recognize(path, file).kind in WORDS
-        assert 0 < file.asked < 20 << 20
+        assert 0 < file.asked < 40 << 20
+
+
+def test_an_archive_of_many_records_is_recognized_by_one_of_the_last(tmp_path):
+    path = tmp_path / "a.zip"
+    with zipfile.ZipFile(path, "w") as archive:
+        for i in range(5000):
+            archive.writestr(f"archive/data/{i}", b"")
+        archive.writestr("archive/data.pkl", b"")
+    assert recognize(path).kind == "torch zip"

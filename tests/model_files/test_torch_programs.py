@@ -85,8 +85,8 @@ def test_numbers_of_dtypes_are_torchs():
 
     from helpers.model_files.torch_programs import _DTYPES
 
-    short = {"byte": "uint8", "char": "int8", "short": "int16", "int": "int32", "long": "int64",
-             "half": "float16", "float": "float32", "double": "float64",
+    short = {"byte": "uint8", "char": "int8", "short": "int16", "int": "int32",
+             "long": "int64", "half": "float16", "float": "float32", "double": "float64",
              "complexhalf": "complex32", "complexfloat": "complex64",
              "complexdouble": "complex128", "unknown": "?"}  # fmt: skip
     for kind in ScalarType:
