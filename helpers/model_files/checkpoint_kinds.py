@@ -24,7 +24,7 @@ _WRITERS = (
     ("Transformers' trainer (random number generators)", "python numpy cpu"),
 )
 _TENSORS = ("torch._utils._rebuild_", "torch._tensor._rebuild_", "torch.nn.parameter.")
-_NOT_WEIGHTS = ("rng", "rng_state", "cpu", "cuda", "python", "numpy")
+_NOT_WEIGHTS = {"rng", "rng_state", "cpu", "cuda", "python", "numpy"}
 
 
 @dataclass(frozen=True)
@@ -103,8 +103,9 @@ def kind_of(value: Any) -> PickleKind:
         if {"state", "param_groups"} <= names:
             optimizers.append(".".join(map(str, place)))
             continue
-        count = sum(type(key) is str and is_tensor(part) for key, part in inner)
-        if count > best and not set(place) & set(_NOT_WEIGHTS):
+        keep = names - _NOT_WEIGHTS
+        count = sum(type(k) is str and k in keep and is_tensor(x) for k, x in inner)
+        if count > best and not set(place) & _NOT_WEIGHTS:
             best, path, is_model = count, place, False
         elif is_module(some) and not best and path is None:
             path, is_model = place, True

@@ -26,7 +26,7 @@ from helpers.model_files.pickle_values import (
 MOST_STEPS = 3_000_000
 _MOST_DEEP = 3  # pickles in pickles
 _COMPUTED = "(a computed name)"
-_PROTOCOLS = (b"\x80\x02", b"\x80\x03", b"\x80\x04", b"\x80\x05", b"\xc2\x80")
+_FIRST = b"\x80\xc2"  # how a pickle begins, and how it does as text
 
 
 @dataclass
@@ -93,7 +93,8 @@ class _Machine:
         self.found = Followed()
 
     def steps(self) -> None:
-        data, size, found, name = self.data, len(self.data), self.found, ""
+        data, size, found, memo = self.data, len(self.data), self.found, self.memo
+        name = ""
         while name != "STOP":
             found.steps += 1
             if found.steps > self.most:
@@ -102,13 +103,15 @@ class _Machine:
             start = self.at + 1
             if length < 0:
                 start, length = self.argument(name, start, length)
-            if start + length > size:
+            self.at = end = start + length
+            if end > size:
                 raise EOFError
-            raw = data[start : start + min(length, MOST_TEXT)]
-            self.at = start + length
-            if push:
+            raw = data[start:end] if length < MOST_TEXT else data[start : start + MOST_TEXT]
+            if do is None:  # every third one
+                memo[count(raw)] = self.stack[-1]
+            elif push:
                 self.stack.append(push(raw))
-                if length > 4:
+                if length > 4 and (b"\n" in raw or b"\x93" in raw or raw[0] in _FIRST):
                     self.look_inside(start, raw)
             else:
                 do(self, raw)
@@ -128,8 +131,8 @@ class _Machine:
 
     def look_inside(self, start: int, raw: bytes) -> None:
         """Follow text or bytes that may be pickles themselves."""
-        is_likely = raw.startswith(_PROTOCOLS) or b"\n" in raw or b"\x93" in raw
         data: Any = self.data
+        is_likely = True
         if raw[:1] == b"\xc2":  # a byte above 127, as text
             text = data[start : self.at].decode("utf-8", "replace")
             data, start = text.encode("latin-1", "replace"), 0
@@ -205,7 +208,7 @@ class _Machine:
 
 
 # What an instruction does to the stack.
-_DOES: dict[str, Callable[[_Machine, bytes], Any]] = {
+_DOES: dict[str, Callable[[_Machine, bytes], Any] | None] = {
     "MARK": lambda m, raw: m.mark(),
     "POP": lambda m, raw: m.stack.pop() if m.stack else m.pop_mark(),
     "POP_MARK": lambda m, raw: m.pop_mark(),
@@ -235,7 +238,7 @@ _DOES: dict[str, Callable[[_Machine, bytes], Any]] = {
     "PUT": lambda m, raw: m.keep(int(raw)),
     "GET": lambda m, raw: m.push(m.memo[int(raw)]),
     "MEMOIZE": lambda m, raw: m.keep(len(m.memo)),
-    **dict.fromkeys(("BINPUT", "LONG_BINPUT"), lambda m, raw: m.keep(count(raw))),
+    **dict.fromkeys(("BINPUT", "LONG_BINPUT"), None),
     **dict.fromkeys(("BINGET", "LONG_BINGET"), lambda m, raw: m.push(m.memo[count(raw)])),
     **dict.fromkeys(("PROTO", "FRAME", "STOP", "READONLY_BUFFER"), lambda m, raw: None),
 }

@@ -10,8 +10,9 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from helpers.model_files.distributed_folders import read_dcp
-from helpers.model_files.findings import DAMAGED, Findings
+from helpers.model_files.findings import DAMAGED, UNSAFE, Findings
 from helpers.model_files.gguf_files import read_gguf
+from helpers.model_files.global_names import DANGEROUS
 from helpers.model_files.judging import judging
 from helpers.model_files.model_folders import read_folder, read_index
 from helpers.model_files.numpy_arrays import read_npy, read_npz
@@ -102,6 +103,11 @@ def _recognized(report: Report, file: BinaryIO | None, verify: bool) -> Report:
         note_wrappers(report, [entry.name for entry in report.entries])
     if found.kind in ("cut zip", "empty", "zeros"):
         report.structure = DAMAGED
+    dangerous = [name for name, verdict in report.names.items() if verdict == DANGEROUS]
+    if dangerous and report.safety != UNSAFE:  # the reader broke off before its verdict
+        report.safety, report.safety_why = UNSAFE, f"it asks for {dangerous[0]}"
+    if report.structure == DAMAGED or (report.safety == UNSAFE and not dangerous):
+        report.opens = []
     if report.structure == DAMAGED and not report.safety_why:
         report.safety_why = "it cannot be read to its end"
     if report.structure == DAMAGED:

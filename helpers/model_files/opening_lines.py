@@ -21,7 +21,7 @@ WRAPPERS = {
 }
 # The first three stand anywhere in a name, the others begin it.
 _ANYWHERE, _FIRST = list(WRAPPERS)[:3], list(WRAPPERS)[3:]
-_LAYER = re.compile(r"torch\.nn\.modules\.[a-z_]+\.[A-Z]\w+$")
+_LAYER = re.compile(r"torch\.nn\.modules\.[a-z_]+\.[A-Z]\w+")
 _LOADS = "torch.storage._load_from_bytes"
 _UNPICKLE = """\
 import io
@@ -79,7 +79,7 @@ def is_torch_layer(name: str) -> bool:
     >>> is_torch_layer("torch.nn.modules.linear.Linear")
     True
     """
-    return _LAYER.match(name) is not None
+    return _LAYER.fullmatch(name) is not None
 
 
 def torch_lines(path: Path, names: Collection[str], kind: PickleKind) -> list[str]:

@@ -5,6 +5,7 @@ Save, Load, Ship 0.2.0: helpers/model_files/torch_archives.py · repairs: CHANGE
 
 import hashlib
 import io
+import re
 import zlib
 from contextlib import suppress
 from pathlib import Path
@@ -23,6 +24,7 @@ from helpers.model_files.zip_records import (
 )
 
 _SEAL, _HEX_DIGITS = b"save-load-ship sha256 ", 64
+_STORAGE = re.compile(r"[^/]*/data/\w+")
 _PICKLES = (".pkl", ".pickle", ".pt", ".pth", ".bin")
 _MOST_DEEP = 2  # archives in archives
 _PROGRAM = "it is a program: its author's code runs when it is loaded or used"
@@ -117,16 +119,22 @@ def _look_inside(
     """Judge the pickles among the records, and those of archives among them."""
     wrong = []
     for record in records:
-        if ("/data/" in record.name and "." not in record.name) or not record.size:
+        if _STORAGE.fullmatch(record.name) or not record.size:
             continue  # the bytes of a tensor: nobody takes them for anything else
         try:
-            head = next(chunks(file, record), b"")[:4]
+            file.seek(max(0, record.start))
+            head = (
+                file.read(4) if record.method == STORED else next(chunks(file, record), b"")
+            )
+            is_pickle = head[:1] == b"\x80" or record.name.lower().endswith(_PICKLES)
+            is_archive = head[:4] == b"PK\x03\x04" and depth < _MOST_DEEP
             if record.size > MOST_AT_ONCE:
-                continue
-            if head == b"PK\x03\x04" and depth < _MOST_DEEP:
+                large = f"Record {record.name!r} is too large to look for pickles in it."
+                findings.notes += [large] * (is_pickle or is_archive)
+            elif is_archive:
                 part = io.BytesIO(read_record(file, record))
                 wrong += _look_inside(part, read_directory(part)[0], findings, depth + 1)
-            elif head[:1] == b"\x80" or record.name.lower().endswith(_PICKLES):
+            elif is_pickle:
                 follow_all(read_record(file, record), findings)
         except ValueError as error:
             wrong.append(f"record {record.name!r}: {error}")
@@ -139,8 +147,8 @@ def _check_seal(
     """Return whether save_checkpoint sealed the file; note where the seal is broken."""
     file.seek(end)
     comment = file.read(len(_SEAL) + _HEX_DIGITS + 1)
-    if not comment.startswith(_SEAL):
-        return False
+    if not comment.startswith(_SEAL) or wrong:
+        return comment.startswith(_SEAL)
     sha, position = hashlib.sha256(), 0
     ends = [(r.start, r.start + r.packed) for r in records] + [(end + len(_SEAL), 0)]
     for start, behind in ends:

@@ -68,7 +68,8 @@ def read_exported(
     for name, record in inner.items():
         if not name.endswith(("weights_config.json", "constants_config.json")):
             continue
-        for key, about in json.loads(read_record(file, record))["config"].items():
+        config = json.loads(read_record(file, record))["config"]
+        for key, about in config.items():
             meta, place = about["tensor_meta"], name.rpartition("/")[0]
             stored = inner.get(f"{place}/{about['path_name']}".lower())
             if stored is None:
@@ -79,7 +80,8 @@ def read_exported(
                 device, offset = meta["device"]["type"], meta["storage_offset"]["as_int"]
                 entry = Entry(key, shape, dtype, stored.size, stored.name, offset, device)
                 findings.entries.append(entry)
-                if name.endswith("weights_config.json"):
-                    findings.opens = exported_lines(path, record.name, dtypes)
+        are_plain = not any(about["use_pickle"] for about in config.values())
+        if name.endswith("weights_config.json") and are_plain:
+            findings.opens = exported_lines(path, record.name, dtypes)
     findings.held = sum({entry.storage: entry.bytes for entry in findings.entries}.values())
     return wrong

@@ -125,7 +125,9 @@ def chunks(file: BinaryIO, record: ZipRecord) -> Iterator[bytes]:
     end, got = record.start + record.packed, 0
     for start in range(record.start, end, _CHUNK):
         data = _read(file, start, min(start + _CHUNK, end))
-        more = True
+        more = bool(data)
+        if not more:
+            break
         while more and got <= record.size:
             if record.method == STORED:
                 chunk, more = data, False
@@ -165,7 +167,7 @@ def _read(file: BinaryIO, start: int, end: int) -> bytes:
     if not 0 <= start < 1 << 43:  # a directory can claim a place that no file has
         return b""
     file.seek(start)
-    return file.read(end - start)
+    return file.read(max(0, end - start))
 
 
 def _text(name: bytes) -> str:
