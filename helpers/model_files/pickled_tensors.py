@@ -6,6 +6,7 @@ Save, Load, Ship 0.2.0: helpers/model_files/pickled_tensors.py · repairs: CHANG
 import math
 import re
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any
 
 from helpers.model_files.findings import Entry
@@ -224,12 +225,14 @@ def _numbers(value: Any) -> tuple[int, ...]:
     return value
 
 
+@lru_cache(64)
 def _dtype(name: str) -> str:
     """Return the dtype of "torch.float32", or of a storage such as "torch.FloatStorage"."""
     name = name.rpartition(".")[2].removesuffix("Storage")
     return _DTYPES.get(name, name.lower())
 
 
+@lru_cache(64)
 def bytes_per_element(dtype: str) -> int:
     """Return the bytes of an element as torch holds it: packed ones count as a byte."""
     found = re.match(

@@ -14,8 +14,10 @@ from helpers.model_files.opening_lines import exported_lines, script_lines
 from helpers.model_files.pickled_tensors import read_content
 from helpers.model_files.zip_records import ZipRecord, read_record
 
-# Types of TorchScript's own reader, which imports nothing.
+# Types of TorchScript's own reader, which imports nothing, and what are lists of them.
+_LISTS = ("int", "tensor", "double", "bool")
 _SCRIPT = ("__torch__.", "torch.jit._pickle.")
+_PARTS = ("__torch__.", *(f"torch.jit._pickle.build_{x}list" for x in _LISTS))
 # Numbers of dtypes in the schema of torch.export.
 _DTYPES = (
     "? uint8 int8 int16 int32 int64 float16 float32 float64 complex32 complex64 complex128 "
@@ -46,7 +48,7 @@ def read_script(
         content = read_content(followed.value)
         findings.entries, findings.values = content.entries, content.values
         findings.held = sum(size for size, _ in content.storages.values())
-        parts = [name for name in followed.names if name.startswith("__torch__.")]
+        parts = [name for name in followed.names if name.startswith(_PARTS)]
         if all(judge(name) == ALLOWED for name in followed.names if name not in parts):
             findings.opens = script_lines(path, parts)
 
