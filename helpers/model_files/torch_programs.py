@@ -7,7 +7,7 @@ import json
 from pathlib import Path
 from typing import BinaryIO
 
-from helpers.model_files.findings import Entry, Findings
+from helpers.model_files.file_findings import Findings, TensorEntry
 from helpers.model_files.following import follow
 from helpers.model_files.global_names import ALLOWED, judge
 from helpers.model_files.opening_lines import exported_lines, script_lines
@@ -33,6 +33,7 @@ def read_script(
 
     `inner` is the archive's records by their names in it, in small letters.
 
+    >>> from io import BytesIO
     >>> found = Findings(Path("a.pt"))
     >>> read_script(Path("a.pt"), BytesIO(), found, {})
     >>> found.is_
@@ -58,6 +59,7 @@ def read_exported(
 ) -> list[str]:
     """Look at a program of torch.export: its weights, not its graph; return what is wrong.
 
+    >>> from io import BytesIO
     >>> found = Findings(Path("a.pt2"))
     >>> read_exported(Path("a.pt2"), BytesIO(), found, {})
     []
@@ -80,7 +82,9 @@ def read_exported(
                 shape = tuple(size["as_int"] for size in meta["sizes"])
                 dtype = dtypes[meta["dtype"]] = _DTYPES.split()[meta["dtype"]]
                 device, offset = meta["device"]["type"], meta["storage_offset"]["as_int"]
-                entry = Entry(key, shape, dtype, stored.size, stored.name, offset, device)
+                entry = TensorEntry(
+                    key, shape, dtype, stored.size, stored.name, offset, device
+                )
                 findings.entries.append(entry)
         are_plain = not any(about["use_pickle"] for about in config.values())
         if name.endswith("weights_config.json") and are_plain:
