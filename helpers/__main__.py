@@ -1,12 +1,16 @@
-"""One door: ``python -m helpers lab``, ``doctor`` or ``handouts``, each with ``--help``."""
+"""One door: ``python -m helpers lab``, ``doctor``, ``inspect`` and others."""
 
 import importlib
 import sys
 
-# Each is imported only when it is asked for: doctor and lab must run without torch.
+# Each is imported only when asked for: doctor, lab and inspect must run without torch.
 DOORS = {
     "lab": ("helpers.classroom.setup.lab", "open the course in JupyterLab"),
     "doctor": ("helpers.classroom.setup.doctor", "what is here, what is missing"),
+    "inspect": (
+        "helpers.model_files.inspect_command",
+        "what a model file is, and if it is safe",
+    ),
     "handouts": ("helpers.classroom.handouts.command", "write what a teacher hands out"),
 }
 HELP = "\n".join(

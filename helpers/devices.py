@@ -16,6 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from helpers.arguments import require_module
+from helpers.model_files.recognizing import recognize
 from helpers.state_dicts import tensors_of
 from helpers.state_dicts.differences import NotComparableError, is_same
 from helpers.state_dicts.kinds import kind_of
@@ -187,8 +188,13 @@ def _require_device(device: str | torch.device) -> torch.device:
 
 
 def _read(path: Path) -> Mapping[str, Tensor]:
-    if not path.is_file():
+    if not path.exists():
         raise FileNotFoundError(f"there is no file at {path}")
+    found = recognize(path)
+    if path.is_dir():
+        raise FileNotFoundError(f"there is no file at {path}, but {found}")
+    if found.kind not in ("torch zip", "legacy torch"):
+        raise ValueError(f"{path} is not a .pt file but {found}")
     try:
         content = torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
@@ -200,7 +206,7 @@ def _read(path: Path) -> Mapping[str, Tensor]:
     except PermissionError:  # its own text says enough, and names the file
         raise
     except Exception as error:  # RuntimeError, EOFError, KeyError: depends on the damage
-        first = next(iter(str(error).splitlines()), "")
+        first = next(iter(str(error).splitlines()), "").partition(" weights_only")[0]
         raise ValueError(
             f"{path} is damaged or not a .pt file ({type(error).__name__}: {first})"
         ) from error

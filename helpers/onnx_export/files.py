@@ -13,6 +13,7 @@ import onnx
 from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
 
 from helpers.atomic import flush_folder, flush_to_disk
+from helpers.model_files.recognizing import recognize
 
 
 def read_onnx(path: str | os.PathLike) -> onnx.ModelProto:
@@ -20,7 +21,7 @@ def read_onnx(path: str | os.PathLike) -> onnx.ModelProto:
 
     Raises:
         FileNotFoundError: there is no such file, or the file of its weights is missing.
-        ValueError: the file is not an ONNX model, or names weights outside its folder.
+        ValueError: it is not an ONNX file, or names weights outside its folder.
 
     >>> graph = onnx.parser.parse_model('''<ir_version: 10, opset_import: ["" : 20]>
     ...     net (float[batch, 4] x) => (float[batch, 4] y) {y = Relu(x)}''')
@@ -29,9 +30,7 @@ def read_onnx(path: str | os.PathLike) -> onnx.ModelProto:
     ...     read_onnx(path).graph.node[0].op_type
     'Relu'
     """
-    path = Path(path)
-    if not path.is_file():
-        raise FileNotFoundError(f"{path}: there is no such file; export the model first.")
+    path = require_onnx(path)
     try:
         model = onnx.load(path, load_external_data=False)
     except DecodeError as error:
@@ -53,6 +52,25 @@ def read_onnx(path: str | os.PathLike) -> onnx.ModelProto:
             f"its own folder; that is refused, since any file could be read so. {error}"
         ) from error
     return model
+
+
+def require_onnx(path: str | os.PathLike) -> Path:
+    """Return the path, unless something else than an ONNX file is there.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+        ValueError: it is another kind of file, or a folder.
+
+    >>> require_onnx(".")
+    Traceback (most recent call last):
+    ValueError: . is not an ONNX file but a folder: give the path of a file in it.
+    """
+    path = Path(path)
+    if not path.exists():
+        raise FileNotFoundError(f"{path}: there is no such file; export the model first.")
+    if (found := recognize(path)).kind not in ("onnx", "unknown"):
+        raise ValueError(f"{path} is not an ONNX file but {found}.")
+    return path
 
 
 def external_files(model: onnx.ModelProto) -> set[str]:

@@ -11,7 +11,7 @@ import torch
 from onnxruntime.capi import onnxruntime_pybind11_state as errors
 
 from helpers.arguments import require_one_of, type_of, whole_number
-from helpers.onnx_export.files import read_onnx
+from helpers.onnx_export.files import read_onnx, require_onnx
 
 OPTIMIZATION = {
     "off": onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL,
@@ -39,6 +39,7 @@ def session(
     FileNotFoundError: missing.onnx: there is no such file; export the model first.
     """
     require_one_of("optimization", optimization, OPTIMIZATION)
+    require_onnx(path)
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = whole_number("threads", threads, least=1)
     options.inter_op_num_threads = 1

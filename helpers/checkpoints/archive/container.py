@@ -54,7 +54,7 @@ class Archive:
         """Read the directory and check it against the file; `view` is of `mapped`."""
         self.path, self.mapped, self._view = path, mapped, view
         self.status = os.fstat(file.fileno())
-        comment = _comment(path, view)
+        comment = _comment(path, file, view)
         self.sealed = bool(comment)
         try:
             self.records = read_records(path, file, view)
@@ -182,7 +182,7 @@ def seal(archive: Archive, file: BinaryIO) -> None:
     file.write(length + _SEAL + digest)
 
 
-def _comment(path: Path, view: memoryview) -> bytes:
+def _comment(path: Path, file: BinaryIO, view: memoryview) -> bytes:
     """Return the archive's comment: none, or our own digest, at the very end."""
     sealed_size = END_SIZE + len(_SEAL) + _HEX_DIGITS
     for size in (END_SIZE, sealed_size):
@@ -195,7 +195,7 @@ def _comment(path: Path, view: memoryview) -> bytes:
         ):
             return comment
     is_cut = _END in bytes(view[-(1 << 16) :])
-    raise not_an_archive(path, bytes(view[:64]), is_cut)
+    raise not_an_archive(path, file, is_cut)
 
 
 def _digest(

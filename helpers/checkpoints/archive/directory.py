@@ -11,10 +11,9 @@ from typing import BinaryIO
 
 from helpers.checkpoints.archive.errors import (
     CorruptCheckpointError,
-    IncompatibleCheckpointError,
     UnsafeCheckpointError,
 )
-from helpers.checkpoints.archive.opening import RESTORE
+from helpers.checkpoints.archive.opening import RESTORE, not_an_archive
 
 END_SIZE = 22  # bytes of the entry that ends a zip archive, without its comment
 
@@ -58,15 +57,8 @@ def read_records(path: Path, file: BinaryIO, view: memoryview) -> dict[str, Reco
     infos.sort(key=lambda info: info.header_offset)
     root = infos[0].filename.partition("/")[0] + "/" if infos else ""
     names = [info.filename.removeprefix(root) for info in infos]
-    if "constants.pkl" in names:
-        raise UnsafeCheckpointError(
-            f"{path} is a TorchScript program: it holds code, not a state dict. Ask its "
-            "author for the weights; run code only if you trust it."
-        )
-    if "data.pkl" not in names:
-        raise IncompatibleCheckpointError(
-            f"{path} is a zip archive, but not torch.save's: it has no record 'data.pkl'."
-        )
+    if "data.pkl" not in names or "constants.pkl" in names:
+        raise not_an_archive(path, file)
     records, behind = {}, 0
     for name, info in zip(names, infos, strict=True):
         if info.compress_type != zipfile.ZIP_STORED or info.flag_bits & 1:

@@ -18,7 +18,7 @@ class CorruptCheckpointError(CheckpointError):
     >>> from helpers.checkpoints import verify
     >>> verify(__file__)  # doctest: +ELLIPSIS
     Traceback (most recent call last):
-    helpers...CorruptCheckpointError: ... is not an archive of torch.save: it begins ...
+    helpers...CorruptCheckpointError: ... is not a checkpoint but a text file, beginning ...
     """
 
 
@@ -39,5 +39,5 @@ class IncompatibleCheckpointError(CheckpointError):
     >>> from helpers.checkpoints import verify
     >>> verify(".")  # doctest: +ELLIPSIS
     Traceback (most recent call last):
-    helpers...IncompatibleCheckpointError: . is a folder; expected a .pt file. ...
+    helpers...IncompatibleCheckpointError: . is not a checkpoint but a folder: give ...
     """

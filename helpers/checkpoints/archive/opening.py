@@ -6,6 +6,7 @@ Save, Load, Ship 0.2.0: helpers/checkpoints/archive/opening.py · repairs: CHANG
 import os
 import stat
 from pathlib import Path
+from typing import BinaryIO
 
 from helpers.checkpoints.archive.errors import (
     CheckpointError,
@@ -13,16 +14,9 @@ from helpers.checkpoints.archive.errors import (
     IncompatibleCheckpointError,
     UnsafeCheckpointError,
 )
+from helpers.model_files.recognizing import recognize
 
 RESTORE = "Restore it from a copy, or go back to an older checkpoint"
-_LEGACY = b"\x80\x02\x8a\x0a\x6c\xfc\x9c\x46\xf9\x20\x6a\xa8\x50\x19"
-_PICKLE = b"\x80"
-# How files begin that are often given in place of a checkpoint.
-_OTHERS = (
-    (b"version https://git-lfs", "a Git LFS pointer: fetch the file with `git lfs pull`"),
-    (b"<", "a web page or XML: the download went wrong, fetch the file again"),
-    (b"\x89HDF", "an HDF5 file, such as Keras writes"),
-)
 
 
 def open_regular(path: Path) -> int:
@@ -47,8 +41,7 @@ def open_regular(path: Path) -> int:
         os.close(descriptor)
     if stat.S_ISDIR(status.st_mode):
         raise IncompatibleCheckpointError(
-            f"{path} is a folder; expected a .pt file. A folder that "
-            "torch.distributed.checkpoint wrote is read by that library."
+            f"{path} is not a checkpoint but {recognize(path)}."
         )
     if not stat.S_ISREG(status.st_mode):
         kind = "named pipe" if stat.S_ISFIFO(status.st_mode) else "device or socket"
@@ -60,36 +53,25 @@ def open_regular(path: Path) -> int:
     )
 
 
-def not_an_archive(path: Path, head: bytes, is_cut: bool) -> CheckpointError:
-    """Return the error for a file that does not end as a zip archive does.
+def not_an_archive(path: Path, file: BinaryIO, is_cut: bool = False) -> CheckpointError:
+    """Return the error for a file that is no archive of torch.save.
 
-    `head` is its first 64 bytes; `is_cut` tells whether an archive's directory was found,
-    though not at the end.
+    `file` is the same, open for reading; `is_cut` tells whether an archive's directory was
+    found, though not at the end.
 
-    >>> print(not_an_archive(Path("a.pt"), b"\\x89HDF\\r\\n", is_cut=False))
-    a.pt is not a checkpoint but an HDF5 file, such as Keras writes.
+    >>> import io
+    >>> print(not_an_archive(Path("a.pt"), io.BytesIO(b"\\x89HDF\\r\\n")))
+    a.pt is not a checkpoint but an HDF5 file, such as Keras writes: read it with h5py.
     """
-    if is_cut or head.startswith(b"PK"):
+    found = recognize(path, file)
+    if is_cut or found.kind in ("cut zip", "torch zip"):
         return CorruptCheckpointError(
             f"{path} is damaged: the directory of its zip archive does not end where the "
             "file ends. The file was cut short, something follows it, or its last bytes "
             f"changed. {RESTORE}."
         )
-    if head.startswith(_PICKLE):
-        kind = "in the format of torch before 1.6" if _LEGACY in head else "a bare pickle"
-        return UnsafeCheckpointError(
-            f"{path} is {kind}: it has no checksums, and opening it can run code. If you "
-            "trust its author, convert it: "
-            "torch.save(torch.load(path, weights_only=True), new_path)."
-        )
-    if head[8:10] == b'{"':
-        return IncompatibleCheckpointError(
-            f"{path} is a safetensors file; read it with safetensors.torch.load_file."
-        )
-    for start, kind in _OTHERS:
-        if head.lstrip().startswith(start):
-            return IncompatibleCheckpointError(f"{path} is not a checkpoint but {kind}.")
-    return CorruptCheckpointError(
-        f"{path} is not an archive of torch.save: it begins with {head[:16]!r}. "
-        "Give the path of a .pt file; if this was one, restore it from a copy."
-    )
+    if found.kind in ("text", "unknown", "zeros"):
+        return CorruptCheckpointError(f"{path} is not a checkpoint but {found}.")
+    if found.kind in ("pickle", "legacy torch", "torchscript"):
+        return UnsafeCheckpointError(f"{path} is {found}.")
+    return IncompatibleCheckpointError(f"{path} is not a checkpoint but {found}.")

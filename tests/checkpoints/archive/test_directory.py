@@ -43,7 +43,8 @@ def test_a_zip_archive_of_something_else_is_refused(tmp_path):
     with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
         archive.writestr("word/document.xml", "text" * 100)
     assert refused(path, IncompatibleCheckpointError) == (
-        f"{path} is a zip archive, but not torch.save's: it has no record 'data.pkl'."
+        f"{path} is not a checkpoint but a zip archive of something else: unpack it, "
+        "and give the path of the model file in it."
     )
 
 

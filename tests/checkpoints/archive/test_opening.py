@@ -47,8 +47,7 @@ def test_a_device_and_a_socket_are_refused(tmp_path, monkeypatch):
 
 def test_a_folder_is_refused(tmp_path):
     assert refused(tmp_path, IncompatibleCheckpointError) == (
-        f"{tmp_path} is a folder; expected a .pt file. A folder that "
-        "torch.distributed.checkpoint wrote is read by that library."
+        f"{tmp_path} is not a checkpoint but a folder: give the path of a file in it."
     )
 
 
@@ -66,8 +65,14 @@ def test_an_empty_file_is_refused(tmp_path):
         (
             b"hello, world\n",
             CorruptCheckpointError,
-            "is not an archive of torch.save: it begins with b'hello, world\\n'. Give the "
-            "path of a .pt file; if this was one, restore it from a copy.",
+            "is not a checkpoint but a text file, beginning 'hello, world': give the "
+            "path of the model file.",
+        ),
+        (
+            b"\xfe\xed\xfa",
+            CorruptCheckpointError,
+            "is not a checkpoint but of an unknown kind, beginning b'\\xfe\\xed\\xfa': "
+            "restore the file from a copy.",
         ),
         (
             b"version https://git-lfs.github.com/spec/v1\noid sha256:12\nsize 12\n",
@@ -84,17 +89,17 @@ def test_an_empty_file_is_refused(tmp_path):
         (
             b"\x10\x00\x00\x00\x00\x00\x00\x00" + b'{"a":{}}'.ljust(16),
             IncompatibleCheckpointError,
-            "is a safetensors file; read it with safetensors.torch.load_file.",
+            "is not a checkpoint but a safetensors file: read it with "
+            "safetensors.torch.load_file(path).",
         ),
         (
             pickle.dumps({"a": 1}),
             UnsafeCheckpointError,
-            "is a bare pickle: it has no checksums, and opening it can run code. If you "
-            "trust its author, convert it: "
-            "torch.save(torch.load(path, weights_only=True), new_path).",
+            "is a bare pickle: it has no checksums, and opening it can run code. Ask its "
+            "author for model.state_dict(), saved with torch.save.",
         ),
     ],
-    ids=["text", "git lfs", "web page", "safetensors", "pickle"],
+    ids=["text", "unknown", "git lfs", "web page", "safetensors", "pickle"],
 )
 def test_files_of_other_kinds_say_what_they_are(tmp_path, content, kind, message):
     path = tmp_path / "a.pt"
@@ -105,5 +110,5 @@ def test_files_of_other_kinds_say_what_they_are(tmp_path, content, kind, message
 def test_the_legacy_format_is_refused(tmp_path):
     path = saved(tmp_path / "old.pt", _use_new_zipfile_serialization=False)
     assert refused(path, UnsafeCheckpointError).startswith(
-        f"{path} is in the format of torch before 1.6: it has no checksums,"
+        f"{path} is a file in the format of torch before 1.6: it has no checksums,"
     )

@@ -1,0 +1,129 @@
+"""Read the header of a GGUF file, in which llama.cpp and others keep language models.
+
+The format: https://github.com/ggml-org/ggml/blob/master/docs/gguf.md
+
+Save, Load, Ship 0.2.0: helpers/model_files/gguf_files.py · repairs: CHANGELOG.md
+"""
+
+import math
+import os
+import struct
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from helpers.model_files.file_findings import SAFE, Findings, TensorEntry
+from helpers.model_files.judging import keep
+from helpers.model_files.safetensors_files import NO_CHECKSUMS
+
+_SCALARS = dict(enumerate("BbHhIif?")) | {10: "Q", 11: "q", 12: "d"}
+_STRING, _ARRAY = 8, 9
+_LONGEST, _DEEPEST, _MOST_TEXTS = 1 << 24, 4, 2_000_000
+# Number of a type, its name, elements in a block, bytes of a block.
+_TABLE = """
+    0 float32 1 4, 1 float16 1 2, 2 q4_0 32 18, 3 q4_1 32 20, 6 q5_0 32 22, 7 q5_1 32 24,
+    8 q8_0 32 34, 9 q8_1 32 36, 10 q2_k 256 84, 11 q3_k 256 110, 12 q4_k 256 144,
+    13 q5_k 256 176, 14 q6_k 256 210, 15 q8_k 256 292, 16 iq2_xxs 256 66,
+    17 iq2_xs 256 74, 18 iq3_xxs 256 98, 19 iq1_s 256 50, 20 iq4_nl 32 18,
+    21 iq3_s 256 110, 22 iq2_s 256 82, 23 iq4_xs 256 136, 24 int8 1 1, 25 int16 1 2,
+    26 int32 1 4, 27 int64 1 8, 28 float64 1 8, 29 iq1_m 256 56, 30 bfloat16 1 2,
+    34 tq1_0 256 54, 35 tq2_0 256 66, 39 mxfp4 32 17
+"""
+_TYPES = {
+    int(number): (name, int(block), int(held))
+    for number, name, block, held in map(str.split, _TABLE.split(","))
+}
+
+
+def read_gguf(path: Path, file: BinaryIO, findings: Findings, verify: bool) -> None:
+    """Fill in what a GGUF file says of itself.
+
+    Raises:
+        ValueError: the file is not as its header says.
+
+    >>> import io
+    >>> file = io.BytesIO(b"GGUF" + struct.pack("<IQQ", 3, 0, 0))
+    >>> read_gguf(Path("a"), file, found := Findings(Path("a")), verify=False)
+    >>> found.values
+    {'version': '3'}
+    """
+    reader = _Reader(file)
+    findings.safety, findings.safety_why = SAFE, "the format has no place for code"
+    if verify:
+        findings.bytes_checked = NO_CHECKSUMS
+    findings.opens = ["from gguf import GGUFReader", f"reader = GGUFReader({str(path)!r})"]
+    version, count, pairs = reader.numbers("IQQ")
+    findings.values["version"] = str(version)
+    if version not in (2, 3):
+        raise ValueError(f"its version is {version}, and 2 and 3 are known")
+    alignment = 32
+    for _ in range(pairs):
+        key = reader.string()
+        value = reader.value(*reader.numbers("I"))
+        alignment = value if key == "general.alignment" else alignment
+        findings.values[key[:200]] = str(value)[:200]
+        if len(findings.values) > 100_000:
+            raise ValueError("it has more than 100,000 values")
+    if type(alignment) is not int or not 0 < alignment <= 1 << 20:
+        raise ValueError(f"its alignment is {alignment!r}")
+    places = []
+    for _ in range(count):
+        name, (axes,) = reader.string(), reader.numbers("I")
+        if axes > 8:
+            raise ValueError(f"tensor {name!r} claims {axes} axes")
+        shape = reader.numbers(f"{axes}Q")[::-1]
+        number, offset = reader.numbers("IQ")
+        dtype, block, held = _TYPES.get(number, (f"type {number}", 1, 0))
+        entry = TensorEntry(name, shape, dtype, math.prod(shape) // block * held)
+        keep(findings, entry)
+        places.append((offset, entry.bytes, name))
+    behind, data = 0, -(-reader.at // alignment) * alignment
+    for offset, held, name in sorted(places):
+        if offset < behind or data + offset + held > reader.size:
+            raise ValueError(f"tensor {name!r} is not at {offset} to {offset + held}")
+        behind = offset + held
+
+
+class _Reader:
+    def __init__(self, file: BinaryIO):
+        self.file, self.size, self.at = file, file.seek(0, os.SEEK_END), 4
+        self.texts = 0
+        file.seek(4)
+
+    def numbers(self, form: str) -> tuple[Any, ...]:
+        data = self.file.read(length := struct.calcsize("<" + form))
+        self.at += length
+        if len(data) < length:
+            raise ValueError("its header ends early")
+        return struct.unpack("<" + form, data)
+
+    def string(self, skip: bool = False) -> str:
+        (length,) = self.numbers("Q")
+        if length > min(_LONGEST, self.size - self.at):
+            raise ValueError(f"a text in it claims {length:,} bytes")
+        self.at += length
+        if skip and length > 256:
+            self.file.seek(self.at)
+            return ""
+        return self.file.read(length).decode("utf-8", "replace")
+
+    def value(self, kind: int, depth: int = 0) -> Any:
+        """Return a scalar, or what an array holds in words."""
+        if kind in _SCALARS:
+            return self.numbers(_SCALARS[kind])[0]
+        if kind == _STRING:
+            return self.string()
+        if kind != _ARRAY or depth == _DEEPEST:
+            raise ValueError(f"a value in it is of the unknown type {kind}")
+        inner, count = self.numbers("IQ")
+        if inner in _SCALARS:
+            self.at += count * struct.calcsize("<" + _SCALARS[inner])
+            if self.at > self.size:
+                raise ValueError(f"a list in it claims {count:,} values")
+            self.file.seek(self.at)
+        else:
+            self.texts += count
+            if self.texts > _MOST_TEXTS:
+                raise ValueError(f"its lists claim more than {_MOST_TEXTS:,} texts")
+            for _ in range(count):  # each takes bytes of the file
+                self.string(skip=True) if inner == _STRING else self.value(inner, depth + 1)
+        return f"{count} {'texts' if inner == _STRING else 'values'}"

@@ -1,0 +1,119 @@
+"""What a pickle would import: allowed, unknown, or dangerous.
+
+Save, Load, Ship 0.2.0: helpers/model_files/global_names.py · repairs: CHANGELOG.md
+"""
+
+import sys
+from _compat_pickle import IMPORT_MAPPING, NAME_MAPPING
+from itertools import product
+
+ALLOWED, UNKNOWN_NAME, DANGEROUS = "allowed", "unknown", "dangerous"
+
+
+def _each(pattern: str, *choices: str) -> set[str]:
+    return {pattern.format(*some) for some in product(*(c.split(" ") for c in choices))}
+
+
+_REAL = "BFloat16 Byte Char Double Float Half Int Long Short"
+_KINDS = f"{_REAL} Bool ComplexDouble ComplexFloat"
+# What torch.load(weights_only=True) imports by itself; a test compares it with torch's own.
+TORCH_ALLOWS = (
+    _each("torch.{}{}Storage", " cuda.", _KINDS)
+    | _each("torch.{}{}Tensor", " cuda.", f"{_REAL} Bool")
+    | _each("torch.{}sparse.{}Tensor", " cuda.", _REAL)
+    | _each("torch.{}Storage", "QInt32 QInt8 QUInt2x4 QUInt4x2 QUInt8")
+    | _each("torch.{}int{}", " u", "1 2 3 4 5 6 7 8 16 32 64")
+    | _each("torch.{}", "bfloat16 float16 float32 float64 complex32 complex64 complex128")
+    | _each("torch.{}", "bool bits16 bits1x8 bits2x4 bits4x2 bits8 float4_e2m1fn_x2")
+    | _each("torch.float8_{}", "e4m3fn e4m3fnuz e5m2 e5m2fnuz e8m0fnu")
+    | _each("torch.{}", "qint32 qint8 quint2x4 quint4x2 quint8 Size Tensor device")
+    | _each("torch.per_{}", "channel_affine channel_symmetric tensor_affine")
+    | _each("torch.per_{}", "channel_affine_float_qparams tensor_symmetric")
+    | _each("torch._utils._rebuild_{}", "parameter parameter_with_state qtensor tensor")
+    | _each("torch._utils._rebuild_{}", "tensor_v2 tensor_v3 sparse_tensor nested_tensor")
+    | _each("torch._utils._rebuild_{}", "meta_tensor_no_storage wrapper_subclass")
+    | _each("torch._utils._rebuild_device_tensor_from_{}", "numpy cpu_tensor")
+    | _each("torch.storage.{}Storage", "Typed Untyped")
+    | {"torch._tensor._rebuild_from_type_v2", "torch.nn.parameter.Parameter"}
+    | {"torch.serialization._get_layout", "_codecs.encode"}
+    | _each("builtins.{}", "bytearray complex set")
+    | _each("collections.{}", "Counter OrderedDict")
+)
+# Of the standard library, all is dangerous but these values.
+_VALUES = (
+    _each("builtins.{}", "bool bytes dict float frozenset int list object range slice str")
+    | _each("builtins.{}", "tuple Ellipsis NotImplemented")
+    | _each("collections.{}", "defaultdict deque")
+    | _each("datetime.{}", "date datetime time timedelta timezone")
+    | _each(
+        "pathlib.{}", "Path PosixPath PurePath PurePosixPath PureWindowsPath WindowsPath"
+    )
+    | _each("pathlib._local.{}", "Path PosixPath PurePosixPath WindowsPath")
+    | {"decimal.Decimal", "fractions.Fraction", "uuid.UUID", "argparse.Namespace"}
+    | {"types.SimpleNamespace", "enum.Enum", "copyreg._reconstructor", "_random.Random"}
+)
+# What a call of these makes is a value; torch refuses them until they are named to it.
+HARMLESS = (
+    {"argparse.Namespace", "collections.defaultdict", "numpy.dtype", "numpy.ndarray"}
+    | _each("builtins.{}", "dict float int list str tuple")
+    | _each("numpy.{}.multiarray.{}", "core _core", "scalar _reconstruct")
+    | _each("datetime.{}", "date datetime timedelta")
+    | _each("pathlib.{}", "PosixPath WindowsPath PurePosixPath PureWindowsPath")
+)
+# What runs code or opens files, beside the standard library.
+_DANGEROUS = (
+    "asynchat asyncore cgi commands distutils imp lib2to3 pipes smtpd telnetlib IPython "
+    "aiohttp cloudpickle dill fsspec hydra ipykernel joblib jsonpickle keras numba pip "
+    "pkg_resources pytest requests setuptools sympy tensorflow urllib3 yaml __builtin__ "
+    "numpy.ctypeslib numpy.distutils numpy.f2py numpy.fromfile numpy.lib numpy.load "
+    "numpy.loads numpy.memmap numpy.testing pandas.eval pandas.io pandas.read_pickle "
+    "torch._C torch._dynamo torch._functorch torch._inductor torch.classes torch.compile "
+    "torch.cuda torch.distributed torch.export torch.from_file torch.fx torch.hub "
+    "torch.jit torch.library torch.load torch.multiprocessing torch.onnx torch.ops "
+    "torch.package torch.profiler torch.save torch.serialization torch.storage "
+    "torch.testing torch.utils torch.xpu"
+)
+_HARMLESS_PARTS = ("torch.distributed.tensor.", "torch.distributed.device_mesh.")
+# Anywhere in a name: each module has what it imports itself as an attribute.
+_INSIDE = (
+    "os posix nt sys subprocess builtins importlib runpy pty socket shutil ctypes pickle "
+    "marshal pdb code eval exec system popen getattr"
+)
+
+
+def judge(name: str) -> str:
+    """Return what importing a dotted name means: "allowed", "unknown" or "dangerous".
+
+    Allowed is what `torch.load(weights_only=True)` imports by itself. All of the standard
+    library but a few values counts as dangerous, with its submodules, and so does a name
+    that the pickle computes.
+
+    >>> judge("torch.float32"), judge("my_models.Net"), judge("os.system")
+    ('allowed', 'unknown', 'dangerous')
+    """
+    if name in TORCH_ALLOWS:
+        return ALLOWED
+    if name in _VALUES or name in HARMLESS or name.startswith(_HARMLESS_PARTS):
+        return UNKNOWN_NAME
+    parts = name.split(".")
+    within = {".".join(parts[: i + 1]) for i in range(len(parts))}
+    if (
+        parts[0] in sys.stdlib_module_names
+        or not within.isdisjoint(_DANGEROUS.split())
+        or not set(parts).isdisjoint(_INSIDE.split())
+        or any(part.startswith("__") for part in parts[1:])
+        or not all(map(str.isidentifier, parts))
+    ):
+        return DANGEROUS
+    return UNKNOWN_NAME
+
+
+def modern(module: str, name: str) -> str:
+    """Return the dotted name that Python 3 imports for what Python 2 called so.
+
+    >>> modern("__builtin__", "eval"), modern("os", "system")
+    ('builtins.eval', 'os.system')
+    """
+    if (module, name) in NAME_MAPPING:
+        return ".".join(NAME_MAPPING[module, name])
+    return f"{IMPORT_MAPPING.get(module, module)}.{name}"

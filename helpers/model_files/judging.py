@@ -1,0 +1,101 @@
+"""What the readers share: an error becomes a verdict, lists and paths have limits.
+
+Save, Load, Ship 0.2.0: helpers/model_files/judging.py · repairs: CHANGELOG.md
+"""
+
+import os
+import re
+import struct
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from helpers.model_files.file_findings import (
+    DAMAGED,
+    NOT_CHECKED,
+    UNSAFE,
+    WHOLE,
+    Findings,
+    TensorEntry,
+)
+
+# The largest models have some 200,000; memory for more could be a bomb's aim.
+MOST_ENTRIES, LONGEST_NAME = 250_000, 1000
+
+
+class HostileError(ValueError):
+    """A file asks for what no model needs; the text is the end of "it ...".
+
+    >>> issubclass(HostileError, ValueError)
+    True
+    """
+
+
+@contextmanager
+def judging(findings: Findings) -> Iterator[None]:
+    """Write what a reader raises, or that it raised nothing, into its findings.
+
+    >>> found = Findings(Path("a.bin"))
+    >>> with judging(found):
+    ...     raise ValueError("its header ends early")
+    >>> found.structure, found.structure_why
+    ('damaged', 'its header ends early')
+    """
+    try:
+        yield
+    except (HostileError, RecursionError) as error:
+        why = str(error) if isinstance(error, HostileError) else "it is nested too deeply"
+        findings.safety, findings.safety_why, findings.opens = UNSAFE, why, []
+    except (ValueError, OverflowError, struct.error) as error:
+        findings.structure, findings.structure_why, findings.opens = DAMAGED, str(error), []
+    else:
+        if findings.structure == NOT_CHECKED:
+            findings.structure = WHOLE
+
+
+def keep(findings: Findings, entry: TensorEntry) -> None:
+    """Add a tensor to the findings.
+
+    Raises:
+        HostileError: there are too many, or its name is too long.
+
+    >>> keep(found := Findings(Path("a.bin")), TensorEntry("w", (2,), "float32", 8))
+    >>> len(found.entries)
+    1
+    """
+    if len(entry.name) > LONGEST_NAME:
+        raise HostileError(f"the name {entry.name[:50]!r}... is longer than any tensor's")
+    if len(findings.entries) == MOST_ENTRIES:
+        raise HostileError(f"it lists more than {MOST_ENTRIES:,} tensors")
+    findings.entries.append(entry)
+
+
+def bytes_of(dtype: str, elements: int) -> int:
+    """Return what so many elements take, those of fewer than 8 bits packed.
+
+    >>> bytes_of("float32", 3), bytes_of("bool", 3), bytes_of("int4", 3)
+    (12, 3, 2)
+    """
+    bits = re.search(r"\d+", dtype)
+    return -(-elements * int(bits[0] if bits else 8) // 8)
+
+
+def inside(folder: Path, name: str) -> Path | None:
+    """Return the path of a file that another one names; None if no regular file is there.
+
+    Raises:
+        HostileError: the name, or a link at its place, leads out of the folder.
+
+    >>> inside(Path(__file__).parent, "missing.bin")
+    >>> inside(Path(__file__).parent, "../arguments.py")
+    Traceback (most recent call last):
+    helpers...HostileError: it names '../arguments.py', which is outside its folder
+    """
+    home, path = folder.resolve(), folder / name
+    homes = [home]
+    if home.parent.name == "snapshots":  # Hugging Face's cache links to the folder beside
+        homes.append(home.parents[1] / "blobs")
+    real = Path(os.path.realpath(path)) if "\0" not in name else Path("/")
+    if ".." in Path(name).parts or not any(map(real.is_relative_to, homes)):
+        raise HostileError(f"it names {name!r}, which is outside its folder")
+    return path if os.path.isfile(path) else None  # noqa: PTH113 (any name will do)

@@ -1,0 +1,113 @@
+"""Read the headers of NumPy's arrays: .npy, and the archive of them, .npz.
+
+The format: https://numpy.org/doc/stable/reference/generated/numpy.lib.format.html
+
+Save, Load, Ship 0.2.0: helpers/model_files/numpy_arrays.py · repairs: CHANGELOG.md
+"""
+
+import ast
+import math
+import os
+import re
+import zlib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import BinaryIO
+
+from helpers.model_files.file_findings import SAFE, WHOLE, Findings, TensorEntry
+from helpers.model_files.judging import HostileError, keep
+from helpers.model_files.safetensors_files import NO_CHECKSUMS
+from helpers.model_files.zip_records import chunks, read_directory
+
+_LONGEST_HEADER = 1 << 16
+_KINDS = {"f": "float", "i": "int", "u": "uint", "c": "complex"}
+
+
+def read_npy(path: Path, file: BinaryIO, findings: Findings, verify: bool) -> None:
+    """Fill in what a .npy file holds.
+
+    Raises:
+        HostileError: it holds objects, as a pickle.
+        ValueError: its header is none, or not of this file.
+
+    >>> import io
+    >>> head = b"{'descr': '<f4', 'fortran_order': False, 'shape': (2,), }\\n"
+    >>> file = io.BytesIO(b"\\x93NUMPY\\1\\0" + bytes([len(head), 0]) + head + bytes(8))
+    >>> read_npy(Path("a"), file, found := Findings(Path("a")), verify=False)
+    >>> found.entries[0].shape, found.entries[0].dtype
+    ((2,), 'float32')
+    """
+    size = file.seek(0, os.SEEK_END)
+    file.seek(0)
+    _open(path, findings)
+    keep(findings, _entry("", iter([file.read(_LONGEST_HEADER + 12)]), size))
+    if verify:
+        findings.bytes_checked = NO_CHECKSUMS
+
+
+def read_npz(path: Path, file: BinaryIO, findings: Findings, verify: bool) -> None:
+    """Fill in what a .npz archive holds; with `verify`, compare each byte with its CRC-32.
+
+    Raises:
+        HostileError: it holds objects, as a pickle, or claims to become far larger.
+        ValueError: the archive or a header in it is damaged.
+
+    >>> import io, zipfile
+    >>> with zipfile.ZipFile(file := io.BytesIO(), "w") as archive:
+    ...     archive.writestr("a.npy", "hello")
+    >>> read_npz(Path("a"), file, Findings(Path("a")), verify=False)
+    Traceback (most recent call last):
+    ValueError: 'a' is not an array of NumPy
+    """
+    _open(path, findings)
+    records, wrong, _ = read_directory(file)
+    if wrong:
+        raise HostileError("; ".join(wrong[:3]))
+    for record in records:
+        content = chunks(file, record)
+        keep(findings, _entry(record.name.removesuffix(".npy"), content, record.size))
+        if verify:
+            crc = 0
+            for chunk in chunks(file, record):
+                crc = zlib.crc32(chunk, crc)
+            if crc != record.crc:
+                raise ValueError(f"the bytes of {record.name!r} are not those written")
+    findings.bytes_checked = WHOLE if verify else findings.bytes_checked
+
+
+def _open(path: Path, findings: Findings) -> None:
+    findings.safety, findings.safety_why = SAFE, "its arrays are plain numbers"
+    findings.opens = [
+        "import numpy",
+        f"arrays = numpy.load({str(path)!r}, allow_pickle=False)",
+    ]
+
+
+def _entry(name: str, content: Iterator[bytes], size: int) -> TensorEntry:
+    data = next(content, b"")
+    wide = 4 if data[6:7] in (b"\2", b"\3") else 2
+    length = int.from_bytes(data[8 : 8 + wide], "little")
+    start = 8 + wide + length
+    if not data.startswith(b"\x93NUMPY") or length > _LONGEST_HEADER or start > len(data):
+        raise ValueError(f"{name!r} is not an array of NumPy")
+    try:
+        words = data[8 + wide : start].decode("latin-1").strip()
+        # Python 2 wrote its numbers as 2L.
+        header = ast.literal_eval(re.sub(r"(\d)L\b", r"\1", words))
+        descr, shape = header["descr"], header["shape"]
+        elements = math.prod(shape) if all(type(n) is int and n >= 0 for n in shape) else -1
+    except (ValueError, SyntaxError, TypeError, KeyError, MemoryError, RecursionError):
+        raise ValueError(f"the header of {name!r} is none of NumPy's") from None
+    if re.search(r"(?<![A-Za-z_])O(?![A-Za-z_])|object", repr(descr)):
+        which = f"its array {name!r}" if name else "it"
+        raise HostileError(f"{which} holds objects: a pickle, which can run code")
+    plain = re.fullmatch(r"[|<>=]?([a-zA-Z])(\d+)", descr) if type(descr) is str else None
+    kind, width = (plain[1], int(plain[2])) if plain else ("", 0)
+    dtype = f"{_KINDS[kind]}{8 * width}" if kind in _KINDS else str(descr)[:60]
+    dtype = "bool" if kind == "b" and width == 1 else dtype
+    held = elements * width * (4 if kind == "U" else 1) if plain else size - start
+    if elements < 0 or start + held != size:
+        raise ValueError(
+            f"array {name!r} takes {held:,} bytes, and {size - start:,} are there"
+        )
+    return TensorEntry(name, tuple(shape), dtype, held)

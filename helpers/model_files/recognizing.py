@@ -1,0 +1,192 @@
+"""What is at a path, by its first and last bytes, whatever its suffix says.
+
+Save, Load, Ship 0.2.0: helpers/model_files/recognizing.py · repairs: CHANGELOG.md
+"""
+
+import os
+import pickletools
+import re
+import stat
+import struct
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from typing import BinaryIO
+
+from helpers.model_files.protobuf import SPAN, VARINT, fields
+from helpers.model_files.wording import MAGIC, MEMBERS, RECORDS, WORDS
+
+_HEAD, _TAIL, _DIRECTORY = 4096, 22 + 65535, 32 << 20
+_MARKS = {name for _, name in RECORDS}
+_LEGACY = b"\x8a\x0al\xfc\x9cF\xf9 j\xa8P\x19"  # the number that torch.save began with
+# ONNX: the wire type of each field of a ModelProto that may stand before the graph.
+_ONNX = {1: VARINT, 5: VARINT} | dict.fromkeys((2, 3, 4, 6, 7, 8, 14, 20, 25, 26), SPAN)
+_GRAPH = 7
+_REFUSAL = (
+    r"access denied|not found|unauthori[sz]ed|forbidden|invalid (user|cred)|rate.?limit"
+    r'|quota|too many requests|(bad|internal|service) \w+|"(error|message|detail)"\s*:'
+)
+
+
+@dataclass(frozen=True)
+class Recognized:
+    """What a path holds, and what to do with it.
+
+    Attributes:
+        kind: a key of `wording.WORDS`, stable.
+        is_: the same as a reader says it: "a safetensors file".
+        next_step: what a person does next.
+        evidence: why it is taken for that.
+
+    >>> print(Recognized("onnx", "an ONNX model", "run it", "its fields"))
+    an ONNX model: run it
+    """
+
+    kind: str
+    is_: str
+    next_step: str
+    evidence: str
+
+    def __str__(self) -> str:
+        """Return what it is and the next step, as the end of a sentence."""
+        return f"{self.is_}: {self.next_step}"
+
+
+def recognize(path: str | os.PathLike, file: BinaryIO | None = None) -> Recognized:
+    """Say what is at a path; little of it is read, and nothing is waited for.
+
+    Args:
+        path: a file or folder.
+        file: the same file where it is open already; its position moves.
+
+    Raises:
+        FileNotFoundError, PermissionError: it cannot be opened.
+
+    >>> from io import BytesIO
+    >>> print(recognize("model.pt", BytesIO(b"version https://git-lfs.github.com/spec/v1")))
+    a Git LFS pointer: fetch the file with `git lfs pull`
+    """
+    path = Path(path)
+    if file is not None:
+        return _by_bytes(path, file)
+    mode = path.stat().st_mode
+    if stat.S_ISDIR(mode):
+        found = (line for line in MEMBERS if next(path.glob(line[1]), None) is not None)
+        kind, name = next(found, ("folder", ""))
+        return _say(kind, f"{name} is in it" if name else "the file system says so")
+    if not stat.S_ISREG(mode):
+        return _say("no file", "the file system says so")
+    # A pipe may have come to the path by now; without O_NONBLOCK it could wait forever.
+    waits = getattr(os, "O_NONBLOCK", 0)
+    with open(path, "rb", opener=lambda p, flags: os.open(p, flags | waits)) as opened:
+        return _by_bytes(path, opened)
+
+
+def _say(kind: str, evidence: str, detail: str = "") -> Recognized:
+    is_, next_step = WORDS[kind]
+    return Recognized(kind, is_.replace("{}", detail), next_step, evidence)
+
+
+def _by_bytes(path: Path, file: BinaryIO) -> Recognized:
+    size = file.seek(0, os.SEEK_END)
+    file.seek(0)
+    head = file.read(_HEAD)
+    file.seek(max(0, size - _TAIL))
+    tail = file.read(_TAIL)
+    begins = f"it begins with {head[:16]!r}"
+    if not head:
+        return _say("empty", "it has 0 bytes")
+    if head.startswith((b"PK\3\4", b"PK\5\6")):
+        return _say(*_zip(file, tail, size))
+    for start, magic, kind, *packer in MAGIC:
+        if head.startswith(magic, start):
+            return _say(kind, begins, *packer)
+    if head[257:262] == b"ustar":
+        return _say("legacy tar" if head.startswith(b"sys_info\0") else "tar", begins)
+    plausible = path.suffix == ".safetensors" or head[6:8] == b"\0\0"
+    if head[8:9] == b"{" and head[9:10] in b'"} \t\r\n' and plausible:
+        return _say("safetensors", "a length and a JSON header at its beginning")
+    if head[:1] == b"\x80" and head[1:2] in (b"\2", b"\3", b"\4", b"\5"):
+        return _say("legacy torch" if _LEGACY in head[:64] else "pickle", begins)
+    if kind := _protobuf(file, size):
+        return _say(kind, "its fields are those of the format's protobuf")
+    if not any(head) and not any(tail):
+        return _say("zeros", begins)
+    return _text(head, tail) or _say("unknown", begins, repr(head[:16]))
+
+
+def _zip(file: BinaryIO, tail: bytes, size: int) -> tuple[str, str]:
+    end = tail.rfind(b"PK\5\6")
+    if end < 0 or end + 22 + int.from_bytes(tail[end + 20 : end + 22], "little") > len(
+        tail
+    ):
+        return "cut zip", "it begins as a zip archive, and has no directory at its end"
+    start = int.from_bytes(tail[end + 16 : end + 20], "little")
+    far = tail.rfind(b"PK\6\6", 0, end)
+    if start == 0xFFFFFFFF and far >= 0:  # zip64
+        start = int.from_bytes(tail[far + 48 : far + 56], "little")
+    file.seek(min(start, size))
+    directory, at, root, found, is_npz = file.read(_DIRECTORY), 0, "", set(), True
+    while directory.startswith(b"PK\1\2", at) and at + 46 <= len(directory):
+        lengths = struct.unpack_from("<HHH", directory, at + 28)
+        name = directory[at + 46 : at + 46 + lengths[0]].decode("utf-8", "replace")
+        root = root or name.partition("/")[0] + "/"  # torch's archives have one
+        found |= {name, name.removeprefix(root)} & _MARKS
+        is_npz = is_npz and name.endswith(".npy")
+        at += 46 + sum(lengths)
+    for kind, name in RECORDS:
+        if name in found:
+            return kind, f"its archive holds {name!r}"
+    if is_npz and at:
+        return "npz", "its archive holds .npy files alone"
+    return "zip", "its archive holds no record of a known kind"
+
+
+def _protobuf(file: BinaryIO, size: int) -> str:
+    """Return "onnx" or "core ml" where the outermost fields are those, else ""."""
+    seen: set[int] = set()
+    try:
+        for field in islice(fields(file, 0, size), 1000):
+            if field.number >= 200 and field.wire == SPAN and {1, 2} <= seen:
+                return "core ml"
+            if _ONNX.get(field.number) != field.wire:
+                return ""
+            seen.add(field.number)
+    except ValueError as error:  # cut off, perhaps inside the graph
+        if seen and f"field {_GRAPH} ends" in str(error):
+            seen.add(_GRAPH)
+    return "onnx" if _GRAPH in seen else ""
+
+
+def _text(head: bytes, tail: bytes) -> Recognized | None:
+    start = head.lstrip(b"\xef\xbb\xbf \t\r\n")
+    if start.startswith(b"<"):
+        return _say("web page", f"it begins with {start[:16]!r}")
+    if start[:1] in (b"(", b"]", b"}", b"c") and _is_pickle(head):
+        return _say("pickle", "its first instructions are a pickle's, of protocol 0 or 1")
+    if re.search(rb"[^\t\n\f\r\x1b -~\x80-\xff]", head + tail):
+        return None
+    try:
+        words = head.decode("utf-8", "strict" if len(head) < _HEAD else "ignore").strip()
+    except UnicodeDecodeError:
+        return None
+    first = f"beginning {words[:60].partition(chr(10))[0]!r}"
+    evidence = "it is plain text"
+    if start.startswith(b"{") and b'"weight_map"' in head + tail:
+        return _say("shard index", 'a JSON file with a "weight_map"')
+    if len(head) < _HEAD and re.search(_REFUSAL, words[:400], re.IGNORECASE):
+        return _say("server error", evidence, first)
+    return _say("json" if start[:1] in (b"{", b"[") else "text", evidence, first)
+
+
+def _is_pickle(head: bytes) -> bool:
+    count = 0
+    try:
+        for opcode, _, _ in pickletools.genops(head):
+            count += 1
+            if opcode.name == "STOP":
+                break
+    except ValueError as error:  # the head ends inside an instruction, or it is text
+        if len(head) < _HEAD or "unknown" in str(error):
+            return False
+    return count > 2

@@ -1,0 +1,192 @@
+"""Reader of zip archives: of torch.save, TorchScript, torch.export, and others.
+
+Save, Load, Ship 0.2.0: helpers/model_files/torch_archives.py · repairs: CHANGELOG.md
+"""
+
+import hashlib
+import io
+import re
+import zlib
+from contextlib import suppress
+from pathlib import Path
+from typing import BinaryIO
+
+from helpers.model_files.file_findings import DAMAGED, SAFE, UNKNOWN, WHOLE, Findings
+from helpers.model_files.torch_pickles import conclude, describe, follow_all
+from helpers.model_files.torch_programs import read_exported, read_script
+from helpers.model_files.zip_records import (
+    MOST_AT_ONCE,
+    STORED,
+    ZipRecord,
+    chunks,
+    read_directory,
+    read_record,
+)
+
+_SEAL, _HEX_DIGITS = b"save-load-ship sha256 ", 64
+_STORAGE = re.compile(r"[^/]*/data/\w+")
+_PICKLES = (".pkl", ".pickle", ".pt", ".pth", ".bin")
+_MOST_DEEP = 2  # archives in archives
+_PROGRAM = "it is a program: its author's code runs when it is loaded or used"
+
+
+def read_zip(path: Path, file: BinaryIO, findings: Findings, verify: bool) -> None:
+    """Read a zip archive: what it is, what its pickles would import, what is in it.
+
+    Raises:
+        ValueError: its directory cannot be read.
+
+    >>> import zipfile
+    >>> from tempfile import TemporaryFile
+    >>> with TemporaryFile() as file:
+    ...     with zipfile.ZipFile(file, "w") as archive:
+    ...         archive.writestr("a.txt", "hello")
+    ...     read_zip(Path("a.zip"), file, found := Findings(Path("a.zip")), verify=False)
+    >>> found.is_
+    'a zip archive, but not of torch'
+    """
+    records, wrong, end = read_directory(file)
+    inner = {record.name.partition("/")[2].lower(): record for record in records}
+    is_script = "constants.pkl" in inner or "bytecode.pkl" in inner
+    main = None if is_script else inner.get("data.pkl")
+    wrong += _look_inside(file, [r for r in records if r is not main], findings, 0)
+    if wrong and records and (first := records[0].start) < MOST_AT_ONCE:
+        file.seek(0)
+        with suppress(ValueError):  # another archive may stand before this one
+            before = io.BytesIO(file.read(first))
+            wrong += _look_inside(before, read_directory(before)[0], findings, 0)
+    unjudged = _PROGRAM
+    if main is not None:
+        wrong += _saved(path, file, findings, main, inner)
+    elif is_script:
+        read_script(path, file, findings, inner)
+    elif "archive_format" in inner or "serialized_exported_program.json" in inner:
+        wrong += read_exported(path, file, findings, inner)
+    else:
+        findings.is_, unjudged = (
+            "a zip archive, but not of torch",
+            "not all of it was judged",
+        )
+        findings.evidence.append(f"{len(records)} records, none is called data.pkl")
+    if main is not None and len({record.name.partition("/")[0] for record in records}) > 1:
+        wrong.append("its records stand in several folders: readers disagree on them")
+    packed = sum(record.method != STORED for record in records)
+    if packed and main is not None:
+        findings.notes.append(
+            f"{packed} records are compressed; torch.save never does that."
+        )
+    sealed = _check_seal(file, records, end, wrong)
+    if verify:
+        _check_bytes(file, records, findings, wrong, sealed)
+    conclude(findings, wrong)
+    if main is None and findings.safety == SAFE:
+        findings.safety, findings.safety_why = UNKNOWN, unjudged
+
+
+def _saved(
+    path: Path,
+    file: BinaryIO,
+    findings: Findings,
+    main: ZipRecord,
+    inner: dict[str, ZipRecord],
+) -> list[str]:
+    """Follow the pickle of torch.save; return what is wrong."""
+    data = read_record(file, main)
+    wrong = [_bad_sum(main)] if main.crc not in (0, zlib.crc32(data)) else []
+    parts = follow_all(data, findings)
+    if not parts:
+        return [*wrong, "its pickle is empty"]
+    findings.kind = "torch zip"
+    content = describe(path, findings, parts[0], "torch zip")
+    if parts[0].problem:
+        wrong.append(f"its pickle cannot be followed: {parts[0].problem}")
+    elif parts[0].end != len(data):
+        wrong.append(f"{len(data) - parts[0].end} bytes follow its pickle")
+    for key, (claimed, _) in content.storages.items():
+        record = inner.get(f"data/{key}".lower())
+        if record is None or record.size < claimed:
+            there = f"has {record.size}" if record else "is missing"
+            wrong.append(f"storage {key!r} claims {claimed} bytes, its record {there}")
+    order = inner.get("byteorder")
+    if order and order.size < 99 and read_record(file, order) != b"little":
+        findings.notes.append("Its bytes are in the order of a big-endian machine.")
+    return wrong + content.wrong
+
+
+def _look_inside(
+    file: BinaryIO, records: list[ZipRecord], findings: Findings, depth: int
+) -> list[str]:
+    """Judge the pickles among the records, and those of archives among them."""
+    wrong = []
+    for record in records:
+        if _STORAGE.fullmatch(record.name) or not record.size:
+            continue  # the bytes of a tensor: nobody takes them for anything else
+        try:
+            file.seek(max(0, record.start))
+            head = (
+                file.read(4) if record.method == STORED else next(chunks(file, record), b"")
+            )
+            is_pickle = head[:1] == b"\x80" or record.name.lower().endswith(_PICKLES)
+            is_archive = head[:4] == b"PK\x03\x04" and depth < _MOST_DEEP
+            if record.size > MOST_AT_ONCE:
+                large = f"Record {record.name!r} is too large to look for pickles in it."
+                findings.notes += [large] * (is_pickle or is_archive)
+            elif is_archive:
+                part = io.BytesIO(read_record(file, record))
+                wrong += _look_inside(part, read_directory(part)[0], findings, depth + 1)
+            elif is_pickle:
+                follow_all(read_record(file, record), findings)
+        except ValueError as error:
+            wrong.append(f"record {record.name!r}: {error}")
+    return wrong
+
+
+def _check_seal(
+    file: BinaryIO, records: list[ZipRecord], end: int, wrong: list[str]
+) -> bool:
+    """Return whether save_checkpoint sealed the file; note where the seal is broken."""
+    file.seek(end)
+    comment = file.read(len(_SEAL) + _HEX_DIGITS + 1)
+    if not comment.startswith(_SEAL) or wrong:
+        return comment.startswith(_SEAL)
+    sha, position = hashlib.sha256(), 0
+    ends = [(r.start, r.start + r.packed) for r in records] + [(end + len(_SEAL), 0)]
+    for start, behind in ends:
+        file.seek(position)
+        sha.update(file.read(max(0, start - position)))
+        position = behind
+    if sha.hexdigest().encode() != comment[len(_SEAL) :]:
+        wrong.append("its headers or its directory are not those that were written")
+    return True
+
+
+def _check_bytes(
+    file: BinaryIO,
+    records: list[ZipRecord],
+    findings: Findings,
+    wrong: list[str],
+    sealed: bool,
+) -> None:
+    """Compare every record with its CRC-32."""
+    if not any(record.crc for record in records if record.size):
+        findings.bytes_checked = "no checksums: the writer left them out"
+        return
+    bad = []
+    for record in records:
+        crc = 0
+        try:
+            for chunk in chunks(file, record):
+                crc = zlib.crc32(chunk, crc)
+            bad += [_bad_sum(record)] if crc != record.crc else []
+        except ValueError as error:
+            bad.append(str(error))
+    wrong += [sentence for sentence in bad if sentence not in wrong]
+    findings.bytes_checked = DAMAGED if bad else WHOLE
+    if not sealed:
+        findings.notes.append(
+            "Its headers and its directory have no checksum of their own."
+        )
+
+
+def _bad_sum(record: ZipRecord) -> str:
+    return f"record {record.name!r} of {record.size} bytes has another CRC-32 than written"

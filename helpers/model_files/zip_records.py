@@ -1,0 +1,203 @@
+"""Read a zip archive's directory, and report whatever two readers could see in two ways.
+
+`zipfile` forgives much; a scanner that forgives, and a loader that forgives otherwise, can
+be shown different content.
+
+Save, Load, Ship 0.2.0: helpers/model_files/zip_records.py · repairs: CHANGELOG.md
+"""
+
+import struct
+import zlib
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import BinaryIO
+
+from helpers.model_files.judging import HostileError
+
+STORED, DEFLATED = 0, 8
+MOST_AT_ONCE = 64 << 20  # bytes of a directory or of a pickle
+_CHUNK = 1 << 20
+_BOMB = 200  # times the file's size: no weights are packed so well
+_DISAGREE = "readers disagree on what is in it"
+
+
+@dataclass(frozen=True, slots=True)
+class ZipRecord:
+    """One file in an archive: `packed` bytes at `start` that become `size`.
+
+    >>> ZipRecord("a/data/0", start=704, packed=8, size=8, crc=0, method=STORED).size
+    8
+    """
+
+    name: str
+    start: int
+    packed: int
+    size: int
+    crc: int
+    method: int
+
+
+def read_directory(file: BinaryIO) -> tuple[list[ZipRecord], list[str], int]:
+    """Return the records in the order of the file, what is wrong, and where it ends.
+
+    What ends there is the archive without its comment.
+
+    Raises:
+        ValueError: there is no directory, or none that can be read.
+
+    >>> import io, zipfile
+    >>> with zipfile.ZipFile(file := io.BytesIO(), "w") as archive:
+    ...     archive.writestr("a.txt", "hello")
+    >>> records, wrong, end = read_directory(file)
+    >>> records[0].name, records[0].size, wrong
+    ('a.txt', 5, [])
+    """
+    length, wrong = file.seek(0, 2), []
+    tail = _read(file, max(0, length - (1 << 16) - 98), length)
+    base, at = length - len(tail), tail.rfind(b"PK\x05\x06")
+    if not 0 <= at <= len(tail) - 22:
+        raise ValueError("its directory is missing, which ends it: it was cut short")
+    count, size, start, comment = struct.unpack_from("<H2LH", tail, at + 10)
+    if at + 22 + comment != len(tail):
+        wrong.append("its end is not where the file ends: something follows it")
+    behind = base + at
+    if at >= 76 and tail.startswith(b"PK\x06\x07", at - 20):
+        behind -= 76
+        if not tail.startswith(b"PK\x06\x06", at - 76):
+            raise ValueError("the end of its directory is damaged")
+        (named,) = struct.unpack_from("<Q", tail, at - 12)
+        large = struct.unpack_from("<3Q", tail, at - 44)
+        limits = zip((count, size, start), large, (0xFFFF, *[0xFFFFFFFF] * 2), strict=True)
+        if named != behind or any(small not in (n, full) for small, n, full in limits):
+            wrong.append(f"its end names two directories: {_DISAGREE}")
+        count, size, start = large
+    shift = behind - size - start
+    if size > MOST_AT_ONCE or start + shift < 0:
+        raise ValueError(f"its directory claims {size} bytes at {start} of {length}")
+    if shift:
+        wrong.append(f"{shift} bytes before it belong to no record: {_DISAGREE}")
+    start += shift
+    records = sorted(_entries(_read(file, start, start + size), count, shift))
+    names = Counter(name.lower() for _, _, name, *_ in records)  # as torch's reader does
+    twice = [name for name, n in names.items() if n > 1]
+    wrong += [f"record {name!r} is there twice: {_DISAGREE}" for name in twice[:1]]
+    found, behind = [], shift
+    for header, flags, name, packed, unpacked, crc, method in records:
+        local = _read(file, header, header + 30 + 4 * len(name)).ljust(30)
+        first = header + 30 + sum(struct.unpack_from("<2H", local, 26))
+        flags |= int.from_bytes(local[6:8], "little")
+        own = (local[:4], local[8:10], _text(local[30 : 30 + local[26] + 256 * local[27]]))
+        if own != (b"PK\x03\x04", method.to_bytes(2, "little"), name) or flags & 1:
+            wrong.append(f"record {name!r} has another header: {_DISAGREE}")
+        # A record's sums may follow it, in up to 24 bytes.
+        if not 0 <= header - behind <= 24:
+            kind = "stand in no record" if header > behind else "are in two records"
+            wrong.append(f"{abs(header - behind)} bytes before {name!r} {kind}")
+        behind = max(behind, first + packed)
+        if behind > start or (method == STORED and packed != unpacked):
+            wrong.append(f"record {name!r} claims bytes that are not there")
+        found.append(ZipRecord(name, first, packed, unpacked, crc, method))
+    if start - behind > 24:
+        wrong.append(f"{start - behind} bytes before its directory stand in no record")
+    if (total := sum(record.size for record in found)) > max(_BOMB * length, 1 << 26):
+        raise HostileError(
+            f"its {length} bytes claim to become {total}, to fill the memory"
+        )
+    return found, wrong, base + at + 22
+
+
+def chunks(file: BinaryIO, record: ZipRecord) -> Iterator[bytes]:
+    """Yield a record's bytes, unpacked, a few MB at most at once.
+
+    Raises:
+        ValueError: they cannot be unpacked, or are not as many as the directory says.
+
+    >>> import io, zipfile
+    >>> with zipfile.ZipFile(file := io.BytesIO(), "w") as archive:
+    ...     archive.writestr("a.txt", "hello")
+    >>> list(chunks(file, read_directory(file)[0][0]))
+    [b'hello']
+    """
+    if record.method not in (STORED, DEFLATED):
+        raise ValueError(f"record {record.name!r} is packed in an unknown way")
+    unpack = zlib.decompressobj(-zlib.MAX_WBITS)
+    end, got = record.start + record.packed, 0
+    for start in range(record.start, end, _CHUNK):
+        data = _read(file, start, min(start + _CHUNK, end))
+        more = bool(data)
+        if not more:
+            break
+        while more and got <= record.size:
+            if record.method == STORED:
+                chunk, more = data, False
+            else:
+                try:
+                    chunk = unpack.decompress(data, 4 * _CHUNK)
+                except zlib.error as error:
+                    raise ValueError(f"record {record.name!r}: {error}") from error
+                data = unpack.unconsumed_tail
+                more = bool(data) or len(chunk) == 4 * _CHUNK
+            got += len(chunk)
+            yield chunk
+    if got != record.size:
+        raise ValueError(f"record {record.name!r} does not hold its {record.size} bytes")
+
+
+def read_record(file: BinaryIO, record: ZipRecord) -> bytes:
+    """Return all bytes of a record, unpacked.
+
+    Raises:
+        ValueError: as `chunks`; also if it is too large to be read at once.
+
+    >>> import io, zipfile
+    >>> with zipfile.ZipFile(file := io.BytesIO(), "w") as archive:
+    ...     archive.writestr("a.txt", "hello")
+    >>> read_record(file, read_directory(file)[0][0])
+    b'hello'
+    """
+    if record.size > MOST_AT_ONCE:
+        raise ValueError(
+            f"record {record.name!r} of {record.size} bytes is too large to follow"
+        )
+    return b"".join(chunks(file, record))
+
+
+def _read(file: BinaryIO, start: int, end: int) -> bytes:
+    if not 0 <= start < 1 << 43:  # a directory can claim a place that no file has
+        return b""
+    file.seek(start)
+    return file.read(max(0, end - start))
+
+
+def _text(name: bytes) -> str:
+    return name.decode("utf-8", "backslashreplace")
+
+
+def _entries(directory: bytes, count: int, shift: int) -> Iterator[tuple]:
+    """Yield what an entry says: where its header is, flags, name, sizes, CRC-32, method."""
+    at = 0
+    while at < len(directory):
+        if not directory.startswith(b"PK\x01\x02", at) or len(directory) < at + 46:
+            raise ValueError("an entry of its directory is damaged")
+        flags, method = struct.unpack_from("<2H", directory, at + 8)
+        crc, packed, size, *lengths = struct.unpack_from("<3L3H", directory, at + 16)
+        (start,) = struct.unpack_from("<L", directory, at + 42)
+        name, more = at + 46, at + 46 + lengths[0]
+        text, at = _text(directory[name:more]), at + 46 + sum(lengths)
+        while (
+            0xFFFFFFFF in (size, packed, start) and more + 4 <= at
+        ):  # too large for 32 bits
+            kind, length = struct.unpack_from("<2H", directory, more)
+            if kind == 1:
+                large = iter(struct.unpack_from(f"<{length // 8}Q", directory, more + 4))
+                numbers = (size, packed, start)
+                size, packed, start = (
+                    next(large, n) if n == 0xFFFFFFFF else n for n in numbers
+                )
+                break
+            more += 4 + length
+        count -= 1
+        yield start + shift, flags, text, packed, size, crc, method
+    if count:
+        raise ValueError(f"its directory has {-count} records more than it says")

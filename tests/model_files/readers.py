@@ -1,0 +1,67 @@
+"""Run one reader as the inspector does, and damage files."""
+
+import os
+import random
+from pathlib import Path
+
+from helpers.model_files.file_findings import DAMAGED, UNSAFE, Findings
+from helpers.model_files.judging import judging
+
+ROUNDS = int(os.environ.get("FUZZ_ROUNDS", "200"))
+
+
+def read(reader, path: Path, *, verify: bool = False) -> Findings:
+    """Return what a reader finds; only what its docstring names may be raised in it."""
+    findings = Findings(path)
+    with judging(findings):
+        if path.is_dir():
+            reader(path, None, findings, verify)
+        else:
+            findings.size = path.stat().st_size
+            with path.open("rb") as file:
+                reader(path, file, findings, verify)
+    return findings
+
+
+def refused(found: Findings) -> str:
+    """Return why, for a file that must be found damaged or unsafe."""
+    if found.safety == UNSAFE:
+        return found.safety_why
+    assert found.structure == DAMAGED, found
+    return found.structure_why
+
+
+def mutations(data: bytes):
+    """Yield damaged bytes: flips, cuts, bytes inserted, taken out, or set to extremes."""
+    rng = random.Random(0)
+    for _ in range(ROUNDS):
+        new = bytearray(data)
+        for _ in range(rng.choice((1, 1, 2, 8))):
+            at = (
+                rng.randrange(len(new))
+                if rng.random() < 0.5
+                else rng.randrange(min(200, len(new)))
+            )
+            match rng.randrange(5):
+                case 0:
+                    new[at] ^= 1 << rng.randrange(8)
+                case 1:
+                    new[at : at + 8] = rng.choice(
+                        (bytes(8), b"\xff" * 8, b"\x7f" + b"\xff" * 7)
+                    )
+                case 2:
+                    del new[at : at + rng.randrange(1, 20)]
+                case 3:
+                    new[at:at] = rng.randbytes(rng.randrange(1, 20))
+                case 4 if len(new) > 8:
+                    del new[rng.randrange(8, len(new)) :]
+            if not new:
+                new = bytearray(data[:1])
+        yield bytes(new)
+
+
+def run(lines: list[str]) -> dict:
+    """Execute the lines that a report offers, and return their names."""
+    names: dict = {}
+    exec("\n".join(lines), names)
+    return names

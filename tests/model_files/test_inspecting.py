@@ -1,0 +1,183 @@
+"""`inspect_file` on whatever a path can be; and the same with bytes changed at random."""
+
+import os
+import pickle
+import random
+import socket
+import subprocess
+import sys
+import time
+
+import pytest
+import torch
+
+from helpers.model_files import FileReport, inspect_file
+from tests import ROOT
+from tests.model_files import torch_samples as samples
+
+LEFT_OUT = """
+import sys
+from helpers.model_files import inspect_file
+for path in sys.argv[1:]:
+    report = inspect_file(path, verify=True)
+    str(report), report.to_json(), report._repr_html_()
+print({"torch", "numpy", "onnx", "safetensors", "pandas"} & set(sys.modules))
+"""
+
+
+def kinds() -> dict[str, bytes]:
+    model, optimizer = samples.trained()
+    state = model.state_dict()
+    return {
+        "zip": samples.saved({"state_dict": state, "optimizer": optimizer.state_dict()}),
+        "legacy": samples.legacy(state),
+        "pickle": pickle.dumps(state),
+        "old pickle": pickle.dumps({"a": [1, 2], "b": b"c"}, 0),
+        "whole": samples.saved(model),
+        "evil": samples.saved({"a": samples.Runs()}),
+        "script": samples.scripted(),
+        "exported": samples.exported(),
+        "tar": samples.tar(),
+    }
+
+
+KINDS = kinds()
+
+
+def test_neither_torch_nor_numpy_nor_onnx_is_imported(tmp_path):
+    paths = []
+    for name, data in KINDS.items():
+        paths.append(tmp_path / f"{name}.pt")
+        paths[-1].write_bytes(data)
+    done = subprocess.run(
+        [sys.executable, "-c", LEFT_OUT, *map(str, paths)],
+        cwd=ROOT, capture_output=True, text=True,
+    )  # fmt: skip
+    assert (done.stdout, done.stderr) == ("set()\n", "")
+
+
+def mutated(data: bytes, draw: random.Random) -> bytes:
+    changed = bytearray(data)
+    for _ in range(draw.choice([1, 1, 2, 5, 20])):
+        place, how = draw.randrange(len(changed)), draw.randrange(6)
+        if how == 0:
+            changed[place] ^= 1 << draw.randrange(8)
+        elif how == 1:
+            changed[place] = draw.randrange(256)
+        elif how == 2:
+            changed[place : place + draw.randrange(40)] = b""
+        elif how == 3:
+            changed[place:place] = draw.randbytes(draw.randrange(1, 9))
+        elif how == 4:
+            changed[place : place + 4] = b"\xff\xff\xff\xff"
+        else:
+            start = draw.randrange(len(changed))
+            changed[place:place] = changed[start : start + draw.randrange(200)]
+        changed = changed or bytearray(b"\0")
+    return bytes(changed)
+
+
+def altered(kind: str, draw: random.Random) -> bytes:
+    if kind == "pickle in a zip":  # with the right checksum, so that it is followed
+        return samples.with_pickle(mutated(pickle.dumps(samples.VARIED, 2), draw))
+    return mutated(KINDS[kind], draw)
+
+
+ROUNDS = int(os.environ.get("FUZZ_ROUNDS", "200"))
+
+
+@pytest.mark.parametrize("kind", [*KINDS, "pickle in a zip"])
+def test_whatever_is_changed_the_report_comes_quickly_and_nothing_runs(
+    kind, tmp_path, monkeypatch
+):
+    monkeypatch.chdir(tmp_path)
+    draw, path = random.Random(kind), tmp_path / "a.pt"
+    for turn in range(ROUNDS):
+        path.write_bytes(altered(kind, draw))
+        started = time.process_time()
+        report = inspect_file(path, verify=turn % 2 == 0)
+        str(report), report._repr_html_(), report.to_json()
+        assert time.process_time() - started < 5
+        assert report.safety in ("safe", "unsafe", "unknown")
+        if report.structure == "damaged":
+            assert report.structure_why or report.kind in ("empty", "zeros", "cut zip")
+            assert report.opens == []
+    assert [some.name for some in tmp_path.iterdir()] == ["a.pt"], "nothing ran"
+
+
+@pytest.mark.parametrize("kind", ["zip", "evil", "legacy"])
+def test_a_change_never_makes_a_dangerous_name_safe(kind, tmp_path):
+    """What torch finds in a changed pickle, which it would not import, is found here."""
+    draw, path = random.Random(1), tmp_path / "a.pt"
+    data = samples.with_pickle(pickle.dumps({"a": samples.Runs(print, "ran")}, 2))
+    for _ in range(100):
+        path.write_bytes(mutated(data, draw))
+        report = inspect_file(path)
+        try:
+            found = set(torch.serialization.get_unsafe_globals_in_checkpoint(path))
+        except Exception:
+            continue
+        if found:
+            assert report.safety != "safe"
+
+
+def test_a_file_that_is_safe_for_us_is_opened_by_torch(tmp_path):
+    draw, path, opened = random.Random(2), tmp_path / "a.pt", 0
+    for _ in range(100):
+        path.write_bytes(mutated(KINDS["zip"], draw))
+        report = inspect_file(path, verify=True)
+        if report.structure == report.bytes_checked == "whole":
+            exec("\n".join(report.opens), {})
+            opened += 1
+    assert opened > 0
+
+
+def test_what_is_no_regular_file(tmp_path):
+    assert inspect_file(tmp_path).kind == "folder"
+    os.mkfifo(tmp_path / "pipe")
+    report = inspect_file(tmp_path / "pipe", verify=True)
+    assert "reading it could wait forever" in str(report)
+    with socket.socket(socket.AF_UNIX) as here:
+        here.bind(str(tmp_path / "s"))
+        assert inspect_file(tmp_path / "s").kind == "no file"
+    assert inspect_file(os.devnull).kind == "no file"
+
+
+def test_links(tmp_path):
+    (tmp_path / "a.pt").write_bytes(KINDS["zip"])
+    (tmp_path / "link.pt").symlink_to("a.pt")
+    assert inspect_file(tmp_path / "link.pt").structure == "whole"
+    (tmp_path / "loop").symlink_to("loop")
+    with pytest.raises(OSError, match="symbolic links"):
+        inspect_file(tmp_path / "loop")
+
+
+def test_what_cannot_be_opened(tmp_path):
+    with pytest.raises(FileNotFoundError, match="missing"):
+        inspect_file(tmp_path / "missing.pt")
+    with pytest.raises(FileNotFoundError, match="is no path"):
+        inspect_file("a\0b")
+    with pytest.raises(TypeError):
+        inspect_file(None)
+
+
+def test_an_empty_file_and_a_text(tmp_path):
+    (tmp_path / "a.pt").write_bytes(b"")
+    report = inspect_file(tmp_path / "a.pt")
+    assert (report.kind, report.structure) == ("empty", "damaged")
+    (tmp_path / "a.pt").write_text(
+        "version https://git-lfs.github.com/spec/v1\noid sha256:1\n"
+    )
+    report = inspect_file(tmp_path / "a.pt")
+    assert isinstance(report, FileReport) and "git lfs pull" in str(report)
+    assert "Its suffix .pt promises something else." in report.notes
+
+
+def test_what_wrappers_left_in_a_safetensors_file(tmp_path):
+    from safetensors.torch import save_file
+
+    save_file(dict(samples.wrapped("module.")), tmp_path / "a.safetensors")
+    report = inspect_file(tmp_path / "a.safetensors")
+    found = {}
+    exec("\n".join(report.opens), found)
+    assert found["state_dict"].keys() == samples.net().state_dict().keys()

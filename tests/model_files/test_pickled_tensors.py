@@ -1,0 +1,87 @@
+"""Tensors and values in what a pickle makes."""
+
+import pickle
+
+import pytest
+import torch
+
+from helpers.model_files.following import follow
+from helpers.model_files.pickle_values import Made
+from helpers.model_files.pickled_tensors import (
+    bytes_per_element,
+    pairs,
+    read_content,
+    short,
+)
+from helpers.model_files.torch_archives import read_directory, read_record
+from tests.model_files import torch_samples as samples
+
+
+def content(value):
+    import io
+
+    file = io.BytesIO(samples.saved(value))
+    main = next(r for r in read_directory(file)[0] if r.name.endswith("data.pkl"))
+    return read_content(follow(read_record(file, main)).value)
+
+
+DTYPES = {
+    value for name, value in vars(torch).items() if isinstance(value, torch.dtype)
+} - {torch.quint4x2, torch.quint2x4, torch.qint8, torch.quint8, torch.qint32}
+
+
+@pytest.mark.parametrize("dtype", sorted(DTYPES, key=str), ids=str)
+def test_each_dtype_has_its_bytes(dtype):
+    try:
+        tensor = torch.empty(3, dtype=dtype)
+        found = content(tensor)
+    except (RuntimeError, NotImplementedError, KeyError, TypeError):
+        assert str(dtype).startswith(
+            ("torch.bits", "torch.int", "torch.uint", "torch.float4")
+        )
+        return  # torch cannot save it
+    (entry,) = found.entries
+    assert entry.dtype == str(dtype).removeprefix("torch.")
+    assert entry.bytes == 3 * dtype.itemsize and found.wrong == []
+    assert bytes_per_element(entry.dtype) == dtype.itemsize
+
+
+def test_a_parameter_with_attributes_and_nested_containers():
+    parameter = torch.nn.Parameter(torch.ones(2))
+    parameter.note = "mine"
+    found = content({"a": [parameter, {"b": (torch.zeros(3),)}]})
+    assert [(e.name, e.shape) for e in found.entries] == [("a.0", (2,)), ("a.1.b.0", (3,))]
+
+
+def test_an_ordered_dict_of_python_2():
+    old = Made("collections.OrderedDict", ([["a", 1], ("b", 2), "no pair"],))
+    assert pairs(old) == [("a", 1), ("b", 2)]
+
+
+def test_what_lies_is_named_and_the_rest_is_read():
+    state = samples.net().state_dict()
+    found = follow(pickle.dumps({"a": 1})).value
+    assert read_content(found).values == {"a": "1"}
+    storage = Made("(a storage)", ("storage", Made("torch.FloatStorage"), "0", "cpu", 4))
+    rebuild = "torch._utils._rebuild_tensor_v2"
+    lies = {
+        "offset": (storage, -1, (2,), (1,)),
+        "shape": (storage, 0, (5,), (1,)),
+        "negative": (storage, 0, (-2,), (1,)),
+        "stride": (storage, 0, (2,), (9,)),
+        "text": (storage, 0, "ab", (1,)),
+        "short": (storage, 0),
+        "unequal": (storage, 0, (2,), (1, 1)),
+        "storage": (7, 0, (2,), (1,)),
+        "huge": (storage, 0, (10**30,), (1,)),
+    }
+    items = [x for name, args in lies.items() for x in (name, Made(rebuild, args))]
+    items += ["sound", Made(rebuild, (storage, 0, (4,), (1,)))]
+    found = read_content(Made("dict", (), items=items))
+    assert [entry.name for entry in found.entries] == ["sound"]
+    assert len(found.wrong) == len(lies) and len(state)
+
+
+def test_values_in_a_few_characters():
+    assert short("x" * 1000, "") == "x" * 240 + "..."
+    assert (short(b"abc"), short(None), short(1.5)) == ("bytes of 3", "None", "1.5")

@@ -1,0 +1,50 @@
+"""The report as text, HTML and JSON."""
+
+import json
+from pathlib import Path
+
+from helpers.model_files.file_findings import TensorEntry
+from helpers.model_files.reporting import FileReport
+
+
+def report(**more) -> FileReport:
+    entries = [
+        TensorEntry(f"layer.{i}.weight", (2, 3), "float32", 24, str(i), 0, "cuda:0")
+        for i in range(99)
+    ]
+    entries.append(TensorEntry("head", (), "int64", 8, "0", 0, "cpu"))
+    return FileReport(Path("a.pt"), 5000, is_="a file", entries=entries, **more)
+
+
+def test_counts_and_a_tree_that_fits():
+    text = str(report(evidence=["its look"], opens=["import torch"]))
+    assert "a.pt: a file, 5 kB" in text
+    assert "dtypes: 99 float32, 1 int64" in text and "devices: 99 cuda:0, 1 cpu" in text
+    assert "100 tensors, 2.38 kB" in text
+    assert "layer.*" in text and "99 tensors" in text and "scalar int64" in text
+    assert text.endswith("import torch")
+    assert len(text.splitlines()) < 40
+
+
+def test_ties():
+    assert "layer.0.weight, head" in str(report())
+    tied = [TensorEntry("a", (2,), "int8", 2, "0"), TensorEntry("b", (2,), "int8", 2, "0")]
+    assert "shared memory: a = b" in str(FileReport(Path("a"), entries=tied))
+
+
+def test_html_folds_and_escapes():
+    html = report(values={"<b>": "&"}, opens=["x < 1"])._repr_html_()
+    assert "&lt;b&gt; = &amp;" in html and "x &lt; 1" in html
+    assert html.count("<details") == html.count("</details>") > 4
+
+
+def test_json_holds_everything():
+    found = json.loads(report(held=7, names={"os.system": "dangerous"}).to_json())
+    assert found["path"] == "a.pt" and len(found["entries"]) == 100
+    assert found["entries"][0]["shape"] == [2, 3]
+    assert found["names"] == {"os.system": "dangerous"} and found["held"] == 7
+
+
+def test_names_that_are_many_are_counted():
+    names = {f"a.B{i}": "unknown" for i in range(20)}
+    assert "a.B7, and 12 more" in str(report(names=names))

@@ -1,0 +1,351 @@
+"""Archives of torch.save: whose they are, what they hold, and the ways around a scanner."""
+
+import io
+import pickle
+import time
+import zipfile
+
+import numpy as np
+import pytest
+import torch
+
+from helpers.model_files.inspecting import inspect_file
+from tests.model_files import torch_samples as samples
+from tests.model_files.torch_samples import Runs, repacked, saved, with_pickle
+
+EVIL = saved({"a": Runs()})
+CLEAN = saved(samples.net().state_dict())
+STATES = samples.states()
+
+
+@pytest.fixture
+def inspect(tmp_path, monkeypatch):
+    """Write bytes, inspect them with every byte checked, and see that nothing ran."""
+    monkeypatch.chdir(tmp_path)
+
+    def written(data: bytes, name: str = "a.pt", verify: bool = True):
+        (tmp_path / name).write_bytes(data)
+        report = inspect_file(tmp_path / name, verify=verify)
+        assert str(report) and report._repr_html_() and report.to_json()
+        assert not (tmp_path / "EXECUTED").exists()
+        return report
+
+    return written
+
+
+def opened(report) -> dict:
+    """Run the lines of a report; return what they leave."""
+    found = {"__name__": "copied"}
+    exec("\n".join(report.opens), found)
+    return found
+
+
+def same(state, model=None) -> bool:
+    sound = (model or samples.net()).state_dict()
+    return state.keys() == sound.keys() and all(
+        torch.equal(value, sound[name]) for name, value in state.items()
+    )
+
+
+@pytest.mark.parametrize("name", STATES)
+def test_a_checkpoint_is_called_by_its_writer_and_its_lines_open_it(name, inspect):
+    value, words = STATES[name]
+    report = inspect(saved(value))
+    assert words in str(report)
+    assert (report.kind, report.safety) == ("torch zip", "safe")
+    assert (report.structure, report.bytes_checked) == ("whole", "whole")
+    assert opened(report)["state"].keys() == samples.net().state_dict().keys()
+
+
+def test_without_verify_the_report_says_so(inspect):
+    report = inspect(CLEAN, verify=False)
+    assert report.bytes_checked == "bytes not checked"
+    assert "structure: whole; bytes not checked" in str(report)
+
+
+def test_our_own_checkpoint_with_its_seal(tmp_path, inspect):
+    data = samples.ours(tmp_path)
+    report = inspect(data)
+    assert report.is_ == "a checkpoint of these helpers' save_checkpoint (torch zip)"
+    assert report.values["epoch"] == "3"
+    assert report.optimizer == 296  # two moments and a step for six parameters
+    assert (report.structure, report.safety) == ("whole", "safe")
+    assert opened(report)["state"].keys() == samples.net().state_dict().keys()
+    at = data.find(b"FB")  # padding, which only the seal guards
+    broken = data[: at + 6] + bytes([data[at + 6] ^ 1]) + data[at + 7 :]
+    report = inspect(broken, verify=False)
+    assert report.structure == "damaged"
+    assert "are not those that were written" in report.structure_why
+
+
+@pytest.mark.parametrize(
+    ("prefix", "words", "is_taken_out"),
+    [
+        ("module.", "nn.DataParallel", True),
+        ("_orig_mod.", "torch.compile", True),
+        ("module._orig_mod.", "torch.compile", True),
+        ("_fsdp_wrapped_module.", "FullyShardedDataParallel", True),
+        ("model.", "Lightning", False),
+        ("base_model.model.", "peft", False),
+    ],
+)
+def test_what_wrappers_left_in_names(prefix, words, is_taken_out, inspect):
+    report = inspect(saved({"state_dict": samples.wrapped(prefix)}))
+    assert any(words in note for note in report.notes)
+    state = opened(report)["state"]
+    assert same(state) if is_taken_out else state.keys() == samples.wrapped(prefix).keys()
+
+
+def test_a_whole_model_of_torch_layers_opens_by_naming_them(inspect):
+    report = inspect(saved(samples.net()))
+    assert "a whole pickled model, torch.nn.modules.container.Sequential" in report.is_
+    assert report.safety == "unknown"
+    assert [entry.name for entry in report.entries] == list(samples.net().state_dict())
+    assert same(opened(report)["state"])
+
+
+def test_a_whole_model_of_somebodys_class_is_opened_by_nothing(inspect):
+    report = inspect(saved(samples.Own()))
+    assert report.names["tests.model_files.torch_samples.Own"] == "unknown"
+    assert report.opens == [] and "Ask its author for model.state_dict()" in str(report)
+    report = inspect(saved({"model": samples.net(), "epoch": 2}))
+    assert "a dictionary with a whole pickled model" in report.is_
+    assert same(opened(report)["state"])
+
+
+def test_harmless_values_of_numpy_and_argparse_are_named_to_torch(inspect):
+    from argparse import Namespace
+
+    value = {
+        "model": samples.net().state_dict(),
+        "best": np.float64(3),
+        "args": Namespace(a=1),
+    }
+    report = inspect(saved(value))
+    assert report.safety == "unknown"
+    found = opened(report)
+    assert same(found["state"]) and found["content"]["best"] == 3
+
+
+def test_an_optimizer_alone_and_a_tensor_alone(inspect):
+    _, optimizer = samples.trained()
+    report = inspect(saved(optimizer.state_dict()))
+    assert report.is_ == "an optimizer's state alone (torch zip)"
+    assert report.optimizer == 296
+    assert opened(report)["content"]["param_groups"]
+    assert inspect(saved(torch.ones(3))).is_ == "one tensor (torch zip)"
+
+
+def test_ties_views_devices_and_kinds_of_tensors(inspect):
+    base = torch.arange(6.0)
+    value = {
+        "base": base,
+        "tied": base,
+        "view": base[2:5],
+        "wide": torch.ones(1).expand(1000),
+        "coo": torch.eye(3).to_sparse(),
+        "csr": torch.eye(3).to_sparse_csr(),
+        "meta": torch.empty(5, 5, device="meta"),
+        "float8": torch.zeros(4).to(torch.float8_e4m3fn),
+        "quantized": torch.quantize_per_tensor(torch.ones(3), 0.1, 0, torch.qint8),
+        "complex": torch.zeros(2, dtype=torch.complex64),
+        "bfloat16": torch.nn.Parameter(torch.zeros(2, dtype=torch.bfloat16)),
+        "none": torch.zeros(0, 3),
+    }
+    report = inspect(saved(value))
+    found = {entry.name: entry for entry in report.entries}
+    assert found.keys() == value.keys() and report.structure == "whole"
+    for name, tensor in value.items():
+        assert found[name].shape == tuple(tensor.shape), name
+        assert found[name].dtype == str(tensor.dtype).removeprefix("torch."), name
+    assert found["base"].storage == found["tied"].storage == found["view"].storage
+    assert (found["view"].offset, found["wide"].bytes) == (2, 4)
+    assert (found["meta"].device, found["meta"].bytes) == ("meta", 0)
+    assert found["coo"].bytes == 3 * 4 + 2 * 3 * 8
+    assert "views of one storage: base, tied, view" in str(report)
+
+
+def test_a_cuda_files_device_is_named(inspect):
+    def moved(name, data):  # a longer text needs another length before it
+        return data.replace(b"\x03\0\0\0cpu", b"\x06\0\0\0cuda:1")
+
+    report = inspect(repacked(CLEAN, moved))
+    assert {entry.device for entry in report.entries} == {"cuda:1"}
+    assert "devices: 9 cuda:1" in str(report)
+
+
+P2 = b"\x80\x02"
+WAYS_AROUND = {
+    "plain": EVIL,
+    "protocol 4": saved(Runs(), pickle_protocol=4),
+    "compressed": repacked(EVIL, compression=zipfile.ZIP_DEFLATED),
+    "broken CRC": EVIL.replace(b"touch", b"tovch", 1),
+    "a second pickle behind": with_pickle(P2 + b"}." + pickle.dumps(Runs(), 2)),
+    "result thrown away": with_pickle(P2 + b"cos\nsystem\nX\1\0\0\0x\x85R0}."),
+    "broken afterwards": with_pickle(P2 + b"cos\nsystem\nX\1\0\0\0x\x85R\xff"),
+    "INST": with_pickle(P2 + b"(S'x'\nios\nsystem\n."),
+    "OBJ": with_pickle(P2 + b"(cos\nsystem\nS'x'\no."),
+    "extension": with_pickle(P2 + b"\x82\x01."),
+    "escaped": with_pickle(P2 + b"V\\u006fs\nVsyst\\u0065m\n\x93."),
+    "computed": with_pickle(
+        P2
+        + b"cbuiltins\nstr.join\nX\0\0\0\0](X\1\0\0\0oX\1\0\0\0se\x86RX\6\0\0\0system\x93."
+    ),
+    "through an attribute": with_pickle(P2 + b"ctorch.serialization\nos.system\n(tR."),
+    "a submodule": with_pickle(P2 + b"casyncio.unix_events\n_UnixSelectorEventLoop\n(tR."),
+    "Python 2's name": with_pickle(P2 + b"c__builtin__\neval\n(tR."),
+    "inside bytes": saved({"a": pickle.dumps(Runs(), 4)}),
+    "inside text": saved({"a": pickle.dumps(Runs(), 0).decode()}),
+    "inside inside": saved({"a": pickle.dumps(pickle.dumps(Runs()))}),
+    "an archive inside": repacked(CLEAN, lambda n, d: EVIL if n.endswith("version") else d),
+    "an archive behind": CLEAN + EVIL,
+    "an archive before": EVIL + CLEAN,
+    "another pickle": repacked(
+        CLEAN, lambda n, d: pickle.dumps(Runs()) if n.endswith("byteorder") else d
+    ),
+    "capital letters": EVIL.replace(b"data.pkl", b"DATA.PKL"),
+    "encrypted, it says": (lambda d, at: d[: at + 8] + b"\x09" + d[at + 9 :])(
+        EVIL, EVIL.find(b"PK\x01\x02")
+    ),
+    "another name in its header": EVIL.replace(b"data.pkl", b"data.pk_", 1),
+    "another method in its header": EVIL[:8] + b"\x63" + EVIL[9:],
+}
+
+
+@pytest.mark.parametrize("way", WAYS_AROUND)
+def test_a_way_around_scanners_is_called_unsafe(way, inspect):
+    report = inspect(WAYS_AROUND[way], "a.safetensors")  # a suffix proves nothing
+    assert report.safety == "unsafe", str(report)
+    assert "dangerous" in report.names.values()
+    assert report.opens == []
+    assert "weights_only=False" not in str(report)
+
+
+@pytest.mark.parametrize(
+    ("data", "words"),
+    [
+        (CLEAN + pickle.dumps(1), "something follows it"),
+        (CLEAN[:-200], "archive without its end"),
+        (with_pickle(b""), "its pickle is empty"),
+        (with_pickle(P2 + b"}"), "its pickle cannot be followed: it breaks off at byte 3"),
+        (repacked(CLEAN, lambda n, d: None if n.endswith("data/3") else d), "is missing"),
+        (
+            repacked(CLEAN, lambda n, d: d[:-1] if n.endswith("data/3") else d),
+            "claims 16 bytes",
+        ),
+        (CLEAN.replace(b"archive/data/0", b"another/data/0"), "in several folders"),
+        (CLEAN.replace(b"archive/data/1", b"archive/data/0"), "is there twice"),
+        (CLEAN.replace(b"archive/data/0", b"archive/evil/0", 1), "has another header"),
+    ],
+)
+def test_what_is_not_whole_is_called_damaged(data, words, inspect):
+    report = inspect(data)
+    assert report.structure == "damaged" and report.safety != "safe"
+    assert words in str(report)
+    assert report.opens == []
+
+
+def test_a_flipped_bit_in_a_tensor_is_seen_by_verify_alone(inspect):
+    with zipfile.ZipFile(io.BytesIO(CLEAN)) as archive:
+        info = archive.getinfo("archive/data/0")
+    at = CLEAN.find(samples.net()[0].weight.detach().numpy().tobytes())
+    broken = CLEAN[:at] + bytes([CLEAN[at] ^ 1]) + CLEAN[at + 1 :]
+    assert inspect(broken, verify=False).structure == "whole"
+    report = inspect(broken)
+    assert (report.structure, report.bytes_checked) == ("damaged", "damaged")
+    assert f"record 'archive/data/0' of {info.file_size} bytes" in report.structure_why
+
+
+def test_a_tensor_that_reaches_beyond_its_storage(inspect):
+    pickled = zipfile.ZipFile(io.BytesIO(saved(torch.ones(7)))).read("archive/data.pkl")
+    assert pickled.count(b"K\x07") == 2  # the storage's elements, and the shape
+    at = pickled.rfind(b"K\x07")
+    long = pickled[:at] + b"K\x09" + pickled[at + 2 :]
+    report = inspect(with_pickle(long))
+    assert (
+        "'' describes no tensor: element 8 of a storage of 28 bytes" in report.structure_why
+    )
+
+
+def test_checksums_that_the_writer_left_out(inspect):
+    before = torch.serialization.get_crc32_options()
+    torch.serialization.set_crc32_options(False)
+    try:
+        data = saved(samples.net().state_dict())
+    finally:
+        torch.serialization.set_crc32_options(before)
+    report = inspect(data)
+    assert report.structure == "whole"
+    assert report.bytes_checked == "no checksums: the writer left them out"
+
+
+def deflated(name: str, chunk: bytes, count: int) -> bytes:
+    with zipfile.ZipFile(file := io.BytesIO(), "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("a/data.pkl", P2 + b"}.")
+        with archive.open(name, "w", force_zip64=True) as record:
+            for _ in range(count):
+                record.write(chunk)
+    return file.getvalue()
+
+
+def many(count: int) -> bytes:
+    with zipfile.ZipFile(file := io.BytesIO(), "w") as archive:
+        archive.writestr("a/data.pkl", P2 + b"}.")
+        for number in range(count):
+            archive.writestr(f"a/data/{number}", b"")
+    return file.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("make", "words"),
+    [
+        (lambda: deflated("a/data/0", bytes(1 << 20), 100), "to fill the memory"),
+        (lambda: deflated("a/more.pkl", b"]" * (1 << 20), 80), "to fill the memory"),
+        (lambda: with_pickle(P2 + b"]" * 10**5 + b"a" * (10**5 - 1) + b"."), "100 deep"),
+        (lambda: with_pickle(P2 + b")" + b"\x85" * 10**5 + b"."), "100 deep"),
+        (lambda: with_pickle(P2 + b"]" + b"2\x86" * 10**4 + b"."), "100 deep"),
+        (lambda: with_pickle(P2 + b"(" * 10**5 + b"."), "breaks off"),
+        (lambda: with_pickle(P2 + b"\x8e" + b"\xff" * 8 + b"."), "breaks off"),
+        (lambda: with_pickle(P2 + b"X\xff\xff\xff\xffabc."), "breaks off"),
+        (lambda: with_pickle(P2 + b"j\xff\xff\xff\xff."), "breaks off"),
+        (lambda: with_pickle(P2 + b"}r\xff\xff\xff\xff0j\xff\xff\xff\xff."), "whole"),
+        (lambda: with_pickle(P2 + b"]q\0h\0a."), "whole"),
+        (lambda: with_pickle(P2 + b"}q\0X\1\0\0\0ah\0s."), "the same object as another"),
+        (lambda: with_pickle(P2 + b"L" + b"9" * 10**5 + b"L\n."), "a pickled int"),
+        (lambda: with_pickle(P2 + b"\x8b\0\0\1\0" + bytes(1 << 16) + b"."), "pickled int"),
+        (lambda: many(3_000), "whole"),
+    ],
+    ids=range(15),
+)  # fmt: skip
+def test_a_hostile_archive_ends_in_a_sentence_quickly(make, words, inspect):
+    data = make()
+    started = time.process_time()
+    report = inspect(data)
+    assert time.process_time() - started < 5
+    assert words in str(report)
+
+
+def test_a_pickle_of_millions_of_instructions_is_given_up(inspect, monkeypatch):
+    data = with_pickle(P2 + b"}" * 5000 + b".")
+    monkeypatch.setattr("helpers.model_files.torch_pickles.MOST_STEPS", 4000)
+    monkeypatch.setattr(
+        "helpers.model_files.torch_pickles.follow_all.__defaults__", (0, 4000)
+    )
+    report = inspect(data)
+    assert "it has more than 4,000 instructions" in report.structure_why
+    assert report.safety == "unknown" and report.opens == []
+
+
+def test_a_name_cannot_steer_the_terminal_or_the_notebook(inspect):
+    report = inspect(saved({"\x1b[31mred\n<script>": torch.ones(1), "\ud800": "\x07"}))
+    assert "\x1b" not in str(report) and "\\x1b[31mred" in str(report)
+    assert "<script>" not in report._repr_html_()
+    str(report).encode("utf-8")
+
+
+def test_an_archive_of_something_else(inspect):
+    with zipfile.ZipFile(file := io.BytesIO(), "w") as archive:
+        archive.writestr("readme.txt", "hello")
+    report = inspect(file.getvalue())
+    assert (report.kind, report.safety) == ("zip", "unknown")
+    assert report.is_ == "a zip archive, but not of torch"

@@ -1,0 +1,134 @@
+"""Bare pickles, the format before torch 1.6, and the tar before that."""
+
+import pickle
+from pathlib import Path
+
+import pytest
+import torch
+
+from helpers.model_files.file_findings import Findings
+from helpers.model_files.inspecting import inspect_file
+from helpers.model_files.torch_pickles import conclude, follow_all, note_wrappers
+from tests.model_files import torch_samples as samples
+
+
+def inspected(tmp_path, data: bytes):
+    (tmp_path / "a.bin").write_bytes(data)
+    return inspect_file(tmp_path / "a.bin", verify=True)
+
+
+def opened(report) -> dict:
+    found = {"__name__": "copied"}
+    exec("\n".join(report.opens), found)
+    return found
+
+
+def equal(state) -> bool:
+    sound = samples.net().state_dict()
+    return state.keys() == sound.keys() and all(
+        torch.equal(value, sound[name]) for name, value in state.items()
+    )
+
+
+def test_the_format_before_torch_1_6(tmp_path):
+    _, optimizer = samples.trained()
+    content = {"model": samples.net().state_dict(), "optimizer": optimizer.state_dict()}
+    report = inspected(tmp_path, samples.legacy(content))
+    assert report.is_ == "a checkpoint (in the format of torch before 1.6)"
+    assert (report.kind, report.safety, report.structure) == (
+        "legacy torch",
+        "safe",
+        "whole",
+    )
+    assert report.bytes_checked == "no checksums: a changed byte goes unseen"
+    assert len(report.entries) == 27 and report.optimizer == 296
+    assert equal(opened(report)["state"])
+
+
+@pytest.mark.parametrize("missing", [1, 40, 300])
+def test_the_old_format_cut_short(missing, tmp_path):
+    data = samples.legacy(samples.net().state_dict())
+    report = inspected(tmp_path, data[:-missing])
+    assert report.structure == "damaged" and report.opens == []
+    report = inspected(tmp_path, data + b"more")
+    assert f"it ends at byte {len(data)} instead of {len(data) + 4}" in str(report)
+
+
+def test_a_whole_model_in_the_old_format_is_opened_by_nothing(tmp_path):
+    report = inspected(tmp_path, samples.legacy(samples.net()))
+    assert "a whole pickled model" in report.is_ and report.opens == []
+    assert len(report.entries) == 9
+
+
+def test_code_in_the_old_format(tmp_path):
+    report = inspected(tmp_path, samples.legacy({"a": samples.Runs()}))
+    assert report.safety == "unsafe" and report.opens == []
+
+
+@pytest.mark.parametrize("protocol", range(pickle.HIGHEST_PROTOCOL + 1))
+def test_a_state_dict_of_pickle_dump_opens_safely(protocol, tmp_path):
+    report = inspected(tmp_path, pickle.dumps(samples.net().state_dict(), protocol))
+    assert report.is_ == "a bare state dict (a bare pickle)"
+    # What pickle.load would call here is torch.load with weights_only=False.
+    assert report.names["torch.storage._load_from_bytes"] == "dangerous"
+    assert report.safety == "unsafe"
+    assert [entry.shape for entry in report.entries[:2]] == [(4, 3), (4,)]
+    assert equal(opened(report)["state"])
+
+
+def test_code_inside_the_bytes_of_a_pickled_tensor(tmp_path, monkeypatch):
+    """The lines that open a pickled state dict hold against code in its tensors' bytes."""
+    monkeypatch.chdir(tmp_path)
+
+    class Storage:
+        def __reduce__(self):
+            return torch.storage._load_from_bytes, (samples.legacy(samples.Runs()),)
+
+    report = inspected(tmp_path, pickle.dumps({"a": Storage()}))
+    assert "posix.system is named by a pickle inside a pickle." in report.notes
+    assert report.opens == [] and not (tmp_path / "EXECUTED").exists()
+
+
+def test_plain_values_and_their_lines(tmp_path):
+    report = inspected(tmp_path, pickle.dumps({"a": [1, 2], "b": {3}}))
+    assert (report.is_, report.safety) == (
+        "a dictionary without weights (a bare pickle)",
+        "safe",
+    )
+    assert opened(report)["state"] == {"a": [1, 2], "b": {3}}
+    (tmp_path / "a.bin").write_bytes(pickle.dumps(samples.Runs()))
+    with pytest.raises(pickle.UnpicklingError, match=r"refused: posix\.system"):
+        opened(report)
+
+
+def test_tar_archives(tmp_path):
+    report = inspected(tmp_path, samples.tar())
+    assert report.is_ == "a tar archive, of torch before 0.2"
+    assert (report.safety, report.opens) == ("unknown", [])
+    assert report.names == {"collections.OrderedDict": "allowed"}
+    assert "its members: sys_info, pickle" in str(report)
+    report = inspected(tmp_path, samples.tar()[:1000])
+    assert report.structure == "damaged"
+
+
+def test_pickles_behind_each_other():
+    found = Findings(Path("a"))
+    data = pickle.dumps(1) + pickle.dumps(samples.Runs()) + b"\xff"
+    assert [part.problem != "" for part in follow_all(data, found)] == [False, False, True]
+    assert list(found.names.values()) == ["dangerous"]
+
+
+def test_verdicts():
+    names = dict.fromkeys(("a.B", "c.D", "e.F", "g.H", "i.J"), "unknown")
+    conclude(found := Findings(Path("a"), names=names), [])
+    assert (found.safety, found.structure) == ("unknown", "whole")
+    assert found.safety_why == "it asks for a.B, c.D, e.F, g.H and 1 more"
+    conclude(found := Findings(Path("a"), opens=["import torch"]), ["a lie", "another"])
+    assert (found.structure, found.structure_why) == ("damaged", "a lie; another")
+    assert (found.safety, found.opens) == ("unknown", [])
+
+
+def test_the_line_for_wrappers_takes_the_name_that_the_lines_gave():
+    found = Findings(Path("a"), opens=["weights = load()"])
+    note_wrappers(found, ["module.a"])
+    assert found.opens[-1].startswith("weights = {key.removeprefix('module.')")

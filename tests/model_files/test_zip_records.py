@@ -1,0 +1,68 @@
+"""The strict directory, against zipfile's own on sound archives."""
+
+import io
+import random
+import zipfile
+
+import pytest
+
+from helpers.model_files.zip_records import chunks, read_directory, read_record
+
+
+def archive(compression=zipfile.ZIP_STORED, comment=b"", count=5, zip64=False) -> bytes:
+    draw = random.Random(0)
+    with zipfile.ZipFile(file := io.BytesIO(), "w", compression) as new:
+        for number in range(count):
+            with new.open(f"röot/{number}", "w", force_zip64=zip64) as record:
+                record.write(draw.randbytes(number * 1000))
+        new.comment = comment
+    return file.getvalue()
+
+
+@pytest.mark.parametrize("compression", [zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED])
+@pytest.mark.parametrize("comment", [b"", b"hello", bytes(65535)])
+@pytest.mark.parametrize("zip64", [False, True])
+def test_a_sound_archive_is_read_as_zipfile_reads_it(compression, comment, zip64):
+    data = archive(compression, comment, zip64=zip64)
+    file = io.BytesIO(data)
+    records, wrong, end = read_directory(file)
+    assert (wrong, end) == ([], len(data) - len(comment))
+    with zipfile.ZipFile(file) as known:
+        assert [record.name for record in records] == known.namelist()
+        for record, info in zip(records, known.infolist(), strict=True):
+            assert (record.size, record.crc) == (info.file_size, info.CRC)
+            assert read_record(file, record) == known.read(info)
+
+
+@pytest.mark.parametrize("place", range(0, 22))
+def test_a_changed_byte_in_the_end_is_seen(place):
+    data = bytearray(archive())
+    data[-22 + place] ^= 0x41
+    try:
+        _, wrong, _ = read_directory(io.BytesIO(bytes(data)))
+    except ValueError:
+        return
+    # The numbers of disks say nothing.
+    assert wrong or 4 <= place < 10
+
+
+def test_a_record_that_is_not_as_large_as_it_says():
+    data = archive(zipfile.ZIP_DEFLATED)
+    records, _, _ = read_directory(io.BytesIO(data))
+    lies = [
+        type(r)(r.name, r.start, r.packed, r.size + 1, r.crc, r.method) for r in records
+    ]
+    for record in lies:
+        with pytest.raises(ValueError, match=r"does not hold its \d+ bytes"):
+            list(chunks(io.BytesIO(data), record))
+    odd = type(lies[0])("x", 0, 1, 1, 0, 99)
+    with pytest.raises(ValueError, match="'x' is packed in an unknown way"):
+        read_record(io.BytesIO(data), odd)
+    large = type(lies[0])("x", 0, 1, 1 << 40, 0, 0)
+    with pytest.raises(ValueError, match="'x' of 1099511627776 bytes is too large"):
+        read_record(io.BytesIO(data), large)
+
+
+def test_no_archive():
+    with pytest.raises(ValueError, match="it was cut short"):
+        read_directory(io.BytesIO(b"PK\x03\x04" + bytes(100)))
