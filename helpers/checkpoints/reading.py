@@ -41,14 +41,14 @@ def read_content(path: Path, map_location: Any) -> dict[str, Any]:
     map_location = _as_torch_takes_it(map_location)
     for _ in range(_ATTEMPTS):
         with open_whole(path) as archive:
+            checked = _as_path(archive)
             try:
-                content = _load(path, map_location)
+                content = _load(checked, map_location)
             except Exception as error:
-                if not _is_still(archive):
+                if not _is_still(archive, checked):
                     continue
                 raise _load_error(path, map_location, error) from error
-            # torch.load opens the path anew: a writer may have put another file there.
-            if _is_still(archive):
+            if _is_still(archive, checked):
                 return content
     raise CorruptCheckpointError(
         f"{path} was replaced during each of {_ATTEMPTS} attempts to load it. Copy it, "
@@ -76,8 +76,17 @@ def _load_error(path: Path, map_location: Any, error: Exception) -> Exception:
     )
 
 
-def _is_still(archive: Archive) -> bool:
-    now, then = archive.path.stat(), archive.status
+def _as_path(archive: Archive) -> Path:
+    """Return a path for torch.load, which opens it anew, to the file that was checked.
+
+    At its own path a writer may have put another by now. Linux names what is open.
+    """
+    opened = Path(f"/proc/self/fd/{archive.descriptor}")
+    return opened if opened.exists() else archive.path
+
+
+def _is_still(archive: Archive, path: Path) -> bool:
+    now, then = path.stat(), archive.status
     same = now.st_size == then.st_size and now.st_mtime_ns == then.st_mtime_ns
     return same and os.path.samestat(now, then)
 

@@ -15,6 +15,7 @@ from helpers.checkpoints import (
     load_checkpoint,
     loading,
     read_metadata,
+    reading,
     save_checkpoint,
     verify,
 )
@@ -213,23 +214,51 @@ def test_code_does_not_run_even_where_torch_was_told_to_allow_it(tmp_path, monke
     assert not (tmp_path / "trap").exists()
 
 
-@pytest.mark.skipif(os.name == "nt", reason="Windows does not replace a file that is open")
-def test_a_file_that_is_replaced_while_it_is_read_is_read_again(tmp_path, monkeypatch):
+@pytest.fixture
+def replaced(tmp_path, monkeypatch):
+    """Replace a checkpoint of one run by another's in the moment before it is loaded."""
     old, new = Run(seed=1), Run(seed=2)
     path = save_checkpoint(tmp_path / "a.pt", **old.parts)
-    other = save_checkpoint(tmp_path / "b.pt", **new.parts)
-    real, calls = torch.load, []
+    real, opened = torch.load, []
 
-    def replace_first(*args, **kwargs):
-        calls.append(args)
-        if len(calls) == 1:
-            os.replace(other, path)
-        return real(*args, **kwargs)
+    def replace_first(file, **kwargs):
+        if not opened:
+            save_checkpoint(path, **new.parts)
+        opened.append(file)
+        return real(file, **kwargs)
 
     monkeypatch.setattr(torch, "load", replace_first)
+    return path, old, new, opened
+
+
+posix = pytest.mark.skipif(os.name == "nt", reason="Windows replaces no file that is open")
+
+
+@posix
+def test_what_was_checked_is_loaded_though_another_file_is_at_the_path(replaced):
+    path, old, new, opened = replaced
     run = Run(seed=3)
     load_checkpoint(path, **run.parts)
-    assert len(calls) == 2 and run.state() == new.state()
+    # Where the system names files that are open, nothing has to be read again.
+    is_named = str(opened[0]).startswith("/proc/")
+    assert is_named == Path("/proc/self/fd").exists()
+    assert run.state() == (old if is_named else new).state()
+    load_checkpoint(path, **run.parts)
+    assert run.state() == new.state()
+
+
+@posix
+def test_elsewhere_a_file_that_is_replaced_while_it_is_read_is_read_again(
+    replaced, monkeypatch
+):
+    path, _, new, opened = replaced
+    monkeypatch.setattr(reading, "_as_path", lambda archive: archive.path)
+    run = Run(seed=3)
+    load_checkpoint(path, **run.parts)
+    assert opened == [path] * 2 and run.state() == new.state()
+    monkeypatch.setattr(reading, "_is_still", lambda archive, path: False)
+    with pytest.raises(CorruptCheckpointError, match="was replaced during each of 10 "):
+        load_checkpoint(path, **run.parts)
 
 
 def test_a_model_without_any_tensor_is_saved_and_loaded(tmp_path):

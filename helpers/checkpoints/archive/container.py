@@ -37,7 +37,8 @@ class Archive:
     Attributes:
         path: the file.
         mapped: its bytes, which can also be read as a file is.
-        status: `os.stat_result` of the very file that was opened.
+        descriptor: the very file that was opened.
+        status: its `os.stat_result`.
         records: name without the archive's root ("data.pkl", "data/0") -> Record.
         sealed: whether the archive's comment holds the digest of its bookkeeping.
 
@@ -53,7 +54,8 @@ class Archive:
     def __init__(self, path: Path, file: BinaryIO, mapped: mmap.mmap, view: memoryview):
         """Read the directory and check it against the file; `view` is of `mapped`."""
         self.path, self.mapped, self._view = path, mapped, view
-        self.status = os.fstat(file.fileno())
+        self.descriptor = file.fileno()
+        self.status = os.fstat(self.descriptor)
         comment = _comment(path, file, view)
         self.sealed = bool(comment)
         try:
