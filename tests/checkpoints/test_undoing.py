@@ -86,6 +86,7 @@ class Application:
         self.shadow["weight"].copy_(state["shadow"]["weight"])
         self.random.set_state(state["random"])
         self.last.append(0)
+        torch.rand(1)  # whoever loads may draw from the global generator
 
 
 def scaler(scale):
