@@ -30,6 +30,10 @@ def _int8(values: torch.Tensor) -> torch.Tensor:
     return layer.weight.detach()
 
 
+class Marked(torch.Tensor):
+    """A subclass with memory of its own, as bitsandbytes has."""
+
+
 # From dense float32 (2, 4); other numbers give another tensor of the kind.
 KINDS: dict[str, Callable[[torch.Tensor], torch.Tensor]] = {
     "dense": torch.clone,
@@ -61,6 +65,7 @@ KINDS: dict[str, Callable[[torch.Tensor], torch.Tensor]] = {
     "negated": lambda v: torch.complex(v, -v).conj().imag,
     "int8 of torchao": _int8,
     "inference": _inference,
+    "subclass": lambda v: v.clone().as_subclass(Marked),
     "bool": lambda v: v > 0.5,
     "fp4": lambda v: (10 * v).byte().view(torch.float4_e2m1fn_x2),
     "bits8": lambda v: (10 * v).byte().view(torch.bits8),
