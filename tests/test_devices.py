@@ -296,6 +296,7 @@ def test_a_method_that_fails_after_its_work_is_undone(
 
     other = pair()
     other[0].factor, other[0].history = 7.0, [torch.ones(2)]
+    other[0].counts["deep"]["n"] = 5
     torch.save(other.state_dict(), tmp_path / "pair.pt")
     real = getattr(where, name)
     for k in range(2):

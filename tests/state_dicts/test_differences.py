@@ -64,6 +64,7 @@ class Plain:
         (torch.float32, torch.float32, True),
         (Plain(1), Plain(1), True),
         (torch.eye(2).to_sparse(), torch.eye(2), False),
+        (torch._neg_view(torch.ones(2)), -torch.ones(2), True),
     ],
 )
 def test_entries_that_are_no_tensors(a, b, same):
