@@ -90,11 +90,18 @@ class PlainCheck:
                 raise UnsafeCheckpointError
             again = _there_and_back(value)
         except UnsafeCheckpointError as error:
+            cure = (
+                "save plain numbers, strings and tensors in its place, such as float(x), "
+                "str(x), x.isoformat() or torch.tensor(x)"
+            )
+            if isinstance(value, Tensor):
+                cure = (
+                    f"call torch.serialization.add_safe_globals([{type(value).__name__}]) "
+                    "before saving and before loading"
+                )
             raise ValueError(
                 f"{where} is of type {type(value).__module__}.{type(value).__qualname__}, "
-                "which torch.load refuses with weights_only=True; save plain numbers, "
-                "strings and tensors in its place, such as float(x), str(x), "
-                "x.isoformat() or torch.tensor(x)"
+                f"which torch.load refuses with weights_only=True; {cure}"
             ) from error
         except Exception as error:
             raise ValueError(

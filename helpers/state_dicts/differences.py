@@ -135,6 +135,9 @@ def _dense(tensor: Tensor, other: Tensor) -> Tensor:
         if not all(map(is_same, ours[1], theirs[1])):
             raise ValueError("not in the same places")
         return values
+    held = [piece for piece in (pieces(tensor) or ("", []))[1] if isinstance(piece, Tensor)]
+    if len(held) == 1 and held[0].dtype == tensor.dtype:  # DTensor's local part
+        return held[0]
     return tensor.detach().dequantize()
 
 

@@ -62,8 +62,6 @@ def all_or_nothing(model: nn.Module) -> Iterator[None]:
         if failed:
             error.add_note(f"{_NOT_ALL}: {'; '.join(failed)}")
         raise
-    finally:
-        steps.clear()  # or the error's traceback would keep the copy alive
 
 
 def outcome(error: BaseException) -> str:

@@ -41,6 +41,28 @@ def test_what_weights_only_refuses_is_named(value):
     assert str(caught.value).startswith(named)
 
 
+class Marked(torch.Tensor):
+    """A tensor of a class that torch.load does not know."""
+
+
+def test_a_tensor_of_a_class_of_your_own_is_saved_once_torch_knows_the_class(tmp_path):
+    net = nn.Module()
+    net.register_buffer("scale", torch.ones(2).as_subclass(Marked))
+    path = tmp_path / "a.pt"
+    with pytest.raises(ValueError) as caught:
+        save_checkpoint(path, model=net)
+    assert str(caught.value) == (
+        f"model['scale'] is of type {__name__}.Marked, which torch.load refuses with "
+        "weights_only=True; call torch.serialization.add_safe_globals([Marked]) before "
+        "saving and before loading"
+    )
+    with torch.serialization.safe_globals([Marked]):
+        save_checkpoint(path, model=net)
+        net.scale.zero_()
+        load_checkpoint(path, model=net)
+    assert type(net.scale) is Marked and net.scale.tolist() == [1.0, 1.0]
+
+
 @pytest.mark.filterwarnings("ignore")
 def test_a_tensor_that_cannot_be_copied_deeply_comes_back(tmp_path):
     extra = {"graph": torch.eye(3).to_sparse_csr(), "shared": nn.Parameter(torch.ones(2))}

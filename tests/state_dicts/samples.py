@@ -30,6 +30,10 @@ def _int8(values: torch.Tensor) -> torch.Tensor:
     return layer.weight.detach()
 
 
+class Marked(torch.Tensor):
+    """A subclass with memory of its own, as bitsandbytes has."""
+
+
 # From dense float32 (2, 4); other numbers give another tensor of the kind.
 KINDS: dict[str, Callable[[torch.Tensor], torch.Tensor]] = {
     "dense": torch.clone,
@@ -61,6 +65,7 @@ KINDS: dict[str, Callable[[torch.Tensor], torch.Tensor]] = {
     "negated": lambda v: torch.complex(v, -v).conj().imag,
     "int8 of torchao": _int8,
     "inference": _inference,
+    "subclass": lambda v: v.clone().as_subclass(Marked),
     "bool": lambda v: v > 0.5,
     "fp4": lambda v: (10 * v).byte().view(torch.float4_e2m1fn_x2),
     "bits8": lambda v: (10 * v).byte().view(torch.bits8),
@@ -91,13 +96,15 @@ class Extra(nn.Module):
         super().__init__()
         self.fc = nn.Linear(2, 2)
         self.factor, self.history = 1.0, [torch.zeros(2)]
+        self.counts = {"deep": {"n": 0}}
         self.lock, self.generator = threading.Lock(), (n for n in range(3))
 
     def get_extra_state(self):
-        return {"factor": self.factor, "history": self.history, "note": b"\x00"}
+        state = {"factor": self.factor, "history": self.history, "note": b"\x00"}
+        return state | {"n": self.counts["deep"]["n"]}
 
     def set_extra_state(self, state):
-        self.factor = state["factor"]
+        self.factor, self.counts["deep"]["n"] = state["factor"], state["n"]
         for mine, other in zip(self.history, state["history"], strict=True):
             mine.copy_(other)
 
@@ -144,11 +151,19 @@ def _packed() -> nn.Module:
         return torch.ao.quantization.quantize_dynamic(net, {nn.Linear, nn.LSTM})
 
 
+def _quantized() -> nn.Module:
+    net = torch.ao.nn.quantized.Conv2d(1, 2, 3, bias=False)
+    weight = torch.quantize_per_tensor(torch.rand(2, 1, 3, 3), 0.1, 0, torch.qint8)
+    net.set_weight_bias(weight, None)
+    return net
+
+
 MODELS: dict[str, Callable[[], nn.Module]] = {
     "parameters, buffers, gradients": _mixed,
     "ties and views": _tied,
     "extra state": Extra,
     "packed parameters": _packed,
+    "quantized, with None for a bias": _quantized,
     "torchao": _int8_net,
     "compiled": lambda: torch.compile(_mixed()),
     "scripted": lambda: torch.jit.script(nn.Sequential(nn.Linear(2, 2), nn.ReLU())),

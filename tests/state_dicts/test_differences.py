@@ -5,7 +5,9 @@ import math
 import pytest
 import torch
 
+from helpers.state_dicts import all_or_nothing, compare, load_matching
 from helpers.state_dicts.differences import NotComparableError, is_same, largest_difference
+from helpers.state_dicts.kinds import bytes_held, in_words
 from tests.state_dicts import samples
 
 pytestmark = pytest.mark.filterwarnings("ignore")
@@ -62,6 +64,7 @@ class Plain:
         (torch.float32, torch.float32, True),
         (Plain(1), Plain(1), True),
         (torch.eye(2).to_sparse(), torch.eye(2), False),
+        (torch._neg_view(torch.ones(2)), -torch.ones(2), True),
     ],
 )
 def test_entries_that_are_no_tensors(a, b, same):
@@ -80,6 +83,33 @@ def test_entries_that_are_no_tensors(a, b, same):
 def test_what_cannot_be_compared_says_why(a, b, why):
     with pytest.raises(NotComparableError, match=why):
         largest_difference(a, b)
+
+
+def test_the_parts_of_a_distributed_tensor_are_compared_and_loaded():
+    import torch.distributed as dist
+    from torch.distributed.device_mesh import init_device_mesh
+    from torch.distributed.tensor import DTensor, distribute_module
+
+    dist.init_process_group("gloo", store=dist.HashStore(), rank=0, world_size=1)
+    try:
+        mesh = init_device_mesh("cpu", (1,))
+        net, other = (distribute_module(torch.nn.Linear(4, 2), mesh) for _ in range(2))
+        assert isinstance(net.weight, DTensor)
+        assert in_words(net.weight) == "DTensor float32 (2, 4)"
+        assert bytes_held([net.weight]) == 32
+        gap = (net.weight.to_local() - other.weight.to_local()).abs().max().item()
+        assert largest_difference(net.weight, other.weight) == pytest.approx(gap)
+        before = samples.photograph(net)
+        with pytest.raises(KeyError), all_or_nothing(net):
+            net.load_state_dict(other.state_dict())
+            assert compare(net, other).identical
+            net.double()
+            raise KeyError
+        assert samples.photograph(net) == before
+        assert load_matching(net, other.state_dict()).loaded == ("weight", "bias")
+        assert compare(net, other).identical
+    finally:
+        dist.destroy_process_group()
 
 
 def test_indices_of_a_file_that_point_nowhere_are_not_followed():
