@@ -32,7 +32,8 @@ def saved(folder):
         lambda storage, location: storage,
         lambda storage, location: None,
     ],
-    ids=str,
+    # An address would differ from one worker to the other.
+    ids=lambda place: getattr(place, "__name__", str(place)),
 )
 def test_every_way_to_say_cpu_is_taken(tmp_path, place):
     path = saved(tmp_path)
