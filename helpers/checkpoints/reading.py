@@ -91,7 +91,7 @@ def _is_still(archive: Archive, path: Path) -> bool:
     return same and os.path.samestat(now, then)
 
 
-def _as_torch_takes_it(map_location: Any) -> Any:
+def _as_torch_takes_it(map_location: Any, must_be_here: bool = True) -> Any:
     """Return a map_location under the names that torch.load knows.
 
     Raises:
@@ -100,14 +100,17 @@ def _as_torch_takes_it(map_location: Any) -> Any:
     if map_location is None or callable(map_location):
         return map_location
     if isinstance(map_location, Mapping):
-        return {str(k): _as_torch_takes_it(v) for k, v in map_location.items()}
+        # No tensor of the file may ask for a device that only the dict names.
+        return {str(k): _as_torch_takes_it(v, False) for k, v in map_location.items()}
     if not isinstance(map_location, str | torch.device):
         raise TypeError(
             f"map_location is {type_of(map_location)}; expected a device, a dict, a "
             "function or None"
         )
     try:
-        kind = torch.empty(0, device=map_location).device.type
+        kind = torch.device(map_location).type
+        if must_be_here:
+            torch.empty(0, device=map_location)
     except Exception as error:
         raise RuntimeError(f"map_location is {str(map_location)!r}: {error}") from error
     if kind == "meta":

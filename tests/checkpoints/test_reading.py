@@ -29,6 +29,7 @@ def saved(folder):
         None,
         {"cpu": "cpu:0"},
         {"cuda:0": torch.device("cpu", 0), torch.device("cuda:1"): "cpu"},
+        {"cuda:1": "cuda:97"},
         lambda storage, location: storage,
         lambda storage, location: None,
     ],
