@@ -167,9 +167,10 @@ def _view(value: Any) -> tuple:
 def _module_with(name: str, model: nn.Module) -> nn.Module | None:
     """Return the module that a name of extra state belongs to."""
     path, _, last = name.rpartition(".")
+    if last != "_extra_state":
+        return None
     module = dict(model.named_modules(remove_duplicate=False)).get(path)
-    fits = last == "_extra_state" and module is not None and has_extra_state(module)
-    return module if fits else None
+    return module if module is not None and has_extra_state(module) else None
 
 
 def _write(model: nn.Module, targets: StateDict, values: StateDict) -> None:
