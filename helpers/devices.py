@@ -20,7 +20,7 @@ from helpers.model_files.recognizing import recognize
 from helpers.state_dicts import tensors_of
 from helpers.state_dicts.differences import NotComparableError, is_same
 from helpers.state_dicts.kinds import kind_of
-from helpers.state_dicts.restoring import all_or_nothing, outcome
+from helpers.state_dicts.restoring import all_or_nothing, what_is_left
 
 
 class BestDevice(NamedTuple):
@@ -124,7 +124,7 @@ def load_to_device(
         with all_or_nothing(model):
             _load(model, device, state_dict)
     except RuntimeError as error:
-        error.add_note(f"{path} does not fit; {outcome(error)}")
+        error.add_note(f"{path} does not fit; {what_is_left(error)}")
         raise
     return model
 

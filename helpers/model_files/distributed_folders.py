@@ -14,7 +14,7 @@ from typing import Any
 from helpers.model_files.file_findings import SAFE, UNSAFE, Findings, TensorEntry
 from helpers.model_files.following import follow
 from helpers.model_files.global_names import ALLOWED, DANGEROUS, judge
-from helpers.model_files.judging import HostileError, bytes_of, inside, keep
+from helpers.model_files.judging import HostileError, add_entry, bytes_of, inside
 
 _OWN = "torch.distributed.checkpoint."
 _KNOWN = {
@@ -64,7 +64,7 @@ def read_dcp(path: Path, file: None, findings: Findings, verify: bool) -> None:
         if (found_tensor := _tensor(str(name), _attributes(entry))) is None:
             pickles.append(str(name))
         else:
-            keep(findings, found_tensor)
+            add_entry(findings, found_tensor)
     if pickles:
         findings.values["pickled entries"] = ", ".join(pickles[:20])
     _judge(findings, pickles)

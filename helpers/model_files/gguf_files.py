@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from helpers.model_files.file_findings import SAFE, Findings, TensorEntry
-from helpers.model_files.judging import keep
+from helpers.model_files.judging import add_entry
 from helpers.model_files.safetensors_files import NO_CHECKSUMS
 
 _SCALARS = dict(enumerate("BbHhIif?")) | {10: "Q", 11: "q", 12: "d"}
@@ -74,7 +74,7 @@ def read_gguf(path: Path, file: BinaryIO, findings: Findings, verify: bool) -> N
         number, offset = reader.numbers("IQ")
         dtype, block, held = _TYPES.get(number, (f"type {number}", 1, 0))
         entry = TensorEntry(name, shape, dtype, math.prod(shape) // block * held)
-        keep(findings, entry)
+        add_entry(findings, entry)
         places.append((offset, entry.bytes, name))
     behind, data = 0, -(-reader.at // alignment) * alignment
     for offset, held, name in sorted(places):

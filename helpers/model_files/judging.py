@@ -53,13 +53,13 @@ def judging(findings: Findings) -> Iterator[None]:
             findings.structure = WHOLE
 
 
-def keep(findings: Findings, entry: TensorEntry) -> None:
+def add_entry(findings: Findings, entry: TensorEntry) -> None:
     """Add a tensor to the findings.
 
     Raises:
         HostileError: there are too many, or its name is too long.
 
-    >>> keep(found := Findings(Path("a.bin")), TensorEntry("w", (2,), "float32", 8))
+    >>> add_entry(found := Findings(Path("a.bin")), TensorEntry("w", (2,), "float32", 8))
     >>> len(found.entries)
     1
     """

@@ -14,8 +14,8 @@ from helpers.model_files.judging import (
     LONGEST_NAME,
     MOST_ENTRIES,
     HostileError,
+    add_entry,
     inside,
-    keep,
 )
 from helpers.model_files.safetensors_files import NO_CHECKSUMS, read_safetensors, tensors
 
@@ -158,7 +158,7 @@ def _compared(path: Path, name: str, promised: set[str], findings: Findings) -> 
         with path.open("rb") as file:
             for entry in tensors(file, {}):
                 there.add(entry.name)
-                keep(findings, entry)
+                add_entry(findings, entry)
     except HostileError:
         raise
     except ValueError as error:

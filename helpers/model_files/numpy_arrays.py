@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from helpers.model_files.file_findings import SAFE, WHOLE, Findings, TensorEntry
-from helpers.model_files.judging import HostileError, keep
+from helpers.model_files.judging import HostileError, add_entry
 from helpers.model_files.safetensors_files import NO_CHECKSUMS
 from helpers.model_files.zip_records import chunks, read_directory
 
@@ -40,7 +40,7 @@ def read_npy(path: Path, file: BinaryIO, findings: Findings, verify: bool) -> No
     size = file.seek(0, os.SEEK_END)
     file.seek(0)
     _open(path, findings)
-    keep(findings, _entry("", iter([file.read(_LONGEST_HEADER + 12)]), size))
+    add_entry(findings, _entry("", iter([file.read(_LONGEST_HEADER + 12)]), size))
     if verify:
         findings.bytes_checked = NO_CHECKSUMS
 
@@ -65,7 +65,7 @@ def read_npz(path: Path, file: BinaryIO, findings: Findings, verify: bool) -> No
         raise HostileError("; ".join(wrong[:3]))
     for record in records:
         content = chunks(file, record)
-        keep(findings, _entry(record.name.removesuffix(".npy"), content, record.size))
+        add_entry(findings, _entry(record.name.removesuffix(".npy"), content, record.size))
         if verify:
             crc = 0
             for chunk in chunks(file, record):

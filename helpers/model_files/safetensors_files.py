@@ -13,7 +13,7 @@ from typing import Any, BinaryIO
 
 from helpers.model_files.file_findings import SAFE, Findings, TensorEntry
 from helpers.model_files.json_members import members
-from helpers.model_files.judging import bytes_of, keep
+from helpers.model_files.judging import add_entry, bytes_of
 
 NO_CHECKSUMS = "the format has no checksums: a flipped bit in the values cannot be seen"
 _LARGEST_HEADER = 100_000_000  # the format's own limit
@@ -55,7 +55,7 @@ def read_safetensors(path: Path, file: BinaryIO, findings: Findings, verify: boo
         f"state_dict = load_file({str(path)!r})",
     ]
     for entry in tensors(file, findings.values):
-        keep(findings, entry)
+        add_entry(findings, entry)
     if verify:
         findings.bytes_checked = NO_CHECKSUMS
 

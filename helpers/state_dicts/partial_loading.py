@@ -22,7 +22,7 @@ from helpers.state_dicts.kinds import (
     storages_of,
 )
 from helpers.state_dicts.reports import NameReport
-from helpers.state_dicts.restoring import all_or_nothing, has_extra_state, outcome
+from helpers.state_dicts.restoring import all_or_nothing, has_extra_state, what_is_left
 from helpers.state_dicts.tensors import StateDict, tensors_of
 
 
@@ -183,5 +183,5 @@ def _write(model: nn.Module, targets: StateDict, values: StateDict) -> None:
                 else:
                     targets[name].copy_(value)
     except BaseException as error:
-        error.add_note(f"load_matching stopped at {name}; {outcome(error)}")
+        error.add_note(f"load_matching stopped at {name}; {what_is_left(error)}")
         raise

@@ -64,10 +64,10 @@ def all_or_nothing(model: nn.Module) -> Iterator[None]:
         raise
 
 
-def outcome(error: BaseException) -> str:
+def what_is_left(error: BaseException) -> str:
     """Return what an error that left `all_or_nothing` left behind, as a note says it.
 
-    >>> outcome(KeyboardInterrupt())
+    >>> what_is_left(KeyboardInterrupt())
     'the model is unchanged'
     """
     notes = getattr(error, "__notes__", ())

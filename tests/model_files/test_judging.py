@@ -12,7 +12,7 @@ from helpers.model_files.file_findings import (
     Findings,
     TensorEntry,
 )
-from helpers.model_files.judging import HostileError, bytes_of, inside, judging, keep
+from helpers.model_files.judging import HostileError, add_entry, bytes_of, inside, judging
 
 
 @pytest.mark.parametrize(
@@ -55,11 +55,11 @@ def test_an_error_of_ours_is_not_swallowed():
 
 def test_lists_and_names_have_limits(monkeypatch):
     monkeypatch.setattr("helpers.model_files.judging.MOST_ENTRIES", 1)
-    keep(found := Findings("a"), TensorEntry("w" * 1000, (), "float32", 4))
+    add_entry(found := Findings("a"), TensorEntry("w" * 1000, (), "float32", 4))
     with pytest.raises(HostileError, match="it lists more than 1 tensors"):
-        keep(found, TensorEntry("v", (), "float32", 4))
+        add_entry(found, TensorEntry("v", (), "float32", 4))
     with pytest.raises(HostileError, match="is longer than any tensor's"):
-        keep(found, TensorEntry("w" * 1001, (), "float32", 4))
+        add_entry(found, TensorEntry("w" * 1001, (), "float32", 4))
 
 
 @pytest.mark.parametrize(

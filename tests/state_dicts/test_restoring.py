@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from helpers.state_dicts.kinds import bytes_held, bytes_of, memory_of, raw_bytes
-from helpers.state_dicts.restoring import all_or_nothing, outcome
+from helpers.state_dicts.restoring import all_or_nothing, what_is_left
 from tests.state_dicts import samples
 from tests.state_dicts.interrupting import FailsAt, InterruptAt
 
@@ -162,7 +162,7 @@ def test_what_cannot_be_put_back_is_named_and_the_rest_is_put_back():
         net[1].weight.data.fill_(7)
         raise KeyError("anything")
     assert caught.value.__notes__ == ["could not be put back: 0 (ValueError: not again)"]
-    assert outcome(caught.value) == "the model is partly changed"
+    assert what_is_left(caught.value) == "the model is partly changed"
     assert net[1].weight.item() == before
 
 
