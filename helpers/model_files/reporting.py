@@ -36,6 +36,9 @@ class Report(Findings):
             )
         return "\n".join(_clean(line) for line in lines)
 
+    # What a list of fields shows has no end; Jupyter keeps this text beside the HTML.
+    __repr__ = __str__
+
     def _repr_html_(self) -> str:
         """Return the report for a notebook: long parts are folded."""
         head = f"{self.path.name}: {self.is_}, {_size(self.size)}"

@@ -26,6 +26,10 @@ def test_counts_and_a_tree_that_fits():
     assert len(text.splitlines()) < 40
 
 
+def test_shown_by_python_it_is_the_same_text():
+    assert repr(report()) == str(report())
+
+
 def test_ties():
     assert "layer.0.weight, head" in str(report())
     tied = [Entry("a", (2,), "int8", 2, "0"), Entry("b", (2,), "int8", 2, "0")]
