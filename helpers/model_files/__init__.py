@@ -6,6 +6,6 @@ Save, Load, Ship 0.2.0: helpers/model_files/__init__.py · repairs: CHANGELOG.md
 """
 
 from helpers.model_files.inspecting import inspect_file
-from helpers.model_files.reporting import Report
+from helpers.model_files.reporting import FileReport
 
-__all__ = ["Report", "inspect_file"]
+__all__ = ["FileReport", "inspect_file"]

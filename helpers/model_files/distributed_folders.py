@@ -11,7 +11,7 @@ import os
 from pathlib import Path
 from typing import Any
 
-from helpers.model_files.findings import SAFE, UNSAFE, Entry, Findings
+from helpers.model_files.file_findings import SAFE, UNSAFE, Findings, TensorEntry
 from helpers.model_files.following import follow
 from helpers.model_files.global_names import ALLOWED, DANGEROUS, judge
 from helpers.model_files.judging import HostileError, bytes_of, inside, keep
@@ -111,7 +111,7 @@ def _attributes(made: Any) -> dict[str, Any]:
     return {key: value for key, value in pairs if isinstance(key, str)}
 
 
-def _tensor(name: str, entry: dict[str, Any]) -> Entry | None:
+def _tensor(name: str, entry: dict[str, Any]) -> TensorEntry | None:
     if "size" not in entry:
         return None
     args = getattr(entry["size"], "args", None)
@@ -122,4 +122,4 @@ def _tensor(name: str, entry: dict[str, Any]) -> Entry | None:
         raise ValueError(f"tensor {name!r} has no shape")
     dtype = getattr(properties[0], "name", "?") if isinstance(properties, tuple) else "?"
     dtype = dtype.removeprefix("torch.")
-    return Entry(name, sizes, dtype, bytes_of(dtype, math.prod(sizes)))
+    return TensorEntry(name, sizes, dtype, bytes_of(dtype, math.prod(sizes)))

@@ -1,7 +1,7 @@
 """Follow a pickle without obeying it: nothing is imported, nothing is called.
 
-A pickle is a program for a small machine with a stack. Here each instruction is carried
-out on stand-ins: what it would import or make becomes a `Made`.
+A pickle is a program for a small machine with a stack. Here it works on stand-ins: what it
+would import or make becomes a `Made`.
 
 Save, Load, Ship 0.2.0: helpers/model_files/following.py · repairs: CHANGELOG.md
 """
@@ -131,8 +131,7 @@ class _Machine:
 
     def look_inside(self, start: int, raw: bytes) -> None:
         """Follow text or bytes that may be pickles themselves."""
-        data: Any = self.data
-        is_likely = True
+        data, is_likely = self.data, True
         if raw[:1] == b"\xc2":  # a byte above 127, as text
             text = data[start : self.at].decode("utf-8", "replace")
             data, start = text.encode("latin-1", "replace"), 0
@@ -147,9 +146,6 @@ class _Machine:
 
     def push(self, value: Any) -> None:
         self.stack.append(value)
-
-    def keep(self, index: int) -> None:
-        self.memo[index] = self.stack[-1]
 
     def mark(self) -> None:
         self.below.append(self.stack)
@@ -235,9 +231,9 @@ _DOES: dict[str, Callable[[_Machine, bytes], Any] | None] = {
     "BUILD": lambda m, raw: m.build(),
     "PERSID": lambda m, raw: m.refer(raw),
     "BINPERSID": lambda m, raw: m.refer(m.stack.pop()),
-    "PUT": lambda m, raw: m.keep(int(raw)),
+    "PUT": lambda m, raw: m.memo.update({int(raw): m.stack[-1]}),
     "GET": lambda m, raw: m.push(m.memo[int(raw)]),
-    "MEMOIZE": lambda m, raw: m.keep(len(m.memo)),
+    "MEMOIZE": lambda m, raw: m.memo.update({len(m.memo): m.stack[-1]}),
     **dict.fromkeys(("BINPUT", "LONG_BINPUT"), None),
     **dict.fromkeys(("BINGET", "LONG_BINGET"), lambda m, raw: m.push(m.memo[count(raw)])),
     **dict.fromkeys(("PROTO", "FRAME", "STOP", "READONLY_BUFFER"), lambda m, raw: None),

@@ -11,7 +11,7 @@ import struct
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from helpers.model_files.findings import SAFE, Entry, Findings
+from helpers.model_files.file_findings import SAFE, Findings, TensorEntry
 from helpers.model_files.judging import keep
 from helpers.model_files.safetensors_files import NO_CHECKSUMS
 
@@ -73,7 +73,7 @@ def read_gguf(path: Path, file: BinaryIO, findings: Findings, verify: bool) -> N
         shape = reader.numbers(f"{axes}Q")[::-1]
         number, offset = reader.numbers("IQ")
         dtype, block, held = _TYPES.get(number, (f"type {number}", 1, 0))
-        entry = Entry(name, shape, dtype, math.prod(shape) // block * held)
+        entry = TensorEntry(name, shape, dtype, math.prod(shape) // block * held)
         keep(findings, entry)
         places.append((offset, entry.bytes, name))
     behind, data = 0, -(-reader.at // alignment) * alignment

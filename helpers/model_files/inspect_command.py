@@ -6,7 +6,7 @@ Save, Load, Ship 0.2.0: helpers/model_files/inspect_command.py · repairs: CHANG
 import argparse
 import sys
 
-from helpers.model_files.findings import DAMAGED, UNSAFE
+from helpers.model_files.file_findings import DAMAGED, UNSAFE
 from helpers.model_files.inspecting import inspect_file
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from helpers.model_files.distributed_folders import read_dcp
-from helpers.model_files.findings import DAMAGED, UNSAFE, Findings
+from helpers.model_files.file_findings import DAMAGED, UNSAFE, Findings
 from helpers.model_files.gguf_files import read_gguf
 from helpers.model_files.global_names import DANGEROUS
 from helpers.model_files.judging import judging
@@ -18,7 +18,7 @@ from helpers.model_files.model_folders import read_folder, read_index
 from helpers.model_files.numpy_arrays import read_npy, read_npz
 from helpers.model_files.onnx_models import read_onnx
 from helpers.model_files.recognizing import recognize
-from helpers.model_files.reporting import Report
+from helpers.model_files.reporting import FileReport
 from helpers.model_files.safetensors_files import read_safetensors
 from helpers.model_files.torch_archives import read_zip
 from helpers.model_files.torch_pickles import note_wrappers, read_pickle, read_tar
@@ -50,7 +50,7 @@ _SUFFIXES = {
 }
 
 
-def inspect_file(path: str | os.PathLike, verify: bool = False) -> Report:
+def inspect_file(path: str | os.PathLike, verify: bool = False) -> FileReport:
     """Say what a file is, without running anything in it.
 
     Whatever is wrong with the file stands in the report; a hostile one ends in a sentence.
@@ -66,7 +66,7 @@ def inspect_file(path: str | os.PathLike, verify: bool = False) -> Report:
     'text'
     """
     path = Path(path)
-    report = Report(path)
+    report = FileReport(path)
     try:
         status = path.stat()
     except ValueError as error:  # a name that no file can have
@@ -83,7 +83,7 @@ def inspect_file(path: str | os.PathLike, verify: bool = False) -> Report:
         return _recognized(report, file, verify)
 
 
-def _recognized(report: Report, file: BinaryIO | None, verify: bool) -> Report:
+def _recognized(report: FileReport, file: BinaryIO | None, verify: bool) -> FileReport:
     found = recognize(report.path, file)
     report.kind, report.is_, report.evidence = found.kind, found.is_, [found.evidence]
     promised = _SUFFIXES.get(report.path.suffix.lower())

@@ -10,13 +10,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from helpers.model_files.findings import (
+from helpers.model_files.file_findings import (
     DAMAGED,
     NOT_CHECKED,
     UNSAFE,
     WHOLE,
-    Entry,
     Findings,
+    TensorEntry,
 )
 
 # The largest models have some 200,000; memory for more could be a bomb's aim.
@@ -53,13 +53,13 @@ def judging(findings: Findings) -> Iterator[None]:
             findings.structure = WHOLE
 
 
-def keep(findings: Findings, entry: Entry) -> None:
+def keep(findings: Findings, entry: TensorEntry) -> None:
     """Add a tensor to the findings.
 
     Raises:
         HostileError: there are too many, or its name is too long.
 
-    >>> keep(found := Findings(Path("a.bin")), Entry("w", (2,), "float32", 8))
+    >>> keep(found := Findings(Path("a.bin")), TensorEntry("w", (2,), "float32", 8))
     >>> len(found.entries)
     1
     """

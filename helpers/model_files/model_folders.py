@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from helpers.model_files.findings import SAFE, Findings
+from helpers.model_files.file_findings import SAFE, Findings
 from helpers.model_files.json_members import members
 from helpers.model_files.judging import (
     LONGEST_NAME,

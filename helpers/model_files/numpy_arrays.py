@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
 
-from helpers.model_files.findings import SAFE, WHOLE, Entry, Findings
+from helpers.model_files.file_findings import SAFE, WHOLE, Findings, TensorEntry
 from helpers.model_files.judging import HostileError, keep
 from helpers.model_files.safetensors_files import NO_CHECKSUMS
 from helpers.model_files.zip_records import chunks, read_directory
@@ -83,7 +83,7 @@ def _open(path: Path, findings: Findings) -> None:
     ]
 
 
-def _entry(name: str, content: Iterator[bytes], size: int) -> Entry:
+def _entry(name: str, content: Iterator[bytes], size: int) -> TensorEntry:
     data = next(content, b"")
     wide = 4 if data[6:7] in (b"\2", b"\3") else 2
     length = int.from_bytes(data[8 : 8 + wide], "little")
@@ -110,4 +110,4 @@ def _entry(name: str, content: Iterator[bytes], size: int) -> Entry:
         raise ValueError(
             f"array {name!r} takes {held:,} bytes, and {size - start:,} are there"
         )
-    return Entry(name, tuple(shape), dtype, held)
+    return TensorEntry(name, tuple(shape), dtype, held)

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
 
-from helpers.model_files.findings import SAFE, Entry, Findings
+from helpers.model_files.file_findings import SAFE, Findings, TensorEntry
 from helpers.model_files.judging import HostileError, bytes_of, inside, keep
 from helpers.model_files.protobuf import SPAN, VARINT, Field, fields, text, varint
 from helpers.model_files.safetensors_files import NO_CHECKSUMS
@@ -214,7 +214,7 @@ class _Reader:
             self.needed[location] = max(self.needed.get(location, 0), start + length)
         elif held is not None and held != takes:
             raise ValueError(f"tensor {name!r} takes {takes} bytes, and {held} are there")
-        keep(self.findings, Entry(f"{prefix}{name}", tuple(shape), dtype, takes))
+        keep(self.findings, TensorEntry(f"{prefix}{name}", tuple(shape), dtype, takes))
 
     def place(self, at: Field) -> tuple[str, str]:
         """Return the name of an input or output, and its type in words."""

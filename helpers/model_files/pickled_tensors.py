@@ -6,9 +6,10 @@ Save, Load, Ship 0.2.0: helpers/model_files/pickled_tensors.py · repairs: CHANG
 import math
 import re
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any
 
-from helpers.model_files.findings import Entry
+from helpers.model_files.file_findings import TensorEntry
 from helpers.model_files.following import follow
 from helpers.model_files.pickle_values import Made
 
@@ -61,7 +62,7 @@ class Content:
     []
     """
 
-    entries: list[Entry] = field(default_factory=list)
+    entries: list[TensorEntry] = field(default_factory=list)
     values: dict[str, str] = field(default_factory=dict)
     storages: dict[str, tuple[int, str]] = field(default_factory=dict)
     wrong: list[str] = field(default_factory=list)
@@ -188,7 +189,9 @@ def _read_tensor(name: str, value: Made, content: Content) -> bool:
         held = width * math.prod(
             n for n, step in zip(shape, stride, strict=True) if step or not n
         )
-        entry = Entry(name, shape, dtype, held, str(key), offset, device or str(place))
+        entry = TensorEntry(
+            name, shape, dtype, held, str(key), offset, device or str(place)
+        )
     elif value.name == "torch._utils._rebuild_sparse_tensor" and args:
         parts = Content()
         for part in args[1]:
@@ -198,9 +201,9 @@ def _read_tensor(name: str, value: Made, content: Content) -> bool:
         entry = parts.entries[-1]
         held = sum(part.bytes for part in parts.entries)
         shape = args[1][2 if len(parts.entries) == 2 else 3]
-        entry = Entry(name, _numbers(shape), entry.dtype, held, device=entry.device)
+        entry = TensorEntry(name, _numbers(shape), entry.dtype, held, device=entry.device)
     elif value.name == "torch._utils._rebuild_meta_tensor_no_storage":
-        entry = Entry(name, _numbers(args[1]), _dtype(args[0].name), 0, device="meta")
+        entry = TensorEntry(name, _numbers(args[1]), _dtype(args[0].name), 0, device="meta")
     else:
         return False
     content.entries.append(entry)
@@ -224,14 +227,20 @@ def _numbers(value: Any) -> tuple[int, ...]:
     return value
 
 
+@lru_cache(64)
 def _dtype(name: str) -> str:
     """Return the dtype of "torch.float32", or of a storage such as "torch.FloatStorage"."""
     name = name.rpartition(".")[2].removesuffix("Storage")
     return _DTYPES.get(name, name.lower())
 
 
+@lru_cache(64)
 def bytes_per_element(dtype: str) -> int:
-    """Return the bytes of an element as torch holds it: packed ones count as a byte."""
+    """Return the bytes of an element as torch holds it: packed ones count as a byte.
+
+    >>> bytes_per_element("float32"), bytes_per_element("int4")
+    (4, 1)
+    """
     found = re.match(
         r"(?:q|qu|u|b)?(?:int|float|complex)(\d+)$|bfloat(16)|bits(16)$", dtype
     )

@@ -9,18 +9,24 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from html import escape
 
-from helpers.model_files.findings import DAMAGED, NOT_CHECKED, WHOLE, Entry, Findings
+from helpers.model_files.file_findings import (
+    DAMAGED,
+    NOT_CHECKED,
+    WHOLE,
+    Findings,
+    TensorEntry,
+)
 
 _MOST_LINES, _MOST_NAMES = 40, 8
 _CHECKED = {WHOLE: "every byte is as it was written", DAMAGED: "bytes were changed"}
 
 
 @dataclass
-class Report(Findings):
+class FileReport(Findings):
     """What `inspect_file` finds, to be printed, shown in a notebook, or kept as JSON.
 
     >>> from pathlib import Path
-    >>> print(Report(Path("a.bin"), is_="a text file"))  # doctest: +ELLIPSIS
+    >>> print(FileReport(Path("a.bin"), is_="a text file"))  # doctest: +ELLIPSIS
     a.bin: a text file, 0 B
     ...
     """
@@ -111,7 +117,7 @@ def _clean(text: str) -> str:
     return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
 
 
-def _shared(entries: list[Entry]) -> list[str]:
+def _shared(entries: list[TensorEntry]) -> list[str]:
     """Return a line for entries that are the same memory, or views of it."""
     storages = defaultdict(list)
     for entry in entries:
@@ -128,10 +134,10 @@ def _shared(entries: list[Entry]) -> list[str]:
     return lines[:_MOST_NAMES]
 
 
-def _tree(entries: list[Entry]) -> list[str]:
+def _tree(entries: list[TensorEntry]) -> list[str]:
     """Return keys with shapes and bytes, as deep as there is room for."""
     for depth in range(8, 0, -1):
-        groups: dict[tuple[str, ...], list[Entry]] = defaultdict(list)
+        groups: dict[tuple[str, ...], list[TensorEntry]] = defaultdict(list)
         for entry in entries:
             groups[tuple(entry.name.split(".")[:depth])].append(entry)
         if len(groups) <= _MOST_LINES:

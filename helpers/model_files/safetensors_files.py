@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from helpers.model_files.findings import SAFE, Entry, Findings
+from helpers.model_files.file_findings import SAFE, Findings, TensorEntry
 from helpers.model_files.json_members import members
 from helpers.model_files.judging import bytes_of, keep
 
@@ -47,7 +47,7 @@ def read_safetensors(path: Path, file: BinaryIO, findings: Findings, verify: boo
     >>> file = io.BytesIO(len(header).to_bytes(8, "little") + header + bytes(8))
     >>> read_safetensors(Path("a"), file, found := Findings(Path("a")), verify=False)
     >>> found.entries
-    [Entry(name='w', shape=(2,), dtype='float32', bytes=8, ...)]
+    [TensorEntry(name='w', shape=(2,), dtype='float32', bytes=8, ...)]
     """
     findings.safety, findings.safety_why = SAFE, "the format has no place for code"
     findings.opens = [
@@ -60,7 +60,7 @@ def read_safetensors(path: Path, file: BinaryIO, findings: Findings, verify: boo
         findings.bytes_checked = NO_CHECKSUMS
 
 
-def tensors(file: BinaryIO, values: dict[str, str]) -> Iterator[Entry]:
+def tensors(file: BinaryIO, values: dict[str, str]) -> Iterator[TensorEntry]:
     """Yield the tensors that a header lists, and put its metadata into `values`.
 
     After the last one, all of them together are held against the file.
@@ -106,7 +106,7 @@ def tensors(file: BinaryIO, values: dict[str, str]) -> Iterator[Entry]:
         raise ValueError(f"its tensors take {behind:,} bytes, and {held:,} are there")
 
 
-def _entry(name: str, value: Any) -> tuple[Entry, int, int]:
+def _entry(name: str, value: Any) -> tuple[TensorEntry, int, int]:
     match value:
         case {"dtype": str(dtype), "shape": list(shape), "data_offsets": [begin, end]}:
             if len(shape) <= 64 and all(
@@ -116,5 +116,5 @@ def _entry(name: str, value: Any) -> tuple[Entry, int, int]:
                 held = end - begin
                 if dtype in _DTYPES.values():
                     held = bytes_of(dtype, math.prod(shape))
-                return Entry(name, tuple(shape), dtype, held), begin, end
+                return TensorEntry(name, tuple(shape), dtype, held), begin, end
     raise ValueError(f"its header describes {name[:99]!r} in no known way")

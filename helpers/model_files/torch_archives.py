@@ -11,7 +11,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import BinaryIO
 
-from helpers.model_files.findings import DAMAGED, SAFE, UNKNOWN, WHOLE, Findings
+from helpers.model_files.file_findings import DAMAGED, SAFE, UNKNOWN, WHOLE, Findings
 from helpers.model_files.torch_pickles import conclude, describe, follow_all
 from helpers.model_files.torch_programs import read_exported, read_script
 from helpers.model_files.zip_records import (

@@ -9,7 +9,14 @@ from pathlib import Path
 from typing import BinaryIO
 
 from helpers.model_files.checkpoint_kinds import kind_of
-from helpers.model_files.findings import DAMAGED, SAFE, UNKNOWN, UNSAFE, WHOLE, Findings
+from helpers.model_files.file_findings import (
+    DAMAGED,
+    SAFE,
+    UNKNOWN,
+    UNSAFE,
+    WHOLE,
+    Findings,
+)
 from helpers.model_files.following import MOST_STEPS, Followed, follow
 from helpers.model_files.global_names import ALLOWED, DANGEROUS, UNKNOWN_NAME, judge
 from helpers.model_files.opening_lines import (
@@ -128,7 +135,7 @@ def describe(
     """Fill in what a pickle holds, and the lines that open it: torch's, if it is not bare.
 
     >>> found = Findings(Path("a.pt"))
-    >>> describe(Path("a.pt"), found, follow(b"\x80\x02}."), "torch zip").wrong
+    >>> describe(Path("a.pt"), found, follow(b"}."), "torch zip").wrong
     []
     >>> found.is_
     'a dictionary without weights (torch zip)'

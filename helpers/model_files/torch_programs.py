@@ -7,15 +7,17 @@ import json
 from pathlib import Path
 from typing import BinaryIO
 
-from helpers.model_files.findings import Entry, Findings
+from helpers.model_files.file_findings import Findings, TensorEntry
 from helpers.model_files.following import follow
 from helpers.model_files.global_names import ALLOWED, judge
 from helpers.model_files.opening_lines import exported_lines, script_lines
 from helpers.model_files.pickled_tensors import read_content
 from helpers.model_files.zip_records import ZipRecord, read_record
 
-# Types of TorchScript's own reader, which imports nothing.
+# Types of TorchScript's own reader, which imports nothing, and what are lists of them.
+_LISTS = ("int", "tensor", "double", "bool")
 _SCRIPT = ("__torch__.", "torch.jit._pickle.")
+_PARTS = ("__torch__.", *(f"torch.jit._pickle.build_{x}list" for x in _LISTS))
 # Numbers of dtypes in the schema of torch.export.
 _DTYPES = (
     "? uint8 int8 int16 int32 int64 float16 float32 float64 complex32 complex64 complex128 "
@@ -31,6 +33,7 @@ def read_script(
 
     `inner` is the archive's records by their names in it, in small letters.
 
+    >>> from io import BytesIO
     >>> found = Findings(Path("a.pt"))
     >>> read_script(Path("a.pt"), BytesIO(), found, {})
     >>> found.is_
@@ -46,7 +49,7 @@ def read_script(
         content = read_content(followed.value)
         findings.entries, findings.values = content.entries, content.values
         findings.held = sum(size for size, _ in content.storages.values())
-        parts = [name for name in followed.names if name.startswith("__torch__.")]
+        parts = [name for name in followed.names if name.startswith(_PARTS)]
         if all(judge(name) == ALLOWED for name in followed.names if name not in parts):
             findings.opens = script_lines(path, parts)
 
@@ -56,6 +59,7 @@ def read_exported(
 ) -> list[str]:
     """Look at a program of torch.export: its weights, not its graph; return what is wrong.
 
+    >>> from io import BytesIO
     >>> found = Findings(Path("a.pt2"))
     >>> read_exported(Path("a.pt2"), BytesIO(), found, {})
     []
@@ -78,7 +82,9 @@ def read_exported(
                 shape = tuple(size["as_int"] for size in meta["sizes"])
                 dtype = dtypes[meta["dtype"]] = _DTYPES.split()[meta["dtype"]]
                 device, offset = meta["device"]["type"], meta["storage_offset"]["as_int"]
-                entry = Entry(key, shape, dtype, stored.size, stored.name, offset, device)
+                entry = TensorEntry(
+                    key, shape, dtype, stored.size, stored.name, offset, device
+                )
                 findings.entries.append(entry)
         are_plain = not any(about["use_pickle"] for about in config.values())
         if name.endswith("weights_config.json") and are_plain:

@@ -4,7 +4,7 @@ import os
 import random
 from pathlib import Path
 
-from helpers.model_files.findings import DAMAGED, UNSAFE, Findings
+from helpers.model_files.file_findings import DAMAGED, UNSAFE, Findings
 from helpers.model_files.judging import judging
 
 ROUNDS = int(os.environ.get("FUZZ_ROUNDS", "200"))

@@ -108,7 +108,7 @@ def contents() -> dict[str, tuple[str, bytes]]:
         "web page": ("web page", b"\n<!DOCTYPE html><title>Quota exceeded</title>"),
         "xml": ("web page", b"<?xml version='1.0'?><Error><Code>AccessDenied</Code>"),
         "answer": ("server error", b'{"error": "Repository not found"}'),
-        "not found": ("server error", b"Entry not found"),
+        "not found": ("server error", b"TensorEntry not found"),
         "refused": ("server error", b"Access to model x is restricted: Access denied"),
         "configuration": ("json", b'{"architectures": ["BertModel"], "hidden_size": 8}'),
         "text": ("text", b"hello, world\n"),

@@ -8,7 +8,7 @@ import torch
 import torch.distributed.checkpoint as dcp
 
 from helpers.model_files.distributed_folders import read_dcp
-from helpers.model_files.findings import SAFE, UNKNOWN, UNSAFE, WHOLE
+from helpers.model_files.file_findings import SAFE, UNKNOWN, UNSAFE, WHOLE
 from tests.model_files.readers import mutations, read, refused, run
 
 TENSORS = {"a": torch.ones(2, 3), "b": torch.zeros(4, dtype=torch.bfloat16)}

@@ -4,7 +4,7 @@ import struct
 
 import pytest
 
-from helpers.model_files.findings import SAFE, WHOLE
+from helpers.model_files.file_findings import SAFE, WHOLE
 from helpers.model_files.gguf_files import _TYPES, read_gguf
 from tests.model_files.readers import mutations, read, refused
 

@@ -11,7 +11,7 @@ import time
 import pytest
 import torch
 
-from helpers.model_files import Report, inspect_file
+from helpers.model_files import FileReport, inspect_file
 from tests import ROOT
 from tests.model_files import torch_samples as samples
 
@@ -169,7 +169,7 @@ def test_an_empty_file_and_a_text(tmp_path):
         "version https://git-lfs.github.com/spec/v1\noid sha256:1\n"
     )
     report = inspect_file(tmp_path / "a.pt")
-    assert isinstance(report, Report) and "git lfs pull" in str(report)
+    assert isinstance(report, FileReport) and "git lfs pull" in str(report)
     assert "Its suffix .pt promises something else." in report.notes
 
 

@@ -4,13 +4,13 @@ import struct
 
 import pytest
 
-from helpers.model_files.findings import (
+from helpers.model_files.file_findings import (
     DAMAGED,
     NOT_CHECKED,
     UNSAFE,
     WHOLE,
-    Entry,
     Findings,
+    TensorEntry,
 )
 from helpers.model_files.judging import HostileError, bytes_of, inside, judging, keep
 
@@ -55,11 +55,11 @@ def test_an_error_of_ours_is_not_swallowed():
 
 def test_lists_and_names_have_limits(monkeypatch):
     monkeypatch.setattr("helpers.model_files.judging.MOST_ENTRIES", 1)
-    keep(found := Findings("a"), Entry("w" * 1000, (), "float32", 4))
+    keep(found := Findings("a"), TensorEntry("w" * 1000, (), "float32", 4))
     with pytest.raises(HostileError, match="it lists more than 1 tensors"):
-        keep(found, Entry("v", (), "float32", 4))
+        keep(found, TensorEntry("v", (), "float32", 4))
     with pytest.raises(HostileError, match="is longer than any tensor's"):
-        keep(found, Entry("w" * 1001, (), "float32", 4))
+        keep(found, TensorEntry("w" * 1001, (), "float32", 4))
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ import pytest
 import safetensors.torch
 import torch
 
-from helpers.model_files.findings import SAFE, UNKNOWN, UNSAFE, WHOLE
+from helpers.model_files.file_findings import SAFE, UNKNOWN, UNSAFE, WHOLE
 from helpers.model_files.model_folders import read_folder, read_index
 from tests.model_files.readers import mutations, read, refused, run
 

@@ -7,7 +7,7 @@ import zipfile
 import numpy as np
 import pytest
 
-from helpers.model_files.findings import DAMAGED, SAFE, UNSAFE, WHOLE
+from helpers.model_files.file_findings import DAMAGED, SAFE, UNSAFE, WHOLE
 from helpers.model_files.numpy_arrays import read_npy, read_npz
 from tests.model_files.readers import mutations, read, refused, run
 

@@ -11,7 +11,7 @@ import torch
 from onnx import TensorProto, helper, numpy_helper
 from torch import nn
 
-from helpers.model_files.findings import SAFE, UNSAFE, WHOLE
+from helpers.model_files.file_findings import SAFE, UNSAFE, WHOLE
 from helpers.model_files.onnx_models import _DTYPES, read_onnx
 from helpers.onnx_export import export_onnx
 from tests.model_files.readers import mutations, read, refused, run

@@ -177,8 +177,9 @@ class Counting(io.FileIO):
     asked = 0
 
     def read(self, size=-1):
-        self.asked += size
-        return super().read(size)
+        data = super().read(size)
+        self.asked += len(data)
+        return data
 
 
 @pytest.mark.parametrize(
@@ -216,3 +217,15 @@ def test_damaged_files_end_in_documented_errors(tmp_path, name):
             except DOCUMENTED as error:
                 assert_no_unsafe_advice(words_of(error))
                 assert str(path) in words_of(error) or "state dict" in words_of(error)
+
+
+def test_a_directory_that_claims_the_whole_file_is_read_in_part(tmp_path):
+    path = tmp_path / "a.zip"
+    with path.open("wb") as file:
+        file.write(b"PK\3\4")
+        file.truncate(100 << 20)
+        file.seek(0, io.SEEK_END)
+        file.write(b"PK\5\6" + bytes(18))
+    with Counting(path) as file:
+        assert recognize(path, file).kind == "zip"
+        assert file.asked < 40 << 20

@@ -3,17 +3,17 @@
 import json
 from pathlib import Path
 
-from helpers.model_files.findings import Entry
-from helpers.model_files.reporting import Report
+from helpers.model_files.file_findings import TensorEntry
+from helpers.model_files.reporting import FileReport
 
 
-def report(**more) -> Report:
+def report(**more) -> FileReport:
     entries = [
-        Entry(f"layer.{i}.weight", (2, 3), "float32", 24, str(i), 0, "cuda:0")
+        TensorEntry(f"layer.{i}.weight", (2, 3), "float32", 24, str(i), 0, "cuda:0")
         for i in range(99)
     ]
-    entries.append(Entry("head", (), "int64", 8, "0", 0, "cpu"))
-    return Report(Path("a.pt"), 5000, is_="a file", entries=entries, **more)
+    entries.append(TensorEntry("head", (), "int64", 8, "0", 0, "cpu"))
+    return FileReport(Path("a.pt"), 5000, is_="a file", entries=entries, **more)
 
 
 def test_counts_and_a_tree_that_fits():
@@ -32,8 +32,8 @@ def test_shown_by_python_it_is_the_same_text():
 
 def test_ties():
     assert "layer.0.weight, head" in str(report())
-    tied = [Entry("a", (2,), "int8", 2, "0"), Entry("b", (2,), "int8", 2, "0")]
-    assert "shared memory: a = b" in str(Report(Path("a"), entries=tied))
+    tied = [TensorEntry("a", (2,), "int8", 2, "0"), TensorEntry("b", (2,), "int8", 2, "0")]
+    assert "shared memory: a = b" in str(FileReport(Path("a"), entries=tied))
 
 
 def test_html_folds_and_escapes():

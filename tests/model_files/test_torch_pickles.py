@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from helpers.model_files.findings import Findings
+from helpers.model_files.file_findings import Findings
 from helpers.model_files.inspecting import inspect_file
 from helpers.model_files.torch_pickles import conclude, follow_all, note_wrappers
 from tests.model_files import torch_samples as samples

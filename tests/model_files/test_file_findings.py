@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from helpers.model_files.findings import NOT_CHECKED, UNKNOWN, Entry, Findings
+from helpers.model_files.file_findings import NOT_CHECKED, UNKNOWN, Findings, TensorEntry
 
 
 def test_nothing_is_promised_before_a_reader_has_looked():
@@ -13,4 +13,4 @@ def test_nothing_is_promised_before_a_reader_has_looked():
         NOT_CHECKED,
     )
     assert found.entries == [] and found.entries is not Findings(Path("b")).entries
-    assert Entry("a", (1,), "int8", 1) == Entry("a", (1,), "int8", 1)
+    assert TensorEntry("a", (1,), "int8", 1) == TensorEntry("a", (1,), "int8", 1)

@@ -1,6 +1,6 @@
 """What `inspect_file` finds, in plain values.
 
-Save, Load, Ship 0.2.0: helpers/model_files/findings.py · repairs: CHANGELOG.md
+Save, Load, Ship 0.2.0: helpers/model_files/file_findings.py · repairs: CHANGELOG.md
 """
 
 from dataclasses import dataclass, field
@@ -11,7 +11,7 @@ WHOLE, DAMAGED, NOT_CHECKED = "whole", "damaged", "bytes not checked"
 
 
 @dataclass(frozen=True)
-class Entry:
+class TensorEntry:
     """One tensor in a file.
 
     Attributes:
@@ -23,7 +23,7 @@ class Entry:
         offset: where the entry begins in its storage, in elements.
         device: that the file names, such as "cuda:0"; "" where the format names none.
 
-    >>> Entry("fc.weight", (2, 3), "float32", 24).bytes
+    >>> TensorEntry("fc.weight", (2, 3), "float32", 24).bytes
     24
     """
 
@@ -58,6 +58,9 @@ class Findings:
         optimizer: bytes of an optimizer's state, 0 without one.
         notes: sentences, such as shards that are missing.
         opens: lines of Python that open it safely, ready to copy; empty where nothing does.
+
+    >>> Findings(Path("a.pt")).bytes_checked
+    'bytes not checked'
     """
 
     path: Path
@@ -71,7 +74,7 @@ class Findings:
     structure_why: str = ""
     bytes_checked: str = NOT_CHECKED
     names: dict[str, str] = field(default_factory=dict)
-    entries: list[Entry] = field(default_factory=list)
+    entries: list[TensorEntry] = field(default_factory=list)
     values: dict[str, str] = field(default_factory=dict)
     held: int = 0
     optimizer: int = 0
