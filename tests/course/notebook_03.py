@@ -238,7 +238,8 @@ MEASUREMENTS = {
 CELLS = (
     "set-up project whole whole-names size size-claim versions label-images changed "
     "changed-weights changed-table payload payload-refused settings asdict "
-    "inspect-settings chooser chooser-table exercise-1 solution-1 exercise-2 solution-2 exercise-3 solution-3"
+    "inspect-settings chooser chooser-table exercise-1 solution-1 exercise-2 solution-2 "
+    "exercise-3 solution-3"
 )
 EDITS = (
     Edit("whole", "text", "False", "True"),
