@@ -52,8 +52,12 @@ class FileReport(Findings):
         for title, rows in self._parts():
             shown = "\n".join(escape(_clean(row)) for row in rows)
             is_open = " open" if len(rows) < 15 else ""
+            # JupyterLab shows <pre> alone in the font of its prose.
             parts.append(
-                f"<details{is_open}><summary>{title}</summary><pre>{shown}</pre></details>"
+                f"<details{is_open}><summary><b>{title}</b></summary>"
+                f"<pre><code>{shown}</code></pre></details>"
+                if len(rows) > 1
+                else f"<div><b>{title}</b>: {shown}</div>"
             )
         return "".join(parts)
 
