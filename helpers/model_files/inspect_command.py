@@ -32,6 +32,8 @@ def main(argv: list[str] | None = None) -> int:
     except OSError as error:
         print(f"python -m helpers inspect: {error}", file=sys.stderr)
         return 2
-    print(report.to_json() if arguments.json else report)
+    text = report.to_json() if arguments.json else str(report)
+    known = sys.stdout.encoding or "utf-8"  # a terminal may not have every letter
+    print(text.encode(known, "backslashreplace").decode(known))
     is_bad = report.safety == UNSAFE or DAMAGED in (report.structure, report.bytes_checked)
     return int(is_bad)

@@ -3,7 +3,7 @@
 Save, Load, Ship 0.2.0: helpers/model_files/pickle_values.py · repairs: CHANGELOG.md
 """
 
-import codecs
+import re
 import struct
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -53,6 +53,20 @@ def _utf8(raw: bytes) -> str:
     return raw.decode("utf-8", "surrogatepass" if len(raw) < MOST_TEXT else "ignore")
 
 
+# Python's own decoder warns of an unknown escape, and will refuse it.
+_ESCAPED = re.compile(rb"\\(x[0-9a-fA-F]{2}|[0-7]{1,3}|.)", re.DOTALL)
+_ESCAPES = dict(zip(b"abfnrtv\\'\"", b"\a\b\f\n\r\t\v\\'\"", strict=True))
+
+
+def _plain(found: re.Match[bytes]) -> bytes:
+    code = found[1]
+    if len(code) == 3 and code[:1] == b"x":
+        return bytes([int(code[1:], 16)])
+    if code[:1] in (b"0", b"1", b"2", b"3", b"4", b"5", b"6", b"7"):
+        return bytes([int(code, 8) & 255])
+    return bytes([_ESCAPES[code[0]]]) if code[0] in _ESCAPES else found[0]
+
+
 # What an instruction puts on the stack, from the bytes behind it.
 PUSHES: dict[str, Callable[[bytes], Any]] = {
     "NONE": lambda raw: None,
@@ -66,7 +80,7 @@ PUSHES: dict[str, Callable[[bytes], Any]] = {
     "LONG": lambda raw: int(raw[:40].rstrip(b"L\n")),
     "FLOAT": float,
     "BINFLOAT": lambda raw: struct.unpack(">d", raw)[0],
-    "STRING": lambda raw: codecs.escape_decode(raw.strip()[1:-1])[0].decode("latin-1"),
+    "STRING": lambda raw: _ESCAPED.sub(_plain, raw.strip()[1:-1]).decode("latin-1"),
     "UNICODE": lambda raw: raw[:-1].decode("raw-unicode-escape"),
     "NEXT_BUFFER": lambda raw: Made("buffer", ()),
     **dict.fromkeys(("BININT1", "BININT2"), count),

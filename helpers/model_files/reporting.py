@@ -97,7 +97,8 @@ class FileReport(Findings):
             )
         if self.entries:
             held = self.held or sum(entry.bytes for entry in self.entries)
-            yield f"{len(self.entries)} tensors, {_size(held)}", _tree(self.entries)
+            many = f"{len(self.entries)} tensor" + "s" * (len(self.entries) > 1)
+            yield f"{many}, {_size(held)}", _tree(self.entries)
         if self.notes:
             yield "notes", list(dict.fromkeys(self.notes))[:_MOST_LINES]
         if self.opens:

@@ -28,10 +28,11 @@ def test_exit_codes_and_words(tmp_path, capsys):
 
 
 def test_through_the_door(tmp_path):
-    (tmp_path / "a.pt").write_bytes(samples.saved({"\ud800": 1}))
+    (tmp_path / "a.pt").write_bytes(samples.saved({"\ud800": 1, "größe": 2}))
     done = subprocess.run(
         [sys.executable, "-m", "helpers", "inspect", str(tmp_path / "a.pt")],
         cwd=ROOT, capture_output=True, text=True, env={"PYTHONIOENCODING": "ascii"},
     )  # fmt: skip
     assert (done.returncode, done.stderr) == (0, "")
     assert "a dictionary without weights" in done.stdout
+    assert "gr\\xf6\\xdfe = 2" in done.stdout

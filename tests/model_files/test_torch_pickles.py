@@ -65,6 +65,13 @@ def test_code_in_the_old_format(tmp_path):
     assert report.safety == "unsafe" and report.opens == []
 
 
+def test_code_in_a_file_that_is_cut_short_is_still_named(tmp_path):
+    data = samples.legacy({"a": samples.Runs()})
+    report = inspected(tmp_path, data[: data.rindex(b"\x80\x02")])
+    assert (report.structure, report.safety) == ("damaged", "unsafe")
+    assert "the list of its storages is missing" in report.structure_why
+
+
 @pytest.mark.parametrize("protocol", range(pickle.HIGHEST_PROTOCOL + 1))
 def test_a_state_dict_of_pickle_dump_opens_safely(protocol, tmp_path):
     report = inspected(tmp_path, pickle.dumps(samples.net().state_dict(), protocol))

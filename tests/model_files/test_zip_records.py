@@ -66,3 +66,16 @@ def test_a_record_that_is_not_as_large_as_it_says():
 def test_no_archive():
     with pytest.raises(ValueError, match="it was cut short"):
         read_directory(io.BytesIO(b"PK\x03\x04" + bytes(100)))
+
+
+def test_bytes_between_records_and_a_flag_of_encryption():
+    with zipfile.ZipFile(file := io.BytesIO(), "w") as new:
+        new.writestr("a", b"1")
+        new.fp.write(b"junk" * 50)
+        new.start_dir = new.fp.tell()
+        new.writestr("b", b"2")
+    assert read_directory(file)[1] == ["200 bytes before 'b' stand in no record"]
+    data = bytearray(archive())
+    data[6] |= 1
+    words = "record 'röot/0' has another header: readers disagree on what is in it"
+    assert read_directory(io.BytesIO(bytes(data)))[1] == [words]
