@@ -48,7 +48,9 @@ class FileReport(Findings):
     def _repr_html_(self) -> str:
         """Return the report for a notebook: long parts are folded."""
         head = f"{self.path.name}: {self.is_}, {_size(self.size)}"
-        parts = [f"<p><b>{escape(_clean(head))}</b></p>"]
+        # A file's names are no formulas: MathJax leaves these classes alone (3, and 2).
+        parts = ['<div class="mathjax_ignore tex2jax_ignore">']
+        parts.append(f"<p><b>{escape(_clean(head))}</b></p>")
         for title, rows in self._parts():
             shown = "\n".join(escape(_clean(row)) for row in rows)
             is_open = " open" if len(rows) < 15 else ""
@@ -59,7 +61,7 @@ class FileReport(Findings):
                 if len(rows) > 1
                 else f"<div><b>{title}</b>: {shown}</div>"
             )
-        return "".join(parts)
+        return "".join(parts) + "</div>"
 
     def to_json(self) -> str:
         """Return everything that was found as JSON."""

@@ -42,6 +42,8 @@ def test_html_folds_and_escapes():
     assert "<div><b>notes</b>: &lt;i&gt;</div>" in html
     assert "<details open><summary><b>open it with</b>" in html
     assert html.count("<details") == html.count("</details>") == 2
+    assert html.startswith('<div class="mathjax_ignore tex2jax_ignore">')
+    assert html.count("<div") == html.count("</div>")
 
 
 def test_a_long_part_is_folded():
