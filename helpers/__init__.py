@@ -8,7 +8,7 @@ What each module is for, which notebooks teach it, and what to copy along with i
     training      02        seeds, random generators, an epoch, an accuracy + arguments
     sampling      02        a data order that follows from (seed, epoch) + arguments
     devices       04        load onto a device + arguments, model_files, state_dicts
-    model_files             what a file is, if it is safe, what is in it, who opens it
+    model_files   03 05     what a file is, if it is safe, what is in it, who opens it
     dtypes        04        numbers in fewer bits + arguments, model_files, state_dicts
     onnx_export   06 09     ONNX + arguments, atomic, measurement, model_files, quiet, training
     quantization  08 09     the quantizer written out, sizes + arguments, training

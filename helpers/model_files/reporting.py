@@ -42,17 +42,26 @@ class FileReport(Findings):
             )
         return "\n".join(_clean(line) for line in lines)
 
+    # What a list of fields shows has no end; Jupyter keeps this text beside the HTML.
+    __repr__ = __str__
+
     def _repr_html_(self) -> str:
         """Return the report for a notebook: long parts are folded."""
         head = f"{self.path.name}: {self.is_}, {_size(self.size)}"
-        parts = [f"<p><b>{escape(_clean(head))}</b></p>"]
+        # A file's names are no formulas: MathJax leaves these classes alone (3, and 2).
+        parts = ['<div class="mathjax_ignore tex2jax_ignore">']
+        parts.append(f"<p><b>{escape(_clean(head))}</b></p>")
         for title, rows in self._parts():
             shown = "\n".join(escape(_clean(row)) for row in rows)
             is_open = " open" if len(rows) < 15 else ""
+            # JupyterLab shows <pre> alone in the font of its prose.
             parts.append(
-                f"<details{is_open}><summary>{title}</summary><pre>{shown}</pre></details>"
+                f"<details{is_open}><summary><b>{title}</b></summary>"
+                f"<pre><code>{shown}</code></pre></details>"
+                if len(rows) > 1
+                else f"<div><b>{title}</b>: {shown}</div>"
             )
-        return "".join(parts)
+        return "".join(parts) + "</div>"
 
     def to_json(self) -> str:
         """Return everything that was found as JSON."""

@@ -237,14 +237,16 @@ MEASUREMENTS = {
 # What a small copy is made of: enough to catch every row below, and quick to run.
 CELLS = (
     "set-up project whole whole-names size size-claim versions label-images changed "
-    "changed-weights changed-table payload payload-refused chooser chooser-table "
-    "exercise-1 solution-1 exercise-2 solution-2 exercise-3 solution-3"
+    "changed-weights changed-table payload payload-refused settings asdict "
+    "inspect-settings chooser chooser-table exercise-1 solution-1 exercise-2 solution-2 "
+    "exercise-3 solution-3"
 )
 EDITS = (
     Edit("whole", "text", "False", "True"),
     Edit("size-claim", MIME, '"holds": true', '"holds": null'),
     Edit("changed-table", "text/html", r"34\.1", "98.9"),
     Edit("payload-refused", "text", "exec", "eval"),
+    Edit("inspect-settings", "text/html", "safe: ", "unsafe: "),
 )
 # A kernel takes seconds to start, so each round alters what different cells catch.
 ROUNDS = (
@@ -286,6 +288,12 @@ ROUNDS = (
             "if set(get_safe_globals()) - set(before):",
             "if set(before) <= set(get_safe_globals()):",
             "solution-2",
+        ),
+        Mutation(
+            "model_files/global_names",
+            "if name in TORCH_ALLOWS:",
+            "if name not in TORCH_ALLOWS:",
+            "inspect-settings",
         ),
     ),
 )

@@ -145,9 +145,9 @@ MEASUREMENTS = {
 
 # What a small copy is made of: enough to catch every row below, and quick to run.
 CELLS = (
-    "set-up natural old-project by-hand refused-rules old-files seed-runs threads "
-    "seeds-claim names-error workbench workbench-table exercise-1 solution-1 exercise-2 "
-    "solution-2"
+    "set-up natural old-project by-hand refused-rules old-files inspect inspect-lines "
+    "seed-runs threads seeds-claim names-error workbench workbench-table exercise-1 "
+    "solution-1 exercise-2 solution-2"
 )
 EDITS = (
     Edit("refused-rules", "text", r"4 keys", "5 keys"),
@@ -190,6 +190,12 @@ ROUNDS = (
             "!= torch.float16:",
             "== torch.float16:",
             "solution-2",
+        ),
+        Mutation(
+            "model_files/opening_lines",
+            """[".removeprefix('module.')"] if "module." in found""",
+            """[".removeprefix('module.')"] if "module." not in found""",
+            "inspect inspect-lines",
         ),
     ),
 )

@@ -26,6 +26,10 @@ def test_counts_and_a_tree_that_fits():
     assert len(text.splitlines()) < 40
 
 
+def test_shown_by_python_it_is_the_same_text():
+    assert repr(report()) == str(report())
+
+
 def test_ties():
     assert "layer.0.weight, head" in str(report())
     tied = [TensorEntry("a", (2,), "int8", 2, "0"), TensorEntry("b", (2,), "int8", 2, "0")]
@@ -33,9 +37,18 @@ def test_ties():
 
 
 def test_html_folds_and_escapes():
-    html = report(values={"<b>": "&"}, opens=["x < 1"])._repr_html_()
-    assert "&lt;b&gt; = &amp;" in html and "x &lt; 1" in html
-    assert html.count("<details") == html.count("</details>") > 4
+    html = report(values={"<b>": "&"}, opens=["x < 1", "y"], notes=["<i>"])._repr_html_()
+    assert "&lt;b&gt; = &amp;" in html and "<code>x &lt; 1\ny</code></pre>" in html
+    assert "<div><b>notes</b>: &lt;i&gt;</div>" in html
+    assert "<details open><summary><b>open it with</b>" in html
+    assert html.count("<details") == html.count("</details>") == 2
+    assert html.startswith('<div class="mathjax_ignore tex2jax_ignore">')
+    assert html.count("<div") == html.count("</div>")
+
+
+def test_a_long_part_is_folded():
+    html = report(notes=[f"note {i}" for i in range(15)])._repr_html_()
+    assert "<details><summary><b>notes</b>" in html
 
 
 def test_json_holds_everything():

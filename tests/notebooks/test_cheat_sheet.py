@@ -29,6 +29,7 @@ RECIPES = {
     "resume": ["load_checkpoint"],
     "checkpoint-folder": ["CheckpointFolder", "load_latest"],
     "whole": ["verify(", "read_metadata("],
+    "inspect": ["inspect_file(", "report.opens"],
     "safe": ["get_unsafe_globals_in_checkpoint", "weights_only=True"],
     "allow": ["safe_globals"],
     "device": ['map_location="cpu"', ".to(device)"],
