@@ -77,7 +77,7 @@ def kind_of(value: Any) -> PickleKind:
     "a scheduler's state alone"
     """
     if is_module(value):
-        return PickleKind(f"a whole pickled model, {value.name}", "its parts", (), True)
+        return PickleKind(f"a whole pickled model, {value.name}", "it has the parts of a module", (), True)
     if is_tensor(value):
         return PickleKind("one tensor", "nothing is around it", None)
     outer = pairs(value)
@@ -119,7 +119,7 @@ def kind_of(value: Any) -> PickleKind:
         why = f"its keys {', '.join(writer[1].split())}"
         return PickleKind(f"a checkpoint of {writer[0]}", why, path, is_model, found)
     if path == () and not optimizers:
-        return PickleKind("a bare state dict", f"{best} of its values are tensors", ())
+        return PickleKind("a bare state dict", f"tensors among its values: {best}", ())
     if path is not None:
         where = ".".join(map(str, path))
         what = "a dictionary with a whole pickled model" if is_model else "a checkpoint"
