@@ -77,7 +77,9 @@ def kind_of(value: Any) -> PickleKind:
     "a scheduler's state alone"
     """
     if is_module(value):
-        return PickleKind(f"a whole pickled model, {value.name}", "it has the parts of a module", (), True)
+        return PickleKind(
+            f"a whole pickled model, {value.name}", "it has the parts of a module", (), True
+        )
     if is_tensor(value):
         return PickleKind("one tensor", "nothing is around it", None)
     outer = pairs(value)
