@@ -55,7 +55,7 @@ class Findings:
         values: other entries worth showing: key -> short text ("epoch" -> "3").
         held: bytes of all tensors, what is shared counted once; 0 where no format tells
             (then those of the entries are added up).
-        optimizer: bytes of an optimizer's state, 0 without one.
+        optimizer: bytes of an optimizer's state, None without one.
         notes: sentences, such as shards that are missing.
         opens: lines of Python that open it safely, ready to copy; empty where nothing does.
 
@@ -77,6 +77,6 @@ class Findings:
     entries: list[TensorEntry] = field(default_factory=list)
     values: dict[str, str] = field(default_factory=dict)
     held: int = 0
-    optimizer: int = 0
+    optimizer: int | None = None
     notes: list[str] = field(default_factory=list)
     opens: list[str] = field(default_factory=list)

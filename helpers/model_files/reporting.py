@@ -82,7 +82,7 @@ class FileReport(Findings):
                 counts = Counter(values).most_common(_MOST_NAMES)
                 if counts:
                     yield title, [", ".join(f"{count} {name}" for name, count in counts)]
-        if self.optimizer:
+        if self.optimizer is not None:
             yield "optimizer", [_size(self.optimizer)]
         judged = defaultdict(list)
         for name, verdict in self.names.items():

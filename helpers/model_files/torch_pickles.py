@@ -148,7 +148,7 @@ def describe(
     for place in kind.optimizers:
         begins = f"{place}." if place else ""
         sizes = [e.bytes for e in content.entries if e.name.startswith(begins)]
-        findings.optimizer += sum(sizes)
+        findings.optimizer = (findings.optimizer or 0) + sum(sizes)
     if is_bare:
         findings.opens = pickle_lines(path, findings.names) if not followed.problem else []
     elif followed.foreign:

@@ -45,6 +45,16 @@ def test_the_format_before_torch_1_6(tmp_path):
     assert equal(opened(report)["state"])
 
 
+def test_an_optimizer_that_has_taken_no_step_is_told_from_none(tmp_path):
+    model = samples.net()
+    state = torch.optim.Adam(model.parameters()).state_dict()
+    content = {"model": model.state_dict(), "optimizer": state}
+    report = inspected(tmp_path, samples.legacy(content))
+    assert report.optimizer == 0 and "optimizer: 0 B" in str(report)
+    report = inspected(tmp_path, samples.legacy({"model": model.state_dict()}))
+    assert report.optimizer is None and "optimizer" not in str(report)
+
+
 @pytest.mark.parametrize("missing", [1, 40, 300])
 def test_the_old_format_cut_short(missing, tmp_path):
     data = samples.legacy(samples.net().state_dict())
