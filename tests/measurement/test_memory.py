@@ -123,8 +123,11 @@ def test_the_total_is_the_kernels_mark_and_the_kinds_are_what_was_read(
 
 def test_two_allocations_of_which_one_was_freed_count_at_their_highest_sum():
     def twice(size):
+        import time
+
         first = b"x" * size
         second = b"y" * size
+        time.sleep(0.3)  # for the reader
         total = len(first) + len(second)
         del second
         return total, first[:1]
