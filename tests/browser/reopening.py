@@ -19,6 +19,7 @@ from tests import ROOT
 from tests import browser as lab
 from tests.browser import next_day
 from tests.browser.conftest import SIZE, Lab
+from tests.browser.violations import violations
 
 NAMES = sorted(path.name for path in (ROOT / "notebooks").glob("*.ipynb"))
 FIRST = NAMES[0]
@@ -91,6 +92,7 @@ def test_the_next_day_every_panel_and_quiz_is_there(plain, begun, name):
     next_day.come_back(page, name, plain.notebooks / name)
     if name.startswith("14"):
         next_day.follow_advice(page, plain.notebooks / name)
+    assert violations(page, name, "light") == []
     plain.close(name)
 
 

@@ -1,19 +1,18 @@
 """Every notebook as a learner meets it: JupyterLab, Chromium, mouse and keyboard."""
 
 import json
-import re
 
 import pytest
 from playwright.sync_api import expect
 
 from tests import browser as lab
-from tests.browser import PANEL, QUIZ, panels, pictures, screens
+from tests.browser import panels, pictures, screens
 from tests.browser.labels import MEASURE
+from tests.browser.violations import WITHOUT_PANEL, violations
 from tests.conftest import SHARED_PAGES
 from tests.notebooks.comparing import compared, difference
 
 NAMES = sorted(path.name for path in (lab.ROOT / "notebooks").glob("*.ipynb"))
-WITHOUT_PANEL = {"14_cheat_sheet.ipynb"}  # its clinic has browser tests of its own
 
 
 # Their panels are computed by hand as well.
@@ -201,34 +200,11 @@ def test_every_control_changes_its_picture_by_keyboard(executed):
     assert looked_at or name in WITHOUT_PANEL
 
 
-# The explorer, the clinic, a quiz; every_label.py looks at all panels in dark colours.
-IN_BOTH_THEMES = ("00_start_here", "09_trade_offs", "14_cheat_sheet")
+if lab.KEEPS_SCREENS:
 
-
-def test_axe_finds_no_violation_in_a_panel_or_a_quiz(executed):
-    name, page, _ = executed
-    assert violations(page, name, "Light") == []
-    if name.startswith(IN_BOTH_THEMES) or lab.KEEPS_SCREENS:
-        lab.change_theme(page, "JupyterLab Dark")
-        # A theme changes colours; all else has been looked at in the light one.
-        assert violations(page, name, "Dark", ["color-contrast"]) == []
+    @pytest.mark.parametrize("theme", ["Light", "Dark"])
+    def test_panels_and_quizzes_are_there_for_somebodys_eyes(executed, theme):
+        name, page, _ = executed
+        lab.change_theme(page, f"JupyterLab {theme}")
+        assert violations(page, name, theme.lower()) == []
         lab.change_theme(page, "JupyterLab Light")
-
-
-def violations(page, name, theme, only=()):
-    found = []
-    for what in (PANEL, QUIZ):
-        indexes = lab.cells(page, what)
-        assert indexes or name in WITHOUT_PANEL, f"there is no {what}"
-        for index in indexes:
-            cell = lab.cell(page, index)
-            if what == QUIZ:
-                for button in cell.get_by_role("button", name=re.compile(r"^\w\)")).all():
-                    button.click()
-                expect(cell.locator(f"{QUIZ} .words:visible").first).to_be_visible()
-            cell.locator(what).first.scroll_into_view_if_needed()
-            lab.keep_screen(page, f"{name[:2]}_{theme.lower()}_{index}.png")
-            context = f".jp-Notebook [data-windowed-list-index='{index}'] {what}"
-            for violation in lab.axe_violations(page, context, only):
-                found.append((index, *violation))
-    return found

@@ -243,17 +243,17 @@ def test_millions_of_records_are_refused_in_time(path, monkeypatch):
 
 def test_ten_thousand_weights_take_no_time_and_large_files_no_memory(path):
     model = onnx_model()
-    weight = ones(10_000).raw_data
+    weight = ones(2_000).raw_data
     for i in range(10_000):
         model.graph.initializer.add(
-            name=f"model.layers.{i}.weight", dims=[10_000], data_type=1, raw_data=weight
+            name=f"model.layers.{i}.weight", dims=[2_000], data_type=1, raw_data=weight
         )
     onnx.save(model, path)
     del model
     started = time.process_time()
     found = read(read_onnx, path)
     assert time.process_time() - started < 3
-    assert len(found.entries) == 10_000 and path.stat().st_size > 400_000_000
+    assert len(found.entries) == 10_000 and path.stat().st_size > 80_000_000
     tracemalloc.start()
     read(read_onnx, path)
     peak = tracemalloc.get_traced_memory()[1]
