@@ -14,6 +14,7 @@ LOST = (
     "then this one."
 )
 BROKEN = re.compile("Error displaying widget|Loading widget")
+SHOWN = ".jp-OutputArea-output .lm-Widget"
 # The outputs that JupyterLab shows as a widget: cell id, and where in the cell.
 VIEWS = """() => [...window.jupyterapp.shell.currentWidget.content.model.cells]
     .filter((cell) => cell.type === "code")
@@ -38,9 +39,14 @@ def views(page: Page) -> list:
     lab.resize(page, 1280, 2700)
     for screen in lab.screens(page):
         expect(screen).not_to_contain_text(BROKEN)
-    page.wait_for_function(lab.DRAWN, polling=100)
     lab.resize(page, 1280)
-    return page.evaluate(VIEWS)
+    found = page.evaluate(VIEWS)
+    # JupyterLab may have been slower than the scrolling: it draws a cell when it has time.
+    for id in dict(found):
+        _, shown = lab.cell_named(page, id)
+        shown.locator(SHOWN).first.wait_for(state="attached")
+    page.wait_for_function(lab.DRAWN, polling=100)
+    return found
 
 
 def held(file: Path) -> set[str]:
@@ -58,6 +64,7 @@ def answers(page: Page, file: Path) -> None:
             of them, does not say what to do.
     """
     titles = held(file)
+    assert lab.cells(page, lab.PANEL), "no panel is drawn"
     for panel in lab.panels(page):
         if panel.get_attribute("aria-label") in titles:
             move(page, panel)
