@@ -15,6 +15,9 @@ LOST = (
 )
 BROKEN = re.compile("Error displaying widget|Loading widget")
 SHOWN = ".jp-OutputArea-output .lm-Widget"
+UNSHOWN = """([ids, shown]) => window.jupyterapp.shell.currentWidget.content.widgets
+    .filter((cell) => ids.includes(cell.model.id) && !cell.node.querySelector(shown))
+    .map((cell) => cell.model.id)"""
 # The outputs that JupyterLab shows as a widget: cell id, and where in the cell.
 VIEWS = """() => [...window.jupyterapp.shell.currentWidget.content.model.cells]
     .filter((cell) => cell.type === "code")
@@ -42,7 +45,7 @@ def views(page: Page) -> list:
     lab.resize(page, 1280)
     found = page.evaluate(VIEWS)
     # JupyterLab may have been slower than the scrolling: it draws a cell when it has time.
-    for id in dict(found):
+    for id in page.evaluate(UNSHOWN, [list(dict(found)), SHOWN]):
         _, shown = lab.cell_named(page, id)
         shown.locator(SHOWN).first.wait_for(state="attached")
     page.wait_for_function(lab.DRAWN, polling=100)

@@ -2,8 +2,6 @@
 
 import json
 import os
-import time
-import tracemalloc
 
 import pytest
 import safetensors.torch
@@ -11,7 +9,7 @@ import torch
 
 from helpers.model_files.file_findings import SAFE, UNKNOWN, UNSAFE, WHOLE
 from helpers.model_files.model_folders import read_folder, read_index
-from tests.model_files.readers import mutations, read, refused, run
+from tests.model_files.readers import frugally, mutations, read, refused, run
 
 A, B = {"a": torch.ones(2)}, {"b": torch.zeros(3, 2), "c": torch.ones(1)}
 
@@ -137,15 +135,8 @@ def test_ten_thousand_keys_take_no_time(tmp_path):
     tensors = {f"model.layers.{i}.weight": torch.zeros(1) for i in range(10_000)}
     safetensors.torch.save_file(tensors, tmp_path / "1.safetensors")
     path = index(tmp_path, dict.fromkeys(tensors, "1.safetensors"))
-    started = time.process_time()
-    found = read(read_index, path)
-    assert time.process_time() - started < 3
+    found = frugally(read_index, path)
     assert found.structure == WHOLE and len(found.entries) == 10_000
-    tracemalloc.start()
-    read(read_index, path)
-    peak = tracemalloc.get_traced_memory()[1]
-    tracemalloc.stop()
-    assert peak < 40 << 20
 
 
 def test_an_adapter_names_its_base_model(tmp_path):

@@ -1,8 +1,6 @@
 """An ONNX file read without onnx, held against what onnx itself reads."""
 
 import os
-import time
-import tracemalloc
 
 import numpy as np
 import onnx
@@ -14,7 +12,7 @@ from torch import nn
 from helpers.model_files.file_findings import SAFE, UNSAFE, WHOLE
 from helpers.model_files.onnx_models import _DTYPES, read_onnx
 from helpers.onnx_export import export_onnx
-from tests.model_files.readers import mutations, read, refused, run
+from tests.model_files.readers import frugally, mutations, quickly, read, refused, run
 from tests.model_files.samples import onnx_model
 
 
@@ -236,9 +234,7 @@ def test_millions_of_records_are_refused_in_time(path, monkeypatch):
     field = b"\x2a\x02\x10\x01"  # an initializer without a name
     graph = field * 1_000_000
     path.write_bytes(b"\x08\x0a" + message(7, graph))
-    started = time.process_time()
-    assert "more than 1,000 tensors" in refused(read(read_onnx, path))
-    assert time.process_time() - started < 3
+    assert "more than 1,000 tensors" in refused(quickly(read_onnx, path))
 
 
 def test_ten_thousand_weights_take_no_time_and_large_files_no_memory(path):
@@ -250,16 +246,9 @@ def test_ten_thousand_weights_take_no_time_and_large_files_no_memory(path):
         )
     onnx.save(model, path)
     del model
-    started = time.process_time()
-    found = read(read_onnx, path)
-    assert time.process_time() - started < 3
+    found = frugally(read_onnx, path)
     assert len(found.entries) == 10_000 and path.stat().st_size > 80_000_000
-    tracemalloc.start()
-    read(read_onnx, path)
-    peak = tracemalloc.get_traced_memory()[1]
-    tracemalloc.stop()
     path.unlink()
-    assert peak < 40 << 20
 
 
 def test_damaged_files_end_in_a_sentence(path):

@@ -1,8 +1,6 @@
 """A safetensors header is held against its file; lies and bombs end in a sentence."""
 
 import json
-import time
-import tracemalloc
 
 import pytest
 import safetensors
@@ -11,7 +9,7 @@ import torch
 
 from helpers.model_files.file_findings import SAFE, WHOLE
 from helpers.model_files.safetensors_files import _DTYPES, read_safetensors
-from tests.model_files.readers import mutations, read, refused, run
+from tests.model_files.readers import frugally, mutations, read, refused, run
 
 DTYPES = [
     *(torch.float64, torch.float32, torch.float16, torch.bfloat16),
@@ -152,15 +150,8 @@ def test_ten_thousand_keys_take_no_time_and_large_files_no_memory(path):
     write(path, entries, 0)
     with path.open("ab") as file:
         file.truncate(file.tell() + 400_000_000)  # a hole: it takes no disk
-    started = time.process_time()
-    found = read(read_safetensors, path)
-    assert time.process_time() - started < 3
+    found = frugally(read_safetensors, path)
     assert found.structure == WHOLE and len(found.entries) == 10_000
-    tracemalloc.start()
-    read(read_safetensors, path)
-    peak = tracemalloc.get_traced_memory()[1]
-    tracemalloc.stop()
-    assert peak < 40 << 20
 
 
 def test_too_many_tensors_and_values_are_refused(path, monkeypatch):
