@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from helpers.checkpoints.optimizers import order_problem
 from helpers.checkpoints.parts import Named, class_problem, group_names, named_parameters
-from helpers.checkpoints.plain import write_problem
+from helpers.checkpoints.plain import loading_problem
 from helpers.state_dicts.differences import is_same
 from helpers.state_dicts.kinds import in_words, is_empty_shell, kind_of
 
@@ -71,7 +71,7 @@ def _entry_problem(ours: Any, saved: Any) -> str | None:
         once = repeated(saved, like=ours)
         if not is_same(saved, once.expand_as(saved)):
             return "repeats its values in the model (expand), and not in the file"
-    elif kind_of(ours) and (problem := write_problem(ours, saved)):
+    elif kind_of(ours) and (problem := loading_problem(ours, saved)):
         return f"cannot be written: {problem}"
     return None
 

@@ -107,7 +107,7 @@ class PlainCheck:
             raise ValueError(
                 f"{where} is {in_words(value)}, which torch.load cannot read: {error}"
             ) from error
-        if into and (problem := write_problem(value, again)):
+        if into and (problem := loading_problem(value, again)):
             raise ValueError(
                 f"{where} is {in_words(value)}, which load_state_dict cannot load: "
                 f"{problem}"
@@ -115,12 +115,12 @@ class PlainCheck:
         self._tried.add(kind)
 
 
-def write_problem(target: Any, value: Any) -> str | None:
+def loading_problem(target: Any, value: Any) -> str | None:
     """Return why `load_state_dict` cannot write a value into a tensor, None if it can.
 
     It is tried on a copy of the tensor.
 
-    >>> write_problem(torch.eye(2), torch.eye(2).to_sparse())  # doctest: +ELLIPSIS
+    >>> loading_problem(torch.eye(2), torch.eye(2).to_sparse())  # doctest: +ELLIPSIS
     'copy_() between dense and sparse Tensors is not implemented! ...'
     """
     holder = nn.Module()

@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 from helpers.checkpoints import load_checkpoint, save_checkpoint
-from helpers.checkpoints.plain import PlainCheck, write_problem
+from helpers.checkpoints.plain import PlainCheck, loading_problem
 from helpers.state_dicts.differences import is_same
 from tests.checkpoints.runs import Net
 
@@ -103,6 +103,6 @@ def test_one_of_a_kind_is_tried_for_all(monkeypatch):
 
 def test_trying_to_write_changes_nothing():
     target = torch.zeros(2)
-    assert write_problem(target, torch.ones(2)) is None
-    assert "size mismatch" in write_problem(target, torch.ones(3))
+    assert loading_problem(target, torch.ones(2)) is None
+    assert "size mismatch" in loading_problem(target, torch.ones(3))
     assert target.sum() == 0

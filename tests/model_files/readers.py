@@ -58,32 +58,40 @@ def refused(found: Findings) -> str:
 
 
 def mutations(data: bytes):
-    """Yield damaged bytes: flips, cuts, bytes inserted, taken out, or set to extremes."""
-    rng = random.Random(0)
+    """Yield damaged bytes, as many as there are rounds."""
+    draw = random.Random(0)
     for _ in range(ROUNDS):
-        new = bytearray(data)
-        for _ in range(rng.choice((1, 1, 2, 8))):
-            at = (
-                rng.randrange(len(new))
-                if rng.random() < 0.5
-                else rng.randrange(min(200, len(new)))
-            )
-            match rng.randrange(5):
-                case 0:
-                    new[at] ^= 1 << rng.randrange(8)
-                case 1:
-                    new[at : at + 8] = rng.choice(
-                        (bytes(8), b"\xff" * 8, b"\x7f" + b"\xff" * 7)
-                    )
-                case 2:
-                    del new[at : at + rng.randrange(1, 20)]
-                case 3:
-                    new[at:at] = rng.randbytes(rng.randrange(1, 20))
-                case 4 if len(new) > 8:
-                    del new[rng.randrange(8, len(new)) :]
-            if not new:
-                new = bytearray(data[:1])
-        yield bytes(new)
+        yield mutated(data, draw)
+
+
+def mutated(data: bytes, draw: random.Random) -> bytes:
+    """Return bytes some of which are flipped, changed, taken out, put in or cut off."""
+    new = bytearray(data)
+    for _ in range(draw.choice((1, 1, 2, 5, 20))):
+        # What headers say stands in the first bytes.
+        most = len(new) if draw.random() < 0.6 else min(200, len(new))
+        at = draw.randrange(most)
+        match draw.randrange(8):
+            case 0:
+                new[at] ^= 1 << draw.randrange(8)
+            case 1:
+                new[at] = draw.randrange(256)
+            case 2:
+                del new[at : at + draw.randrange(1, 40)]
+            case 3:
+                new[at:at] = draw.randbytes(draw.randrange(1, 20))
+            case 4:
+                new[at : at + 4] = b"\xff" * 4
+            case 5:
+                extremes = (bytes(8), b"\xff" * 8, b"\x7f" + b"\xff" * 7)
+                new[at : at + 8] = draw.choice(extremes)
+            case 6:
+                start = draw.randrange(len(new))
+                new[at:at] = new[start : start + draw.randrange(200)]
+            case 7 if len(new) > 8 and draw.random() < 0.3:
+                del new[draw.randrange(8, len(new)) :]
+        new = new or bytearray(b"\0")
+    return bytes(new)
 
 
 def run(lines: list[str]) -> dict:

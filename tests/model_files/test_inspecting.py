@@ -14,6 +14,7 @@ import torch
 from helpers.model_files import FileReport, inspect_file
 from tests import ROOT
 from tests.model_files import torch_samples as samples
+from tests.model_files.readers import ROUNDS, mutated
 
 LEFT_OUT = """
 import sys
@@ -56,34 +57,10 @@ def test_neither_torch_nor_numpy_nor_onnx_is_imported(tmp_path):
     assert (done.stdout, done.stderr) == ("set()\n", "")
 
 
-def mutated(data: bytes, draw: random.Random) -> bytes:
-    changed = bytearray(data)
-    for _ in range(draw.choice([1, 1, 2, 5, 20])):
-        place, how = draw.randrange(len(changed)), draw.randrange(6)
-        if how == 0:
-            changed[place] ^= 1 << draw.randrange(8)
-        elif how == 1:
-            changed[place] = draw.randrange(256)
-        elif how == 2:
-            changed[place : place + draw.randrange(40)] = b""
-        elif how == 3:
-            changed[place:place] = draw.randbytes(draw.randrange(1, 9))
-        elif how == 4:
-            changed[place : place + 4] = b"\xff\xff\xff\xff"
-        else:
-            start = draw.randrange(len(changed))
-            changed[place:place] = changed[start : start + draw.randrange(200)]
-        changed = changed or bytearray(b"\0")
-    return bytes(changed)
-
-
 def altered(kind: str, draw: random.Random) -> bytes:
     if kind == "pickle in a zip":  # with the right checksum, so that it is followed
         return samples.with_pickle(mutated(pickle.dumps(samples.VARIED, 2), draw))
     return mutated(KINDS[kind], draw)
-
-
-ROUNDS = int(os.environ.get("FUZZ_ROUNDS", "200"))
 
 
 @pytest.mark.parametrize("kind", [*KINDS, "pickle in a zip"])
