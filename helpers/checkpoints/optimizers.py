@@ -7,12 +7,14 @@ Save, Load, Ship 0.2.0: helpers/checkpoints/optimizers.py · repairs: CHANGELOG.
 """
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from itertools import chain
 from typing import Any
 
 from torch import Tensor
 from torch.optim import Optimizer
+
+from helpers.state_dicts.kinds import contents
 
 _Groups = list[list[str]]
 # They say how this machine computes, and a CPU cannot do what a GPU was told to.
@@ -167,12 +169,7 @@ def _is_one_number(value: Any) -> bool:
     return value is None or isinstance(value, int | float | complex | str)
 
 
-def _sizes(value: Any) -> Iterator[int]:
-    """Yield the elements of each tensor in a value."""
-    if isinstance(value, Tensor):
-        yield value.numel()
-    elif isinstance(value, list | tuple):
-        for entry in value:
-            yield from _sizes(entry)
-    elif isinstance(value, dict):
-        yield from _sizes(list(value.values()))
+def _sizes(value: Any) -> list[int]:
+    """Return the elements of each tensor in a value."""
+    found = contents(value, lambda one: not isinstance(one, Tensor))
+    return [one.numel() for one in found if isinstance(one, Tensor)]

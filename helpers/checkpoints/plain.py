@@ -14,7 +14,8 @@ from torch import Tensor, nn
 from helpers.checkpoints.archive.container import map_archive
 from helpers.checkpoints.archive.errors import UnsafeCheckpointError
 from helpers.checkpoints.archive.pickles import read_structure
-from helpers.state_dicts.kinds import copied, in_words, is_empty_shell
+from helpers.state_dicts.kinds import in_words, is_empty_shell
+from helpers.state_dicts.partial_loading import loading_problem
 
 _DICTS = (dict, OrderedDict, Counter)
 _LISTS = (list, tuple, set)
@@ -28,6 +29,7 @@ class PlainCheck:
 
     Attributes:
         storages: address of each storage that was seen -> its bytes.
+        deepest: the place of the container that is farthest inside.
 
     >>> check = PlainCheck()
     >>> check({"lr": 0.1, "weights": [torch.ones(2)]}, "extra")
@@ -41,6 +43,7 @@ class PlainCheck:
     def __init__(self) -> None:
         """Begin with nothing seen."""
         self.storages: dict[int, int] = {}
+        self.deepest = ""
         self._seen: dict[int, Any] = {}  # containers may hold themselves
         self._tried: set[tuple] = set()
 
@@ -55,6 +58,7 @@ class PlainCheck:
             if id(value) in self._seen:
                 return
             self._seen[id(value)] = value
+            self.deepest = max(self.deepest, where, key=len)
         if kind in _DICTS:
             for key, entry in value.items():
                 self(key, f"a key of {where}")
@@ -113,24 +117,6 @@ class PlainCheck:
                 f"{problem}"
             )
         self._tried.add(kind)
-
-
-def loading_problem(target: Any, value: Any) -> str | None:
-    """Return why `load_state_dict` cannot write a value into a tensor, None if it can.
-
-    It is tried on a copy of the tensor.
-
-    >>> loading_problem(torch.eye(2), torch.eye(2).to_sparse())  # doctest: +ELLIPSIS
-    'copy_() between dense and sparse Tensors is not implemented! ...'
-    """
-    holder = nn.Module()
-    holder.register_buffer("value", copied(target))
-    try:
-        holder.load_state_dict({"value": value})
-    except Exception as error:
-        _, _, cause = str(error).partition("exception occurred : ('")
-        return cause.removesuffix("',).") or str(error)
-    return None
 
 
 def _there_and_back(value: Any) -> Any:

@@ -114,16 +114,18 @@ def save_checkpoint(
         "metadata": metadata,
     }
     check = PlainCheck()
-    for name, thing in parts["others"].items():
-        check(
-            payload["others"][name],
-            label("others", name),
-            into=isinstance(thing, nn.Module),
-        )
-    for key, value in payload.items():
-        check(value, key, into=key == "model")
-    with atomic_write(path, sum(check.storages.values()) + _OVERHEAD) as file:
-        _write(path, payload, file)
+    try:
+        for name, thing in parts["others"].items():
+            is_module = isinstance(thing, nn.Module)
+            check(payload["others"][name], label("others", name), into=is_module)
+        for key, value in payload.items():
+            check(value, key, into=key == "model")
+        with atomic_write(path, sum(check.storages.values()) + _OVERHEAD) as file:
+            _write(path, payload, file)
+    except RecursionError:
+        raise ValueError(
+            f"{check.deepest[:60]}... is nested more deeply than torch.save can follow"
+        ) from None
     return path
 
 

@@ -34,19 +34,32 @@ def is_same(a: Any, b: Any) -> bool:
     >>> is_same({"factor": 7}, {"factor": 7}), is_same(torch.ones(2), torch.ones(2).half())
     (True, False)
     """
-    if isinstance(a, Tensor) and isinstance(b, Tensor):
-        if (kind_of(a), a.dtype, shape_of(a)) != (kind_of(b), b.dtype, shape_of(b)):
+    seen: dict[tuple[int, int], Any] = {}  # a value may hold itself
+    waiting = [(a, b)]
+    while waiting:
+        a, b = waiting.pop()
+        if (id(a), id(b)) in seen:
+            continue
+        if isinstance(a, Tensor) and isinstance(b, Tensor):
+            if (kind_of(a), a.dtype, shape_of(a)) != (kind_of(b), b.dtype, shape_of(b)):
+                return False
+            if is_empty_shell(a) or is_empty_shell(b):
+                raise NotComparableError("no values on the meta device")
+            if kind_of(a) == "":
+                if not same_bytes(_flat(a), _flat(b)):
+                    return False
+                continue
+        ours, theirs = pieces(a), pieces(b)
+        if ours is not None and theirs is not None:
+            if not _equal(ours[0], theirs[0]) or len(ours[1]) != len(theirs[1]):
+                return False
+            seen[id(a), id(b)] = a, b
+            waiting += reversed(list(zip(ours[1], theirs[1], strict=True)))
+        elif isinstance(a, Tensor) and isinstance(b, Tensor):
+            raise NotComparableError(f"a {kind_of(a)} does not show what it is made of")
+        elif type(a) is not type(b) or not _equal(a, b):
             return False
-        if is_empty_shell(a) or is_empty_shell(b):
-            raise NotComparableError("no values on the meta device")
-        if kind_of(a) == "":
-            return same_bytes(_flat(a), _flat(b))
-    ours, theirs = pieces(a), pieces(b)
-    if ours is not None and theirs is not None:
-        return _equal(ours[0], theirs[0]) and all(map(is_same, ours[1], theirs[1]))
-    if isinstance(a, Tensor):
-        raise NotComparableError(f"a {kind_of(a)} does not show what it is made of")
-    return type(a) is type(b) and _equal(a, b)
+    return True
 
 
 def largest_difference(a: Any, b: Any) -> float | None:

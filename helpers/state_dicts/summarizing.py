@@ -5,14 +5,17 @@ Save, Load, Ship 0.2.0: helpers/state_dicts/summarizing.py · repairs: CHANGELOG
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 from torch import Tensor, UntypedStorage, nn
 
 from helpers.state_dicts.kinds import (
-    bytes_held,
-    bytes_of,
+    contents,
     dtype_name,
+    memory_of,
+    pieces,
+    raw_bytes,
     shape_of,
     storages_of,
 )
@@ -74,3 +77,42 @@ def summarize(model_or_state_dict: nn.Module | StateDict) -> pd.DataFrame:
     table = pd.DataFrame(rows, columns=columns)
     table.attrs["total_bytes"] = bytes_held(tensors.values())
     return table
+
+
+def bytes_of(value: Any) -> int:
+    """Return the bytes of the value itself, without the rest of a storage that it views.
+
+    Of what is no tensor, the tensors, arrays, bytes and texts in it are counted.
+
+    >>> import torch
+    >>> bytes_of(torch.ones(9)[:2]), bytes_of(torch.ones(2).expand(3, 2)), bytes_of([b"12"])
+    (8, 8, 2)
+    """
+    own = (min(t.numel() * t.element_size(), len(raw_bytes(t))) for t in memory_of(value))
+    return sum(own) + sum(map(_beside_storages, contents(value)))
+
+
+def bytes_held(values: Iterable[Any]) -> int:
+    """Return the bytes that all values hold together, a storage that is shared once.
+
+    >>> import torch
+    >>> weight = torch.ones(3)
+    >>> bytes_held([weight, weight[:1], torch.eye(2).to_sparse(), {"table": b"1234"}])
+    56
+    """
+    values = list(values)
+    stored = sum(storage.nbytes() for storage in storages_of(values))
+    return stored + sum(map(_beside_storages, contents(values)))
+
+
+def _beside_storages(value: Any) -> int:
+    """Return the bytes of what has none in a storage, without those of its contents."""
+    if isinstance(value, str):
+        return len(value.encode(errors="surrogatepass"))
+    if isinstance(value, Tensor):  # one that shows nothing of what it is made of
+        is_opaque = pieces(value) is None and not storages_of(value)
+        return value.numel() * value.element_size() if is_opaque else 0
+    if isinstance(value, bytes | bytearray):
+        return len(value)
+    size = getattr(value, "nbytes", 0)  # of an array; a storage has a method of this name
+    return size if isinstance(size, int) else 0

@@ -7,7 +7,8 @@ import torch
 
 from helpers.state_dicts import all_or_nothing, compare, load_matching
 from helpers.state_dicts.differences import NotComparableError, is_same, largest_difference
-from helpers.state_dicts.kinds import bytes_held, in_words
+from helpers.state_dicts.kinds import in_words
+from helpers.state_dicts.summarizing import bytes_held
 from tests.state_dicts import samples
 
 pytestmark = pytest.mark.filterwarnings("ignore")

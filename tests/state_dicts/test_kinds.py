@@ -6,7 +6,8 @@ import pytest
 import torch
 
 from helpers.state_dicts.differences import is_same
-from helpers.state_dicts.kinds import bytes_held, copied, in_words, memory_of, raw_bytes
+from helpers.state_dicts.kinds import copied, in_words, memory_of, raw_bytes
+from helpers.state_dicts.summarizing import bytes_held
 from tests.state_dicts import samples
 
 pytestmark = pytest.mark.filterwarnings("ignore")
