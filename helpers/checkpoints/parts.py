@@ -13,17 +13,7 @@ from helpers.arguments import require_module, type_of
 
 # What was given alone has the name None.
 Named = dict[str | None, Any]
-
-
-def _by_name(part: str, given: Any) -> Named:
-    if given is None:
-        return {}
-    if not isinstance(given, Mapping):
-        return {None: given}
-    for name in given:
-        if not isinstance(name, str):
-            raise TypeError(f"{part} has the key {name!r}; expected names: strings")
-    return dict(given)
+PARTS = ("model", "optimizer", "scheduler", "others")
 
 
 def label(part: str, name: str | None) -> str:
@@ -46,17 +36,18 @@ def checked_parts(
     >>> checked_parts(nn.Identity())["model"]
     {None: Identity()}
     """
-    several = isinstance(model, Mapping)
-    if not several or not any(isinstance(each, nn.Module) for each in model.values()):
+    models = model.values() if isinstance(model, Mapping) else ()
+    if not any(isinstance(each, nn.Module) for each in models):
         require_module(model)  # a state dict is a dict, too
     if not isinstance(others, Mapping | None):
         raise TypeError(f"others is {type_of(others)}; expected a dict: name -> object")
-    given = {"model": model, "optimizer": optimizer, "scheduler": scheduler}
-    parts = {
-        part: _by_name(part, value) for part, value in (given | {"others": others}).items()
-    }
-    for part, objects in parts.items():
-        for name, value in objects.items():
+    parts: dict[str, Named] = {}
+    for part, given in zip(PARTS, (model, optimizer, scheduler, others), strict=True):
+        several = isinstance(given, Mapping)
+        parts[part] = dict(given) if several else {} if given is None else {None: given}
+        for name, value in parts[part].items():
+            if several and not isinstance(name, str):
+                raise TypeError(f"{part} has the key {name!r}; expected names: strings")
             found = f"{label(part, name)} is {type_of(value)}"
             if part == "model" and not isinstance(value, nn.Module):
                 raise TypeError(f"{found}; expected a torch.nn.Module")
@@ -87,10 +78,22 @@ def class_problem(what: str, ours: object, saved: dict[str, Any]) -> str | None:
     'the object is of class int, the saved one of class GradScaler'
     """
     mine, theirs = type(ours).__name__, saved["class"]
-    same = mine == theirs
-    return (
-        None if same else f"the {what} is of class {mine}, the saved one of class {theirs}"
-    )
+    if mine == theirs:
+        return None
+    return f"the {what} is of class {mine}, the saved one of class {theirs}"
+
+
+def describe_scheduler(scheduler: Any) -> dict[str, Any]:
+    """Return its class and, of those that hold others, theirs.
+
+    >>> import torch
+    >>> from torch.optim.lr_scheduler import ChainedScheduler, ConstantLR
+    >>> optimizer = torch.optim.SGD([torch.zeros(1)], lr=0.1)
+    >>> describe_scheduler(ChainedScheduler([ConstantLR(optimizer)]))
+    {'class': 'ChainedScheduler', 'schedulers': [{'class': 'ConstantLR'}]}
+    """
+    inner = [describe_scheduler(each) for each in getattr(scheduler, "_schedulers", ())]
+    return {"class": type(scheduler).__name__} | ({"schedulers": inner} if inner else {})
 
 
 def named_parameters(model: nn.Module | Named) -> dict[str, nn.Parameter]:

@@ -155,40 +155,18 @@ def _dense(tensor: Tensor, other: Tensor) -> Tensor:
 
 
 def _gap_between(a: Tensor, b: Tensor) -> float:
-    gap_of = _whole_gap if _is_whole(a) and _is_whole(b) else _gap
-    largest = 0.0
     # In pieces, so that the wide copies of a large tensor take little memory.
-    for x, y in zip(a.split(2**20), b.split(2**20), strict=True):
-        if len(x):
-            largest = max(largest, gap_of(x, y).max().item())
-    return largest
+    pairs = zip(a.split(2**20), b.split(2**20), strict=True)
+    return max((_gap(x, y) for x, y in pairs if len(x)), default=0.0)
 
 
-def _gap(x: Tensor, y: Tensor) -> Tensor:
+def _gap(x: Tensor, y: Tensor) -> float:
+    are_whole = not any(t.is_floating_point() or t.is_complex() for t in (x, y))
+    if are_whole and 8 in (x.element_size(), y.element_size()):
+        # 2**53 and 2**53 + 1 are one float64: as Python's integers, and rounded once.
+        return float(max(abs(m - n) for m, n in zip(x.tolist(), y.tolist(), strict=True)))
     wide = torch.complex128 if x.is_complex() or y.is_complex() else torch.float64
     x, y = x.to(wide), y.to(wide)
     equal = (x == y) | (x.isnan() & y.isnan())
     gap = torch.where(equal, 0.0, (x - y).abs())
-    return gap.nan_to_num(nan=torch.inf, posinf=torch.inf)
-
-
-def _is_whole(tensor: Tensor) -> bool:
-    return not (tensor.is_floating_point() or tensor.is_complex())
-
-
-def _whole_gap(x: Tensor, y: Tensor) -> Tensor:
-    # 2**53 and 2**53 + 1 are one float64, and a difference of two int64 may need 65
-    # bits. In halves of 32 bits nothing is lost before the one rounding of the sum.
-    high_x, low_x = _halves(x)
-    high_y, low_y = _halves(y)
-    return ((high_x - high_y).double() * 2**32 + (low_x - low_y).double()).abs()
-
-
-def _halves(integers: Tensor) -> tuple[Tensor, Tensor]:
-    """Return (high, low), int64, with high * 2**32 + low == integers."""
-    low_bits = 2**32 - 1
-    if integers.dtype == torch.uint64:  # int64 reads its upper half as negative
-        signed = integers.view(torch.int64)
-        return (signed >> 32) & low_bits, signed & low_bits
-    wide = integers.long()
-    return wide >> 32, wide & low_bits
+    return gap.nan_to_num(nan=torch.inf, posinf=torch.inf).max().item()

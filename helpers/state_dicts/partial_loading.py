@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from helpers.arguments import require_module
+from helpers.state_dicts.comparing import NameReport
 from helpers.state_dicts.differences import is_same
 from helpers.state_dicts.kinds import (
     copied,
@@ -20,7 +21,6 @@ from helpers.state_dicts.kinds import (
     shape_of,
     storages_of,
 )
-from helpers.state_dicts.reports import NameReport
 from helpers.state_dicts.restoring import (
     all_or_nothing,
     extra_state_holders,

@@ -5,7 +5,6 @@ Save, Load, Ship 0.2.0: helpers/state_dicts/summarizing.py · repairs: CHANGELOG
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 from torch import Tensor, UntypedStorage, nn
@@ -64,8 +63,8 @@ def summarize(model_or_state_dict: nn.Module | StateDict) -> pd.DataFrame:
                 "dtype": dtype_name(value),
                 "device": str(value.device) if is_tensor else "",
                 "elements": value.numel() if is_tensor else 0,
-                "bytes": bytes_of(value),
-                "storage_bytes": bytes_held([value]),
+                "bytes": _bytes_of(value),
+                "storage_bytes": _bytes_held([value]),
                 "shares": next((first for first in firsts if first != name), ""),
             }
         )
@@ -75,32 +74,18 @@ def summarize(model_or_state_dict: nn.Module | StateDict) -> pd.DataFrame:
     if any(row["shares"] for row in rows):
         columns.append("shares")
     table = pd.DataFrame(rows, columns=columns)
-    table.attrs["total_bytes"] = bytes_held(tensors.values())
+    table.attrs["total_bytes"] = _bytes_held([*tensors.values()])
     return table
 
 
-def bytes_of(value: Any) -> int:
-    """Return the bytes of the value itself, without the rest of a storage that it views.
-
-    Of what is no tensor, the tensors, arrays, bytes and texts in it are counted.
-
-    >>> import torch
-    >>> bytes_of(torch.ones(9)[:2]), bytes_of(torch.ones(2).expand(3, 2)), bytes_of([b"12"])
-    (8, 8, 2)
-    """
+def _bytes_of(value: Any) -> int:
+    """Return the bytes of the value itself, without the rest of a storage that it views."""
     own = (min(t.numel() * t.element_size(), len(raw_bytes(t))) for t in memory_of(value))
     return sum(own) + sum(map(_beside_storages, contents(value)))
 
 
-def bytes_held(values: Iterable[Any]) -> int:
-    """Return the bytes that all values hold together, a storage that is shared once.
-
-    >>> import torch
-    >>> weight = torch.ones(3)
-    >>> bytes_held([weight, weight[:1], torch.eye(2).to_sparse(), {"table": b"1234"}])
-    56
-    """
-    values = list(values)
+def _bytes_held(values: list[Any]) -> int:
+    """Return the bytes that all values hold together, a storage that is shared once."""
     stored = sum(storage.nbytes() for storage in storages_of(values))
     return stored + sum(map(_beside_storages, contents(values)))
 

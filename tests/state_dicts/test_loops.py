@@ -19,7 +19,7 @@ from helpers.state_dicts import (
 from helpers.state_dicts.differences import NotComparableError, is_same, largest_difference
 from helpers.state_dicts.kinds import contents, copied, memory_of, storages_of
 from helpers.state_dicts.partial_loading import LoadReport
-from helpers.state_dicts.summarizing import bytes_held, bytes_of
+from helpers.state_dicts.summarizing import _bytes_held, _bytes_of
 from tests.state_dicts.loops import DEEP, LOOPS, TOO_DEEP, Holder, tensor_in
 
 ALL = LOOPS | DEEP | TOO_DEEP
@@ -31,7 +31,7 @@ each_that_is_copied = pytest.mark.parametrize("kind", LOOPS | DEEP)
 def test_what_it_holds_is_found_once(kind):
     value = ALL[kind]()
     assert [*memory_of(value)] == [tensor_in(value)] and len(storages_of(value)) == 1
-    assert bytes_of(value) == bytes_held([value, value]) == 8
+    assert _bytes_of(value) == _bytes_held([value, value]) == 8
 
 
 @each

@@ -11,7 +11,7 @@ from torch import nn
 
 from helpers.state_dicts.kinds import memory_of, raw_bytes
 from helpers.state_dicts.restoring import all_or_nothing, what_is_left
-from helpers.state_dicts.summarizing import bytes_held, bytes_of
+from helpers.state_dicts.summarizing import _bytes_held, _bytes_of
 from tests.state_dicts import samples
 from tests.state_dicts.interrupting import FailsAt, InterruptAt
 
@@ -35,7 +35,7 @@ def test_every_bit_that_is_overwritten_comes_back(kind):
     before = samples.photograph(net)
     with pytest.raises(Stop), all_or_nothing(net):
         spoil(net)
-        has_bytes = bytes_held([*net.parameters(), *net.buffers()]) > 0  # not packed ones
+        has_bytes = _bytes_held([*net.parameters(), *net.buffers()]) > 0  # not packed ones
         assert has_bytes == (samples.photograph(net) != before)
         raise Stop
     assert samples.photograph(net) == before
@@ -118,7 +118,7 @@ def test_whatever_is_changed_comes_back(kind, change):
     if kind == "scripted" and change in ("remove", "replace", "attributes"):
         return  # TorchScript allows none of these
     tensors = [*net.parameters(), *net.buffers()]
-    if change == "freed" and sum(map(bytes_of, tensors)) < bytes_held(tensors):
+    if change == "freed" and sum(map(_bytes_of, tensors)) < _bytes_held(tensors):
         return  # what lies between or beside the elements is not the model's
     before = samples.photograph(net)
     with pytest.raises(Stop), all_or_nothing(net):
