@@ -9,7 +9,7 @@ from helpers.checkpoints import load_checkpoint, read_metadata, save_checkpoint,
 from helpers.checkpoints.optimizers import order_problem
 from helpers.checkpoints.undoing import unchanged_on_error
 from helpers.state_dicts.differences import is_same
-from tests.checkpoints.runs import Net
+from tests.checkpoints.runs import Net, Run
 from tests.state_dicts.loops import DEEP, LOOPS, TOO_DEEP, Holder, tensor_in
 
 
@@ -103,6 +103,20 @@ def test_what_holds_itself_is_put_back():
                 value.clear()
             raise KeyError
         assert tensor_in(value).tolist() == [1, 1]
+
+
+def test_an_optimizer_with_such_a_state_is_refused_by_name_and_nothing_changes(tmp_path):
+    run, other = Run(seed=1), Run(seed=2)
+    run.optimizer.state[run.model.last.bias]["loop"] = LOOPS["own_dict"]()
+    path = save_checkpoint(tmp_path / "a.pt", **run.parts)
+    before = other.state()
+    with pytest.raises(ValueError) as caught:
+        load_checkpoint(path, **other.parts)
+    assert str(caught.value) == "the state contains itself, or is nested too deeply"
+    assert caught.value.__notes__ == [
+        f"optimizer did not take what {path} holds of it; nothing was changed"
+    ]
+    assert other.state() == before
 
 
 def test_a_state_that_holds_itself_is_not_followed_for_ever():
