@@ -80,38 +80,37 @@ def load_matching(model: nn.Module, state_dict: StateDict) -> LoadReport:
     tensors = [*model.parameters(), *model.buffers()]
     own, objects = storages_of(tensors), set(map(id, tensors))
     holders = extra_state_holders(model)
-    values, skipped, converted = {}, {}, {}
     first_at: dict[tuple, str] = {}
-    for name, value in source.items():
+
+    def problem_with(name: str, value: Any) -> str | None:
         if name not in targets:
-            skipped[name] = "not in the model"
-            continue
+            return "not in the model"
+        if name in holders:
+            return None
         target = targets[name]
         if not isinstance(target, Tensor):
-            if name in holders:
-                values[name] = value
-            else:
-                skipped[name] = "only load_state_dict can load it"
-        elif problem := _write_problem(target, value):
+            return "only load_state_dict can load it"
+        if problem := _write_problem(target, value):
+            return problem
+        is_view = not kind_of(target) and storages_of(target).keys() <= own.keys()
+        if not is_view and id(target) not in objects:
+            return "the model's state_dict() returns a copy of it"
+        first = first_at.setdefault(places_of(target) or (name,), name)
+        both = (copied(target).copy_(v) for v in (value, source[first]))
+        if first != name and not is_same(*both):
+            return f"same tensor as {first}, different values in the file"
+        return None
+
+    values, skipped, converted = {}, {}, {}
+    for name, value in source.items():
+        if problem := problem_with(name, value):
             skipped[name] = problem
-        elif not (
-            storages_of(target).keys() <= own.keys()
-            if not kind_of(target)
-            else id(target) in objects
-        ):
-            skipped[name] = "the model's state_dict() returns a copy of it"
-        else:
-            first = first_at.setdefault(places_of(target) or (name,), name)
-            if first != name and not is_same(
-                *(copied(target).copy_(v) for v in (value, source[first]))
-            ):
-                skipped[name] = f"same tensor as {first}, different values in the file"
-                continue
-            # A value that is part of the model could be overwritten before its turn.
-            is_own = not storages_of(value).keys().isdisjoint(own)
-            values[name] = copied(value) if is_own else value
-            if value.dtype != target.dtype:
-                converted[name] = dtype_name(value), dtype_name(target)
+            continue
+        # A value that is part of the model could be overwritten before its turn.
+        is_own = not storages_of(value).keys().isdisjoint(own)
+        values[name] = copied(value) if is_own else value
+        if name not in holders and value.dtype != targets[name].dtype:
+            converted[name] = dtype_name(value), dtype_name(targets[name])
     _write(model, targets, values)
 
     absent = [name for name in targets if name not in source]

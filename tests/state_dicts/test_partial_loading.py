@@ -9,6 +9,7 @@ from torch import nn
 from helpers.state_dicts import compare, load_matching, remap_keys
 from helpers.state_dicts.partial_loading import loading_problem
 from tests.state_dicts import Tied, bits, samples, small_net
+from tests.state_dicts.loops import Holder
 
 
 def test_what_fits_is_copied_in_place_and_the_rest_is_explained():
@@ -247,6 +248,14 @@ def test_extra_state_is_loaded_and_packed_parameters_are_left_to_torch():
     assert report.skipped["0._packed_params._packed_params"] == (
         "only load_state_dict can load it"
     )
+
+
+def test_extra_state_that_is_a_tensor_is_given_to_the_module():
+    net, other = Holder(torch.zeros(2)), Holder(torch.ones(3))
+    assert "_extra_state" in load_matching(net, other.state_dict()).loaded
+    assert net.value.tolist() == [1, 1, 1]
+    assert "_extra_state" in load_matching(net, Holder(5).state_dict()).loaded
+    assert net.value == 5
 
 
 def test_extra_state_that_fails_undoes_the_tensors(monkeypatch):
