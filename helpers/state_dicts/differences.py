@@ -5,6 +5,7 @@ Save, Load, Ship 0.2.0: helpers/state_dicts/differences.py · repairs: CHANGELOG
 
 import math
 import pickle
+from contextlib import suppress
 from typing import Any
 
 import torch
@@ -97,18 +98,14 @@ def largest_difference(a: Any, b: Any) -> float | None:
 def _equal(a: Any, b: Any) -> bool:
     if isinstance(a, float):  # a NaN is itself, and 0.0 is not -0.0
         return repr(a) == repr(b)
-    try:
+    with suppress(Exception):  # an array has no single answer
         if bool(a == b):
             return True
         if type(a).__eq__ is not object.__eq__:
             return False
-    except Exception:  # an array has no single answer
-        pass
-    try:  # of a class that defines no equality
+    with suppress(Exception):  # of a class that defines no equality
         if pickle.dumps(a) == pickle.dumps(b):
             return True
-    except Exception:
-        pass
     raise NotComparableError(f"nothing says whether two objects {type_of(a)} are equal")
 
 
@@ -140,12 +137,14 @@ def _dense(tensor: Tensor, other: Tensor) -> Tensor:
     if kind == "nested" or kind.startswith("sparse"):
         # Not to_dense(): a graph's matrix may be larger than all memory, and a file's
         # indices may point beyond it.
-        ours, theirs = pieces(tensor), pieces(other)
-        if ours is None or theirs is None or ours[0] != theirs[0]:
+        (form, ours), (other_form, theirs) = (
+            pieces(t) or ("", []) for t in (tensor, other)
+        )
+        if form != other_form:
             raise ValueError("of another kind")
         at = 0 if kind == "nested" else -1
-        values, _ = ours[1].pop(at), theirs[1].pop(at)
-        if not all(map(is_same, ours[1], theirs[1])):
+        values, _ = ours.pop(at), theirs.pop(at)
+        if not is_same(ours, theirs):
             raise ValueError("not in the same places")
         return values
     held = [piece for piece in (pieces(tensor) or ("", []))[1] if isinstance(piece, Tensor)]

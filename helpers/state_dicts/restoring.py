@@ -119,9 +119,10 @@ def _ways_back(model: nn.Module) -> list[tuple[str, Callable[[], None]]]:
                 steps.append((name, partial(_write_back, raw, raw.clone(), size)))
     for name, state in extra.items():
         try:
-            steps.append((name, partial(_extra_back, holders[name], copied(state))))
+            before = copied(state)
         except ValueError as error:
             raise ValueError(f"{name}: {error}") from None
+        steps.append((name, partial(_extra_back, holders[name], before)))
     return steps
 
 
