@@ -59,18 +59,6 @@ def checked_parts(
     return parts
 
 
-def stored(content: Mapping[str, Any], metadata: Mapping[str, Any], part: str) -> Named:
-    """Return what a file holds for a part, by name; `content` may be the metadata.
-
-    >>> stored({"optimizer": 1, "scheduler": None}, {}, "optimizer")
-    {None: 1}
-    """
-    if content.get(part) is None:
-        return {}
-    several = part == "others" or part in metadata.get("several", ())
-    return content[part] if several else {None: content[part]}
-
-
 def class_problem(what: str, ours: object, saved: dict[str, Any]) -> str | None:
     """Return what is wrong if one of another class was saved.
 

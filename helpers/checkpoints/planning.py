@@ -3,7 +3,7 @@
 Save, Load, Ship 0.2.0: helpers/checkpoints/planning.py · repairs: CHANGELOG.md
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from types import FunctionType
 from typing import Any
@@ -19,7 +19,6 @@ from helpers.checkpoints.parts import (
     describe_scheduler,
     group_names,
     label,
-    stored,
 )
 
 # A scheduler's lists with an entry for each of the optimizer's groups.
@@ -48,8 +47,8 @@ def plan_loading(
     metadata, notes = content["metadata"], []
     states: dict[str, Named] = {}
     for part, objects in parts.items():
-        there = states[part] = stored(content, metadata, part)
-        told = stored(metadata, metadata, part)
+        there = states[part] = _stored(content, metadata, part)
+        told = _stored(metadata, metadata, part)
         for name, thing in objects.items():
             where = label(part, name)
             state, said = there.get(name, {}), told.get(name, {})
@@ -81,6 +80,14 @@ def plan_loading(
     return states, notes
 
 
+def _stored(content: Mapping[str, Any], metadata: Mapping[str, Any], part: str) -> Named:
+    """Return what a file holds for a part, by name; `content` may be the metadata."""
+    if content.get(part) is None:
+        return {}
+    several = part == "others" or part in metadata.get("several", ())
+    return content[part] if several else {None: content[part]}
+
+
 def _absence(part: str, name: str | None, there: Named) -> str | None:
     """Return why the file holds nothing for what was given, None if it does."""
     if name in there:
@@ -104,7 +111,7 @@ def _moved_groups(
     """
     optimizer = getattr(scheduler, "optimizer", None)
     of = [key for key, each in parts["optimizer"].items() if each is optimizer]
-    said = stored(metadata, metadata, "optimizer").get(*of or [name])
+    said = _stored(metadata, metadata, "optimizer").get(*of or [name])
     if said is None or optimizer is None:
         return None
     try:
