@@ -13,7 +13,6 @@ from helpers.arguments import require_module, type_of
 
 # What was given alone has the name None.
 Named = dict[str | None, Any]
-PARTS = ("model", "optimizer", "scheduler", "others")
 
 
 def label(part: str, name: str | None) -> str:
@@ -41,10 +40,11 @@ def checked_parts(
         require_module(model)  # a state dict is a dict, too
     if not isinstance(others, Mapping | None):
         raise TypeError(f"others is {type_of(others)}; expected a dict: name -> object")
+    given = {"model": model, "optimizer": optimizer, "scheduler": scheduler}
     parts: dict[str, Named] = {}
-    for part, given in zip(PARTS, (model, optimizer, scheduler, others), strict=True):
-        several = isinstance(given, Mapping)
-        parts[part] = dict(given) if several else {} if given is None else {None: given}
+    for part, each in (given | {"others": others}).items():
+        several = isinstance(each, Mapping)
+        parts[part] = dict(each) if several else {} if each is None else {None: each}
         for name, value in parts[part].items():
             if several and not isinstance(name, str):
                 raise TypeError(f"{part} has the key {name!r}; expected names: strings")

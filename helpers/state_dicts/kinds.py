@@ -16,8 +16,6 @@ from torch import Tensor, UntypedStorage, nn
 from torch._subclasses.fake_tensor import FakeTensor
 from torch.utils._python_dispatch import is_traceable_wrapper_subclass
 
-from helpers.arguments import type_of
-
 _SPARSE = {
     torch.sparse_coo: ("sparse COO", "_indices", "_values"),
     torch.sparse_csr: ("sparse CSR", "crow_indices", "col_indices", "values"),
@@ -197,31 +195,23 @@ def copied(value: Any) -> Any:
     """Return an independent copy; of what refuses to be copied (a lock), the thing itself.
 
     Raises:
-        ValueError: an object in it is nested more deeply than Python can copy.
+        ValueError: it is nested more deeply than Python can copy.
 
     >>> state = {"history": [torch.zeros(1)]}
     >>> copied(state)["history"][0] is state["history"][0]
     False
     """
-    found = list(contents(value, lambda one: type(one) in (dict, list, tuple)))
-    copies: dict[int, Any] = {}
-    for one in found:
-        if type(one) in (dict, list):
-            copies[id(one)] = type(one)()  # filled last, since it may hold itself
-        elif type(one) is not tuple:
-            copies[id(one)] = _copied_object(one)
-    tuples = [one for one in reversed(found) if type(one) is tuple]
-    while tuples:
-        for one in tuples:
-            if all(id(entry) in copies for entry in one):
-                copies[id(one)] = tuple(copies[id(entry)] for entry in one)
-        tuples = [one for one in tuples if id(one) not in copies]
-    for one in found:
-        if type(one) is dict:
-            copies[id(one)].update((key, copies[id(one[key])]) for key in one)
-        elif type(one) is list:
-            copies[id(one)].extend(copies[id(entry)] for entry in one)
-    return copies[id(value)]
+    memo: dict[int, Any] = {}  # id of an object -> its copy
+    try:
+        for one in contents(value, lambda one: type(one) in (dict, list, tuple)):
+            if type(one) is dict:
+                memo |= {id(key): key for key in one}
+            elif type(one) not in (list, tuple):
+                memo[id(one)] = _copied_object(one)
+        return copy.deepcopy(value, memo)
+    except RecursionError:
+        what = type(value).__name__
+        raise ValueError(f"a {what} is nested too deeply to be copied") from None
 
 
 def _copied_object(value: Any) -> Any:
@@ -233,8 +223,7 @@ def _copied_object(value: Any) -> Any:
     try:
         return copy.deepcopy(value)
     except RecursionError:
-        what = f"an object {type_of(value)}"
-        raise ValueError(f"{what} is nested too deeply to be copied") from None
+        raise
     except Exception:
         return value
 

@@ -50,9 +50,8 @@ DEEP = {
     "dicts": lambda: nested(lambda value: {"in": value}),
     "lists": lambda: nested(lambda value: [value]),
     "tuples": lambda: nested(lambda value: (value,)),
+    "ordered": lambda: nested(lambda value: OrderedDict(a=value)),
 }
-# Python's own deepcopy does not copy it.
-TOO_DEEP = {"ordered": lambda: nested(lambda value: OrderedDict(a=value))}
 
 
 class Holder(torch.nn.Linear):
