@@ -14,8 +14,7 @@ from torch import Tensor, nn
 from helpers.checkpoints.archive.container import map_archive
 from helpers.checkpoints.archive.errors import UnsafeCheckpointError
 from helpers.checkpoints.archive.pickles import read_structure
-from helpers.state_dicts.kinds import in_words, is_empty_shell, kind_of
-from helpers.state_dicts.partial_loading import loading_problem
+from helpers.state_dicts.kinds import copied, in_words, is_empty_shell, kind_of
 
 _DICTS = (dict, OrderedDict, Counter)
 _LISTS = (list, tuple, set)
@@ -114,6 +113,24 @@ class PlainCheck:
                 f"{problem}"
             )
         self._tried.add(kind)
+
+
+def loading_problem(target: Any, value: Any) -> str | None:
+    """Return why `load_state_dict` cannot write a value into a tensor, None if it can.
+
+    It is tried on a copy of the tensor.
+
+    >>> loading_problem(torch.eye(2), torch.eye(2).to_sparse())  # doctest: +ELLIPSIS
+    'copy_() between dense and sparse Tensors is not implemented! ...'
+    """
+    holder = nn.Module()
+    holder.register_buffer("value", copied(target))
+    try:
+        holder.load_state_dict({"value": value})
+    except Exception as error:
+        _, _, cause = str(error).partition("exception occurred : ('")
+        return cause.removesuffix("',).") or str(error)
+    return None
 
 
 def _there_and_back(value: Any) -> Any:

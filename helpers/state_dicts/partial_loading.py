@@ -145,22 +145,10 @@ def _write_problem(target: Tensor, value: Any) -> str | None:
         return "made by expand(), several elements in one place: .clone() it first"
     if not kind_of(target):  # one number tells as much
         target, value = (torch.empty(1, dtype=t.dtype) for t in (target, value))
-    problem = loading_problem(target, value)  # such as of packed 4-bit types
-    return f"torch cannot write it: {problem.splitlines()[0]}" if problem else None
-
-
-def loading_problem(target: Tensor, value: Tensor) -> str | None:
-    """Return why torch cannot copy a value into a tensor of its shape, None if it can.
-
-    It is tried on a copy of the tensor.
-
-    >>> loading_problem(torch.eye(2), torch.eye(2).to_sparse())  # doctest: +ELLIPSIS
-    'copy_() between dense and sparse Tensors is not implemented! ...'
-    """
     try:
         copied(target).copy_(value.detach())
-    except Exception as error:
-        return str(error)
+    except RuntimeError as error:  # such as packed 4-bit types
+        return f"torch cannot write it: {str(error).splitlines()[0]}"
     return None
 
 

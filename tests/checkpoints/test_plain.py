@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 from helpers.checkpoints import load_checkpoint, save_checkpoint
-from helpers.checkpoints.plain import PlainCheck
+from helpers.checkpoints.plain import PlainCheck, loading_problem
 from helpers.state_dicts.differences import is_same
 from tests.checkpoints.runs import Net
 
@@ -99,3 +99,10 @@ def test_one_of_a_kind_is_tried_for_all(monkeypatch):
     monkeypatch.setattr(torch, "save", lambda *a: tried.append(a) or real(*a))
     PlainCheck()([torch.eye(2).to_sparse() for _ in range(9)], "extra")
     assert len(tried) == 1
+
+
+def test_trying_to_write_changes_nothing():
+    target = torch.zeros(2)
+    assert loading_problem(target, torch.ones(2)) is None
+    assert "size mismatch" in loading_problem(target, torch.ones(3))
+    assert target.sum() == 0
