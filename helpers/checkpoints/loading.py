@@ -23,9 +23,8 @@ from helpers.checkpoints.optimizers import load_state, makes_new_state
 from helpers.checkpoints.parts import Named, checked_parts, label
 from helpers.checkpoints.planning import plan_loading
 from helpers.checkpoints.reading import read_content
-from helpers.checkpoints.undoing import unchanged_on_error
 from helpers.state_dicts.kinds import copied
-from helpers.state_dicts.restoring import all_or_nothing
+from helpers.state_dicts.restoring import all_or_nothing, unchanged_on_error
 from helpers.training import capture_rng, check_rng
 from helpers.training import restore_rng as _restore_rng  # also an argument's name
 

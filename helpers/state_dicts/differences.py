@@ -4,15 +4,18 @@ Save, Load, Ship 0.2.0: helpers/state_dicts/differences.py · repairs: CHANGELOG
 """
 
 import math
-import pickle
 from contextlib import suppress
+from enum import Enum
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from helpers.arguments import type_of
-from helpers.state_dicts.kinds import is_empty_shell, kind_of, pieces, shape_of
+from helpers.state_dicts.held_memory import memory_of
+from helpers.state_dicts.kinds import is_empty_shell, is_freed, kind_of, pieces, shape_of
+from helpers.state_dicts.object_parts import is_told_by_order, reduced
 
 
 class NotComparableError(Exception):
@@ -36,31 +39,94 @@ def is_same(a: Any, b: Any) -> bool:
     (True, False)
     """
     seen: dict[tuple[int, int], Any] = {}  # a value may hold itself
-    waiting = [(a, b)]
+    waiting: list[tuple[Any, Any, str]] = [(a, b, "")]
+    doubts = []
     while waiting:
-        a, b = waiting.pop()
+        a, b, doubt = waiting.pop()
         if (id(a), id(b)) in seen:
             continue
-        if isinstance(a, Tensor) and isinstance(b, Tensor):
-            if (kind_of(a), a.dtype, shape_of(a)) != (kind_of(b), b.dtype, shape_of(b)):
-                return False
-            if is_empty_shell(a) or is_empty_shell(b):
-                raise NotComparableError("no values on the meta device")
-            if kind_of(a) == "":
-                if not same_bytes(_flat(a), _flat(b)):
-                    return False
-                continue
-        ours, theirs = pieces(a), pieces(b)
-        if ours is not None and theirs is not None:
-            if not _equal(ours[0], theirs[0]) or len(ours[1]) != len(theirs[1]):
-                return False
-            seen[id(a), id(b)] = a, b
-            waiting += reversed(list(zip(ours[1], theirs[1], strict=True)))
-        elif isinstance(a, Tensor) and isinstance(b, Tensor):
-            raise NotComparableError(f"a {kind_of(a)} does not show what it is made of")
-        elif type(a) is not type(b) or not _equal(a, b):
+        seen[id(a), id(b)] = a, b
+        try:
+            found = _pairs(a, b)
+        except NotComparableError as error:  # something else may differ for sure
+            doubts.append(str(error))
+            continue
+        if found is not None:
+            parts, why = found
+            waiting += [(x, y, doubt or why) for x, y in reversed(parts)]
+        elif doubt:
+            doubts.append(doubt)
+        else:
             return False
+    if doubts:
+        raise NotComparableError(doubts[0])
     return True
+
+
+def _doubt_about(a: Any, b: Any) -> str:
+    """Return why two objects whose parts differ may be the same; "" if they are not."""
+    with suppress(Exception):  # what an array inside answers is no single truth
+        if type(a).__eq__ is not object.__eq__ and bool(a == b) is False:
+            return ""
+    return f"nothing says whether two objects {type_of(a)} are equal"
+
+
+def _pairs(a: Any, b: Any) -> tuple[list[tuple[Any, Any]], str] | None:
+    """Return which parts must be the same for two values to be; None if they differ.
+
+    With them comes why, if parts differ, nobody can say whether the whole does; or "".
+    """
+    are_tensors = isinstance(a, Tensor) and isinstance(b, Tensor)
+    if are_tensors:
+        if (kind_of(a), a.dtype, shape_of(a)) != (kind_of(b), b.dtype, shape_of(b)):
+            return None
+        _require_values(a, b)
+        if kind_of(a) == "":
+            return ([], "") if same_bytes(_flat(a), _flat(b)) else None
+    elif type(a) is not type(b):
+        return None
+    elif (verdict := _are_equal(a, b)) is not None:
+        return ([], "") if verdict else None
+    ours, theirs, doubt = pieces(a), pieces(b), ""
+    if not are_tensors and ours is None and theirs is None:
+        ours, theirs, doubt = reduced(a), reduced(b), _doubt_about(a, b)
+    if ours is None or theirs is None:
+        if are_tensors:
+            raise NotComparableError(f"a {kind_of(a)} does not show what it is made of")
+        if a is b:
+            return [], ""
+        raise NotComparableError(f"nothing says whether two objects {type_of(a)} are equal")
+    if ours[0] != theirs[0] or len(ours[1]) != len(theirs[1]):
+        return None
+    if is_told_by_order(a):
+        raise NotComparableError("nothing says which part of a set is which")
+    return list(zip(ours[1], theirs[1], strict=True)), doubt
+
+
+def _are_equal(a: Any, b: Any) -> bool | None:
+    """Return whether two values of one type are equal to the last bit; None if unknown.
+
+    What `==` says is asked of Python's own types alone: NaN is not itself for it, 0.0 is
+    -0.0, and a class may leave out what it likes.
+    """
+    if type(a) in (type(None), bool, int, str, bytes):
+        return a == b
+    if type(a) in (float, complex):
+        return repr(a) == repr(b)
+    if isinstance(a, np.generic):
+        return a.dtype == b.dtype and a.tobytes() == b.tobytes()
+    if type(a) in (np.ndarray, np.memmap) and not a.dtype.hasobject:
+        are_alike = (a.dtype, a.shape) == (b.dtype, b.shape)
+        return are_alike and a.tobytes() == b.tobytes()
+    return a is b if isinstance(a, type | Enum) else None
+
+
+def _require_values(*tensors: Tensor) -> None:
+    for tensor in tensors:
+        if is_empty_shell(tensor):
+            raise NotComparableError("no values on the meta device")
+        if any(map(is_freed, memory_of(tensor))):
+            raise NotComparableError("no values: the memory was freed")
 
 
 def largest_difference(a: Any, b: Any) -> float | None:
@@ -85,28 +151,13 @@ def largest_difference(a: Any, b: Any) -> float | None:
         return None
     if not (isinstance(a, Tensor) and isinstance(b, Tensor)) or shape_of(a) != shape_of(b):
         return math.inf
-    if is_empty_shell(a) or is_empty_shell(b):
-        raise NotComparableError("no values on the meta device")
+    _require_values(a, b)
     try:
         gap = _gap_between(_flat(_dense(a, b)), _flat(_dense(b, a)))
     except (RuntimeError, ValueError, TypeError, NotImplementedError):
         return math.inf  # packed bits, and what has no dense form
     is_one_kind = a.dtype == b.dtype and kind_of(a) == kind_of(b)
     return gap if is_one_kind or gap else None
-
-
-def _equal(a: Any, b: Any) -> bool:
-    if isinstance(a, float):  # a NaN is itself, and 0.0 is not -0.0
-        return repr(a) == repr(b)
-    with suppress(Exception):  # an array has no single answer
-        if bool(a == b):
-            return True
-        if type(a).__eq__ is not object.__eq__:
-            return False
-    with suppress(Exception):  # of a class that defines no equality
-        if pickle.dumps(a) == pickle.dumps(b):
-            return True
-    raise NotComparableError(f"nothing says whether two objects {type_of(a)} are equal")
 
 
 def _flat(tensor: Tensor) -> Tensor:

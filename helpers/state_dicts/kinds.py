@@ -8,13 +8,15 @@ Save, Load, Ship 0.2.0: helpers/state_dicts/kinds.py · repairs: CHANGELOG.md
 """
 
 import copy
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor, UntypedStorage, nn
 from torch._subclasses.fake_tensor import FakeTensor
 from torch.utils._python_dispatch import is_traceable_wrapper_subclass
+
+from helpers.state_dicts.object_parts import object_parts
 
 _SPARSE = {
     torch.sparse_coo: ("sparse COO", "_indices", "_values"),
@@ -23,6 +25,7 @@ _SPARSE = {
     torch.sparse_bsr: ("sparse BSR", "crow_indices", "col_indices", "values"),
     torch.sparse_bsc: ("sparse BSC", "ccol_indices", "row_indices", "values"),
 }
+_PACKED = {torch.quint4x2, torch.quint2x4}  # several elements in a byte
 
 
 def kind_of(value: Any) -> str:
@@ -95,13 +98,15 @@ def pieces(value: Any) -> tuple[Any, list[Any]] | None:
     >>> values
     tensor([1., 1.])
     """
-    if isinstance(value, Mapping):
-        return (type(value), set(value)), [value[key] for key in sorted(value, key=repr)]
-    if isinstance(value, list | tuple):
-        return (type(value), len(value)), list(value)
+    if (parts := object_parts(value)) is not None:
+        return parts
     if isinstance(value, torch.ScriptObject):  # packed parameters
         return type(value), [value.__getstate__()]
-    if not isinstance(value, Tensor) or nn.parameter.is_lazy(value):
+    if isinstance(value, UntypedStorage):
+        return type(value), [
+            torch.empty(0, dtype=torch.uint8, device=value.device).set_(value)
+        ]
+    if not isinstance(value, Tensor) or nn.parameter.is_lazy(value) or is_freed(value):
         return None
     tensor: Any = value.detach()
     form = [kind_of(value), value.dtype, shape_of(value)]
@@ -162,15 +167,33 @@ def raw_bytes(tensor: Tensor) -> Tensor:
     >>> raw_bytes(row.expand(2, 3)).shape
     torch.Size([12])
     """
-    storage, size = tensor.untyped_storage(), tensor.element_size()
-    start = tensor.storage_offset() * size
+    storage, (start, stop) = tensor.untyped_storage(), _place_of(tensor)
+    length = max(0, min(stop, storage.nbytes()) - start)  # packed types need less
+    alias = torch.empty(0, dtype=torch.uint8, device=storage.device)
+    return alias.set_(storage, start, (length,), (1,))
+
+
+def is_freed(tensor: Tensor) -> bool:
+    """Return whether the tensor's memory was given back, as FSDP does: it has no values.
+
+    >>> weight = torch.ones(2)
+    >>> _ = weight.untyped_storage().resize_(0)
+    >>> is_freed(weight)
+    True
+    """
+    if not has_memory(tensor) or tensor.is_meta or tensor.dtype in _PACKED:
+        return False
+    return tensor.numel() > 0 and _place_of(tensor)[1] > tensor.untyped_storage().nbytes()
+
+
+def _place_of(tensor: Tensor) -> tuple[int, int]:
+    """Return the first byte of a tensor in its storage, and the first one behind it."""
+    size = tensor.element_size()
+    start = int(tensor.storage_offset() * size)
     reach = sum(
         (n - 1) * step for n, step in zip(tensor.shape, tensor.stride(), strict=True)
     )
-    stop = start + (reach + 1) * size if tensor.numel() else start
-    length = min(stop, storage.nbytes()) - start  # packed types need less
-    alias = torch.empty(0, dtype=torch.uint8, device=storage.device)
-    return alias.set_(storage, start, (length,), (1,))
+    return start, int(start + (reach + 1) * size) if tensor.numel() else start
 
 
 def copied(value: Any) -> Any:

@@ -12,12 +12,13 @@ from torch import Tensor, nn
 from helpers.arguments import require_module
 from helpers.state_dicts.comparing import NameReport
 from helpers.state_dicts.differences import is_same
-from helpers.state_dicts.held_memory import places_of, storages_of
+from helpers.state_dicts.held_memory import memory_of, places_of, storages_of
 from helpers.state_dicts.kinds import (
     copied,
     dtype_name,
     in_words,
     is_empty_shell,
+    is_freed,
     kind_of,
     shape_of,
 )
@@ -139,6 +140,9 @@ def _write_problem(target: Tensor, value: Any) -> str | None:
     if is_empty_shell(value) or is_empty_shell(target):
         where = "file" if is_empty_shell(value) else "model"
         return f"the tensor in the {where} is on the meta device"
+    for where, tensor in (("file", value), ("model", target)):
+        if any(map(is_freed, memory_of(tensor))):
+            return f"the memory of the tensor in the {where} was freed"
     if target.is_inference() and not torch.is_inference_mode_enabled():
         return "made in torch.inference_mode(), so not to be written to: .clone() it first"
     if not kind_of(target) and torch._debug_has_internal_overlap(target) == 1:

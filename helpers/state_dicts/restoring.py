@@ -1,45 +1,81 @@
-"""All or nothing: whatever fails inside a with block, the model is as it was before.
+"""All or nothing: whatever fails inside a with block, all is as it was before.
 
-The module itself is never copied, since much cannot be (locks, generators, weight_norm,
-compiled modules). What is remembered is its state: the bytes of its tensors, which tensors
-they are and where, and what its attributes refer to.
+No object is copied, since much cannot be (locks, generators, weight_norm, compiled
+modules). What is remembered is what each object refers to, the bytes of the tensors, which
+tensors they are and where.
 
 Save, Load, Ship 0.2.0: helpers/state_dicts/restoring.py · repairs: CHANGELOG.md
 """
 
-from collections import OrderedDict, deque
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Collection, Iterator
+from contextlib import AbstractContextManager, contextmanager, suppress
 from functools import partial
-from itertools import chain
 from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.utils._python_dispatch import is_traceable_wrapper_subclass
 
 from helpers.arguments import require_module
-from helpers.state_dicts.differences import NotComparableError, is_same, same_bytes
-from helpers.state_dicts.held_memory import memory_of, places_of
-from helpers.state_dicts.kinds import copied, is_empty_shell, raw_bytes
+from helpers.state_dicts.differences import NotComparableError, is_same
+from helpers.state_dicts.kinds import copied
+from helpers.state_dicts.reaching import reach, ways_back
+from helpers.state_dicts.tensors_back import memory_back, tensor_back
 
 _NOT_ALL = "could not be put back"
-_CONTAINERS = (dict, list, set, deque, bytearray)
-_Steps = Sequence[tuple[str, Callable[[], None]]]
+_Steps = list[tuple[str, Callable[[], None]]]
+
+
+class _End(Exception):
+    pass
 
 
 @contextmanager
-def all_or_nothing(model: nn.Module, also: _Steps = ()) -> Iterator[None]:
+def unchanged_on_error(things: list[Any], known: Collection[int] = ()) -> Iterator[None]:
+    """Put things back as they were when the block raises anything, even Ctrl-C.
+
+    Followed, to any depth: attributes, containers, modules, tensors, arrays, generators of
+    random numbers; `reaching.reach` says what is not. Each stays the same object and gets
+    its own contents back. What cannot be put back is named in a note of the error.
+
+    Args:
+        things: what may change. A module gets back all that `all_or_nothing` names.
+        known: the id of each object that is not to be followed.
+
+    Raises:
+        ValueError: a module's extra state is nested too deeply to be copied.
+
+    >>> history = {"losses": [0.5], "best": torch.ones(2)}
+    >>> try:
+    ...     with unchanged_on_error([history]):
+    ...         history["losses"].append(0.4)
+    ...         history["best"] += 1
+    ...         raise KeyboardInterrupt
+    ... except KeyboardInterrupt:
+    ...     history
+    {'losses': [0.5], 'best': tensor([1., 1.])}
+    """
+    steps, with_grad = _ways_back(things, known), torch.is_grad_enabled()
+    try:
+        yield
+    except BaseException as error:
+        torch.set_grad_enabled(False)
+        try:
+            failed = _take(steps)
+        except BaseException:  # Ctrl-C again: every step can be repeated
+            failed = _take(steps)
+        torch.set_grad_enabled(with_grad)  # which Ctrl-C can leave off as well
+        if failed:
+            error.add_note(f"{_NOT_ALL}: {'; '.join(failed)}")
+        raise
+
+
+def all_or_nothing(model: nn.Module) -> AbstractContextManager[None]:
     """Put the model back as it was when the block raises anything, even Ctrl-C.
 
     Put back are parameters, buffers and gradients: the same objects, on their devices,
-    with their values, `requires_grad` and ties; what the modules' attributes refer to; and
-    what `set_extra_state` can. Until the block ends, a copy of all that is held. What
-    cannot be put back is named in a note of the error.
-
-    Args:
-        model: what is to stay as it is.
-        also: what else to do then, pairs (name, function); each may be called twice.
+    with their values, `requires_grad` and ties; whatever its attributes hold, as
+    `unchanged_on_error` does; and what `set_extra_state` can. Until the block ends, a copy
+    of all that is held. What cannot be put back is named in a note of the error.
 
     Raises:
         TypeError: the model is not a module.
@@ -57,19 +93,30 @@ def all_or_nothing(model: nn.Module, also: _Steps = ()) -> Iterator[None]:
     True
     """
     require_module(model)
-    steps, with_grad = [*also, *_ways_back(model)], torch.is_grad_enabled()
+    return unchanged_on_error([model])
+
+
+@contextmanager
+def unchanged(model: nn.Module) -> Iterator[None]:
+    """Put the model back as it was when the block ends, with or without an error.
+
+    Raises:
+        TypeError: the model is not a module.
+        RuntimeError: something could not be put back; the text says what.
+
+    >>> norm = nn.BatchNorm1d(1)
+    >>> with unchanged(norm):
+    ...     _ = norm(torch.rand(4, 1))
+    >>> norm.num_batches_tracked
+    tensor(0)
+    """
     try:
-        yield
-    except BaseException as error:
-        torch.set_grad_enabled(False)
-        try:
-            failed = _take(steps)
-        except BaseException:  # Ctrl-C again: every step can be repeated
-            failed = _take(steps)
-        torch.set_grad_enabled(with_grad)  # which Ctrl-C can leave off as well
-        if failed:
-            error.add_note(f"{_NOT_ALL}: {'; '.join(failed)}")
-        raise
+        with all_or_nothing(model):
+            yield
+            raise _End
+    except _End as end:
+        if what_is_left(end) != "the model is unchanged":
+            raise RuntimeError(*end.__notes__) from None
 
 
 def _take(steps: _Steps) -> list[str]:
@@ -96,35 +143,64 @@ def what_is_left(error: BaseException) -> str:
     return f"the model is {'unchanged' if is_whole else 'partly changed'}"
 
 
-def _ways_back(model: nn.Module) -> list[tuple[str, Callable[[], None]]]:
-    """Return what to do, in this order, to have the model as it is now."""
-    steps = []
-    for name, module in model.named_modules():
-        steps.append((name or "the model", _attributes_back(module)))
-    tensors = dict(model.named_parameters()) | dict(model.named_buffers())
-    for name, tensor in list(tensors.items()):
-        if tensor.is_leaf and tensor.grad is not None:
-            tensors[f"{name}.grad"] = tensor.grad
-    for name, tensor in tensors.items():
-        steps.append((name, _tensor_back(tensor)))
-    holders = extra_state_holders(model)
-    extra = {name: module.get_extra_state() for name, module in holders.items()}
-    seen = set()
-    for name, value in (*tensors.items(), *extra.items()):
-        for tensor in memory_of(value):
-            raw = raw_bytes(tensor)
-            place = raw.untyped_storage(), raw.storage_offset(), len(raw)
-            if not is_empty_shell(tensor) and place not in seen:
-                seen.add(place)
-                size = raw.untyped_storage().nbytes()
-                steps.append((name, partial(_write_back, raw, raw.clone(), size)))
-    for name, state in extra.items():
+def _ways_back(things: list[Any], known: Collection[int]) -> _Steps:
+    """Return what to do, in this order, to have the things as they are now."""
+    names: dict[int, str] = {}
+    found: list[Any] = []
+    for thing in things:
+        if issubclass(type(thing), nn.Module):  # isinstance would ask a proxy
+            # By name as well: what TorchScript holds cannot be reached by attributes.
+            held = (
+                *thing.named_modules(),
+                *thing.named_parameters(),
+                *thing.named_buffers(),
+            )
+            names |= {id(one): name for name, one in held}
+            found += [one for _, one in held]
+    steps: _Steps = []
+    tensors: list[tuple[str, Any]] = []
+    extra: list[tuple[str, nn.Module, Any]] = []
+    for value in reach([*things, *found], known):
+        kind = type(value)
+        name = names.get(id(value), kind.__name__) or "the model"
+        if issubclass(kind, Tensor):
+            tensors.append((name, value))
+            continue
+        steps += [(name, step) for step in ways_back(value)]
+        if issubclass(kind, torch.jit.ScriptModule):
+            steps.append((name, _scripted_back(value)))
+        if _has_extra_state(value):
+            at = f"{names.get(id(value), '')}._extra_state".removeprefix(".")
+            extra.append((at, value, value.get_extra_state()))
+    steps += [(name, tensor_back(tensor)) for name, tensor in tensors]
+    steps += memory_back([*tensors, *((at, state) for at, _, state in extra)])
+    for at, module, state in extra:
         try:
-            before = copied(state)
+            steps.append((at, partial(_extra_back, module, copied(state))))
         except ValueError as error:
-            raise ValueError(f"{name}: {error}") from None
-        steps.append((name, partial(_extra_back, holders[name], before)))
+            raise ValueError(f"{at}: {error}") from None
     return steps
+
+
+def _has_extra_state(value: Any) -> bool:
+    kind = type(value)
+    is_module = issubclass(kind, nn.Module)
+    return is_module and kind.get_extra_state is not nn.Module.get_extra_state
+
+
+def _scripted_back(module: Any) -> Callable[[], None]:
+    """TorchScript's own dicts of tensors are no dicts."""
+    scripted = [
+        (named, dict(named.items())) for named in (module._parameters, module._buffers)
+    ]
+
+    def back() -> None:
+        for named, before in scripted:
+            for name in before:
+                if named[name] is not before[name]:
+                    named[name] = before[name]
+
+    return back
 
 
 def extra_state_holders(model: nn.Module) -> dict[str, nn.Module]:
@@ -136,7 +212,7 @@ def extra_state_holders(model: nn.Module) -> dict[str, nn.Module]:
     return {
         f"{path}._extra_state".removeprefix("."): module
         for path, module in model.named_modules(remove_duplicate=False)
-        if type(module).get_extra_state is not nn.Module.get_extra_state
+        if _has_extra_state(module)
     }
 
 
@@ -145,88 +221,3 @@ def _extra_back(module: nn.Module, state: Any) -> None:
         if is_same(module.get_extra_state(), state):
             return
     module.set_extra_state(state)
-
-
-def _write_back(raw: Tensor, before: Tensor, size: int) -> None:
-    if raw.untyped_storage().nbytes() != size:
-        raw.untyped_storage().resize_(size)
-    if not same_bytes(raw, before):  # what was not written may be read-only memory
-        raw.copy_(before)
-
-
-def _contents_back(container: Any) -> Callable[[], None]:
-    is_dict = isinstance(container, dict)
-    # An OrderedDict has an order of its own; what a Counter is updated with, it adds.
-    base = OrderedDict if isinstance(container, OrderedDict) else dict
-
-    def entries() -> list[Any]:
-        return [*chain.from_iterable(base.items(container))] if is_dict else [*container]
-
-    before = entries()
-
-    def back() -> None:
-        if [*map(id, entries())] == [*map(id, before)]:
-            return
-        if is_dict:
-            base.clear(container)
-            for key, value in zip(before[::2], before[1::2], strict=True):
-                base.__setitem__(container, key, value)
-        else:
-            container.clear()
-            (container.update if isinstance(container, set) else container.extend)(before)
-
-    return back
-
-
-def _attributes_back(module: nn.Module) -> Callable[[], None]:
-    attributes, kind = vars(module), type(module)
-    inside = [c for c in attributes.values() if isinstance(c, _CONTAINERS)]
-    steps = [_contents_back(container) for container in (attributes, *inside)]
-    scripted: Any = [
-        (named, dict(named.items()))
-        for named in (module._parameters, module._buffers)
-        if not isinstance(named, dict)  # TorchScript's own
-    ]
-
-    def back() -> None:
-        for named, before in scripted:
-            for name in before:
-                if named[name] is not before[name]:
-                    named[name] = before[name]
-        if vars(module) is not attributes:
-            object.__setattr__(module, "__dict__", attributes)
-        if type(module) is not kind:
-            module.__class__ = kind
-        for step in steps:
-            step()
-
-    return back
-
-
-def _tensor_back(tensor: Tensor) -> Callable[[], None]:
-    kind, alias, attributes = type(tensor), tensor.data, dict(vars(tensor))
-    requires_grad = tensor.requires_grad
-    gradient = tensor.grad if tensor.is_leaf else None
-
-    def back() -> None:
-        if is_traceable_wrapper_subclass(alias):
-            # Assigning to .data does nothing here. The alias must outlive the swap.
-            if not _same_memory(tensor, alias):
-                torch.utils.swap_tensors(tensor, alias.detach())
-        else:
-            if type(tensor) is not kind:  # a lazy parameter that got a shape
-                tensor.__class__ = kind
-            tensor.data = alias
-        vars(tensor).clear()
-        vars(tensor).update(attributes)
-        if tensor.requires_grad != requires_grad:
-            tensor.requires_grad_(requires_grad)
-        if tensor.is_leaf and tensor.grad is not gradient:
-            tensor.grad = gradient
-
-    return back
-
-
-def _same_memory(a: Tensor, b: Tensor) -> bool:
-    outer = [(type(t), t.shape, t.dtype, t.device) for t in (a, b)]
-    return outer[0] == outer[1] and places_of(a) == places_of(b)

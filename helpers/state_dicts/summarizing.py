@@ -5,12 +5,23 @@ Save, Load, Ship 0.2.0: helpers/state_dicts/summarizing.py · repairs: CHANGELOG
 
 from __future__ import annotations
 
+import math
+from array import array
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 from torch import Tensor, UntypedStorage, nn
 
 from helpers.state_dicts.held_memory import memory_of, storages_of
-from helpers.state_dicts.kinds import contents, dtype_name, pieces, raw_bytes, shape_of
+from helpers.state_dicts.kinds import (
+    contents,
+    dtype_name,
+    is_freed,
+    pieces,
+    raw_bytes,
+    shape_of,
+)
 from helpers.state_dicts.tensors import StateDict, tensors_of
 
 if TYPE_CHECKING:
@@ -54,7 +65,7 @@ def summarize(model_or_state_dict: nn.Module | StateDict) -> pd.DataFrame:
                 "kind": kinds[name] if is_tensor else "object",
                 "shape": shape_of(value) if is_tensor else "",
                 "dtype": dtype_name(value),
-                "device": str(value.device) if is_tensor else "",
+                "device": _device_of(value) if is_tensor else "",
                 "elements": value.numel() if is_tensor else 0,
                 "bytes": _bytes_of(value),
                 "storage_bytes": _bytes_held([value]),
@@ -71,10 +82,28 @@ def summarize(model_or_state_dict: nn.Module | StateDict) -> pd.DataFrame:
     return table
 
 
+def _device_of(tensor: Tensor) -> str:
+    are_freed = any(map(is_freed, memory_of(tensor)))
+    return f"{tensor.device}, freed" if are_freed else str(tensor.device)
+
+
 def _bytes_of(value: Any) -> int:
     """Return the bytes of the value itself, without the rest of a storage that it views."""
-    own = (min(t.numel() * t.element_size(), len(raw_bytes(t))) for t in memory_of(value))
-    return sum(own) + sum(map(_beside_storages, contents(value)))
+    own = 0
+    for tensor in memory_of(value):
+        size = tensor.element_size()
+        steps = [step * size for step in tensor.stride()]
+        own += min(_bytes_once(tensor.shape, steps, size), len(raw_bytes(tensor)))
+    return own + sum(map(_beside_storages, contents(value)))
+
+
+def _bytes_once(shape: Sequence[int], steps: Sequence[int], size: int) -> int:
+    """Return the bytes of elements that stand `steps` bytes apart, repeated ones once."""
+    if 0 in shape:
+        return 0
+    different = math.prod(n for n, step in zip(shape, steps, strict=True) if step)
+    reach = sum((n - 1) * abs(step) for n, step in zip(shape, steps, strict=True))
+    return min(different * size, reach + size)  # windows overlap
 
 
 def _bytes_held(values: list[Any]) -> int:
@@ -92,5 +121,10 @@ def _beside_storages(value: Any) -> int:
         return value.numel() * value.element_size() if is_opaque else 0
     if isinstance(value, bytes | bytearray):
         return len(value)
-    size = getattr(value, "nbytes", 0)  # of an array; a storage has a method of this name
-    return size if isinstance(size, int) else 0
+    if isinstance(value, np.ndarray):
+        has_objects = value.dtype.hasobject  # they are among the contents
+        steps = value.strides
+        return 0 if has_objects else _bytes_once(value.shape, steps, value.itemsize)
+    if isinstance(value, array):
+        return len(value) * value.itemsize
+    return value.nbytes if isinstance(value, memoryview | np.generic) else 0

@@ -11,8 +11,8 @@ import torch
 from torch import Tensor, UntypedStorage, nn
 
 from helpers.state_dicts.differences import NotComparableError, is_same
-from helpers.state_dicts.held_memory import places_of, storages_of
-from helpers.state_dicts.kinds import is_empty_shell, kind_of
+from helpers.state_dicts.held_memory import memory_of, places_of, storages_of
+from helpers.state_dicts.kinds import is_empty_shell, is_freed, kind_of
 
 
 def unwritten(targets: Mapping[str, Tensor], values: Mapping[str, Tensor]) -> str | None:
@@ -54,8 +54,9 @@ def unwritten(targets: Mapping[str, Tensor], values: Mapping[str, Tensor]) -> st
 
 
 def _holds(target: Tensor, value: Tensor) -> bool:
-    if is_empty_shell(target) or is_empty_shell(value):
-        return True
+    for tensor in (target, value):
+        if is_empty_shell(tensor) or any(map(is_freed, memory_of(tensor))):
+            return True
     with suppress(RuntimeError, NotImplementedError, TypeError):
         value = value.to(device=target.device, dtype=target.dtype)
     verdict = False

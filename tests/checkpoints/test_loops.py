@@ -7,8 +7,8 @@ import torch
 
 from helpers.checkpoints import load_checkpoint, read_metadata, save_checkpoint, verify
 from helpers.checkpoints.optimizers import order_problem
-from helpers.checkpoints.undoing import unchanged_on_error
 from helpers.state_dicts.differences import is_same
+from helpers.state_dicts.restoring import unchanged_on_error
 from tests.checkpoints.runs import Net, Run
 from tests.state_dicts.loops import DEEP, LOOPS, Holder, tensor_in
 

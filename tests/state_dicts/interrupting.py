@@ -32,7 +32,9 @@ class InterruptAt:
 
     def _called(self, frame, event, argument):
         is_one = frame.f_code.co_filename.endswith(self.files)
-        return self._line if is_one and frame.f_code.co_name != "all_or_nothing" else None
+        return (
+            self._line if is_one and frame.f_code.co_name != "unchanged_on_error" else None
+        )
 
     def _line(self, frame, event, argument):
         if event == "line":

@@ -82,4 +82,4 @@ def test_a_storage_that_is_shared_is_held_once_and_texts_count_by_what_they_say(
     assert _bytes_held(state) == 12 + 32 + 8 + 4
     assert _bytes_of(torch.ones(9)[:2]) == _bytes_of(torch.ones(2).expand(3, 2)) == 8
     assert _bytes_held(["ab", "ab", "\ud800"]) == 2 + 2 + 3
-    assert _bytes_held([weight.untyped_storage()]) == 0  # not a size, though it has one
+    assert _bytes_held([weight, weight.untyped_storage()]) == 12

@@ -306,3 +306,12 @@ def test_only_a_module_can_be_loaded_into():
     state = small_net().state_dict()
     with pytest.raises(TypeError, match="model is of type OrderedDict; expected a torch"):
         load_matching(state, small_net())
+
+
+def test_memory_that_was_freed_is_skipped_on_either_side():
+    net, other = nn.Linear(3, 2), nn.Linear(3, 2)
+    net.weight.untyped_storage().resize_(0)
+    there = "the memory of the tensor in the model was freed"
+    assert load_matching(net, other).skipped == {"weight": there}
+    assert torch.equal(net.bias, other.bias)
+    assert load_matching(other, net).skipped == {"weight": there.replace("model", "file")}

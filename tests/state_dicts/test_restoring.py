@@ -1,6 +1,7 @@
 """Whatever fails, wherever: afterwards the model is as it was."""
 
 import gc
+import itertools
 import sys
 from collections import Counter, OrderedDict, deque
 from contextlib import suppress
@@ -11,7 +12,7 @@ from torch import nn
 
 from helpers.state_dicts.held_memory import memory_of
 from helpers.state_dicts.kinds import raw_bytes
-from helpers.state_dicts.restoring import all_or_nothing, what_is_left
+from helpers.state_dicts.restoring import all_or_nothing, unchanged, what_is_left
 from helpers.state_dicts.summarizing import _bytes_held, _bytes_of
 from tests.state_dicts import samples
 from tests.state_dicts.interrupting import FailsAt, InterruptAt
@@ -168,15 +169,21 @@ def test_nothing_is_undone_when_nothing_fails():
 
 
 def test_what_cannot_be_put_back_is_named_and_the_rest_is_put_back():
-    class Refuses(samples.Extra):
+    class Refuses(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.iterator = itertools.count()  # which C alone knows
+
+        def get_extra_state(self):
+            return repr(self.iterator)
+
         def set_extra_state(self, state):
             raise ValueError("not again")
 
     net = nn.Sequential(Refuses(), nn.Linear(1, 1))
     before = net[1].weight.item()
     with pytest.raises(KeyError) as caught, all_or_nothing(net):
-        net[0].history.append(torch.ones(1))  # the attribute's list is put back
-        net[0].history[0].resize_(3)  # this tensor can only be set by set_extra_state
+        next(net[0].iterator)
         net[1].weight.data.fill_(7)
         raise KeyError("anything")
     assert caught.value.__notes__ == [
@@ -198,12 +205,12 @@ def test_read_only_memory_that_nobody_wrote_is_not_written():
 
 
 def test_another_ctrl_c_does_not_stop_the_undo():
-    for k in range(400):
+    for k in range(0, 4000, 5):
         net = samples.model("parameters, buffers, gradients")
         before = samples.photograph(net)
         with pytest.raises(KeyboardInterrupt), all_or_nothing(net):
             spoil(net)
-            at = InterruptAt(k, "restoring.py")
+            at = InterruptAt(k, "/restoring.py", "/reaching.py", "/tensors_back.py")
             raise KeyboardInterrupt
         sys.settrace(None)
         assert samples.photograph(net) == before, k
@@ -230,3 +237,37 @@ def test_only_a_module_has_state():
     expected = pytest.raises(TypeError, match=r"model is of type dict; expected a torch")
     with expected, all_or_nothing({}):
         pass
+
+
+OUTSIDE = {"seen": 0}
+
+
+class Forgets(nn.Module):
+    """Its extra state is nowhere in it, and cannot be given back."""
+
+    def get_extra_state(self):
+        return dict(OUTSIDE)
+
+    def set_extra_state(self, state):
+        raise NotImplementedError("no way back")
+
+
+@every_model
+def test_what_is_tried_leaves_no_trace(kind):
+    net = samples.model(kind)
+    before = samples.photograph(net)
+    with unchanged(net):
+        spoil(net)
+    assert samples.photograph(net) == before
+    with pytest.raises(Stop), unchanged(net):
+        spoil(net)
+        raise Stop
+    assert samples.photograph(net) == before
+
+
+def test_what_leaves_a_trace_is_named():
+    with (
+        pytest.raises(RuntimeError, match=r"could not be put back: .*no way back"),
+        unchanged(Forgets()),
+    ):
+        OUTSIDE["seen"] += 1

@@ -1,10 +1,17 @@
 """One row per tensor, and what a storage really weighs."""
 
+from array import array
+from collections import deque
+from dataclasses import dataclass
+from types import SimpleNamespace
+
+import numpy as np
 import pytest
 import torch
 from torch import nn
 
 from helpers.state_dicts import summarize
+from helpers.state_dicts.summarizing import _bytes_of
 from tests.state_dicts import Tied, samples, small_net
 
 
@@ -97,3 +104,44 @@ def test_entries_of_other_kinds_have_their_words_and_the_bytes_they_hold():
     ]
     assert table.attrs["total_bytes"] == table.bytes.sum()
     assert list(summarize(samples.Extra()).kind) == ["object", "parameter", "parameter"]
+
+
+@dataclass
+class Record:
+    value: object
+
+
+HELD = {
+    "column that expand repeats": (torch.ones(4, 6)[:, :1].expand(4, 3), 16),
+    "every second, repeated": (torch.ones(10)[::2].expand(4, 5), 20),
+    "windows": (torch.ones(10).unfold(0, 4, 1), 40),
+    "record": (Record(torch.ones(10)), 40),
+    "deque": (deque([torch.ones(10)]), 40),
+    "set": ({b"x" * 100, "ab"}, 102),
+    "namespace": (SimpleNamespace(a=[torch.ones(10)]), 40),
+    "array": (np.ones((2, 3)), 48),
+    "array that is repeated": (np.broadcast_to(np.ones(1), (1000,)), 8),
+    "array backwards": (np.ones(10)[::-2], 40),
+    "windows of an array": (np.lib.stride_tricks.sliding_window_view(np.ones(9), 5), 72),
+    "empty array": (np.ones((0, 3)), 0),
+    "array of objects": (np.array([b"x" * 100], dtype=object), 100),
+    "typed array": (array("d", [0.5] * 10), 80),
+    "storage": (torch.ones(3).untyped_storage(), 12),
+}
+
+
+@pytest.mark.parametrize("kind", HELD)
+def test_the_bytes_are_those_that_are_held(kind):
+    value, size = HELD[kind]
+    assert _bytes_of(value) == _bytes_of({"in": [value]}) == size
+
+
+def test_memory_that_was_freed_is_said_and_holds_nothing():
+    net, flat = nn.Linear(3, 2), torch.zeros(8)
+    net.weight.data, net.bias.data = flat[:6].view(2, 3), flat[6:]
+    flat.untyped_storage().resize_(0)
+    table = summarize(net)
+    assert list(table.device) == ["cpu, freed"] * 2 and list(table.bytes) == [0, 0]
+    assert table.attrs["total_bytes"] == 0
+    flat.untyped_storage().resize_(28)  # the bias reaches beyond it
+    assert list(summarize(net).device) == ["cpu", "cpu, freed"]
