@@ -220,6 +220,8 @@ def copied(value: Any) -> Any:
 
 
 def _copied_object(value: Any) -> Any:
+    if has_memory(value) and is_freed(value):
+        return value
     try:
         if isinstance(value, Tensor):
             return value.detach().clone()

@@ -28,7 +28,7 @@ _CODE = (type, FunctionType, ModuleType, *ProxyTypes)
 _LIVE = (
     *("threading", "_thread", "queue", "_queue", "multiprocessing", "concurrent"),
     *("asyncio", "logging", "weakref", "_weakrefset", "torch._dynamo", "torch._inductor"),
-    *("torch._functorch", "torch.fx"),
+    *("torch._functorch", "torch._subclasses", "torch.fx"),
 )
 _ALL = slice(None)
 _NOTHING = type("nothing", (), {})
