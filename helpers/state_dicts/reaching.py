@@ -46,6 +46,7 @@ def _of_tensor(tensor: Tensor) -> list[Any]:
 # What an object of a kind holds beside its attributes; the first that fits counts.
 _INSIDE: dict[type, Callable[[Any], Iterable[Any]]] = {
     Tensor: _of_tensor,
+    torch.jit.ScriptModule: lambda m: chain(m.modules(), m.parameters(), m.buffers()),
     dict: lambda d: chain(dict.keys(d), dict.values(d)),
     list: list.__iter__,
     tuple: tuple.__iter__,
@@ -109,6 +110,8 @@ def _is_followed(kind: type) -> bool:
 
 def _slots_of(kind: type) -> list[Any]:
     """Return the descriptors of what an object holds in `__slots__`."""
+    if kind in _CONTAINERS:  # the most; a subclass may have some
+        return []
     classes = [c for c in kind.__mro__ if "__slots__" in vars(c)]
     return [d for c in classes for d in vars(c).values() if ismemberdescriptor(d)]
 

@@ -146,21 +146,14 @@ def what_is_left(error: BaseException) -> str:
 def _ways_back(things: list[Any], known: Collection[int]) -> _Steps:
     """Return what to do, in this order, to have the things as they are now."""
     names: dict[int, str] = {}
-    found: list[Any] = []
     for thing in things:
         if issubclass(type(thing), nn.Module):  # isinstance would ask a proxy
-            # By name as well: what TorchScript holds cannot be reached by attributes.
-            held = (
-                *thing.named_modules(),
-                *thing.named_parameters(),
-                *thing.named_buffers(),
-            )
-            names |= {id(one): name for name, one in held}
-            found += [one for _, one in held]
+            for held in (thing.named_modules, thing.named_parameters, thing.named_buffers):
+                names |= {id(one): name for name, one in held()}
     steps: _Steps = []
     tensors: list[tuple[str, Any]] = []
     extra: list[tuple[str, nn.Module, Any]] = []
-    for value in reach([*things, *found], known):
+    for value in reach(things, known):
         kind = type(value)
         name = names.get(id(value), kind.__name__) or "the model"
         if issubclass(kind, Tensor):

@@ -143,6 +143,7 @@ def test_what_is_the_same_is_never_called_different(kind, wrapper):
         ({1, 2}, {1, 3}),
         ({1}, frozenset({1})),
         ({ZERO}, {ZERO, 1}),
+        ({1, ZERO, ZERO[0]}, {2, ZERO, ZERO[0]}),
         (Record(1), Slotted(1)),
         ([Plain(1), 2], [Plain(2), 3]),  # the second one surely differs
     ],

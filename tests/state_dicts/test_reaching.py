@@ -178,6 +178,27 @@ def test_what_is_held_and_changed_in_place_comes_back(kind, where):
     assert not hasattr(caught.value, "__notes__")
 
 
+def test_what_did_not_change_is_not_even_written():
+    net = nn.Linear(1, 1)
+    net.recent = deque([1, 2])
+    running = iter(net.recent)  # which notices
+    with unchanged(net):
+        pass
+    assert next(running) == 1
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_what_a_scripted_module_holds_comes_back_wherever_it_is():
+    scripted = torch.jit.script(nn.Sequential(nn.Linear(1, 1), nn.BatchNorm1d(1)))
+    before = {name: t.clone() for name, t in scripted.state_dict().items()}
+    with pytest.raises(KeyError), unchanged_on_error([argparse.Namespace(a=[scripted])]):
+        for tensor in scripted.state_dict().values():
+            tensor.fill_(7)
+        raise KeyError
+    after = scripted.state_dict()
+    assert all(torch.equal(after[name], before[name]) for name in before)
+
+
 def test_a_data_set_is_followed_if_it_has_a_state_to_load():
     class Plain(Dataset):
         def __init__(self):
