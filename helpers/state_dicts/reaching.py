@@ -10,11 +10,11 @@ import random
 from array import array
 from collections import OrderedDict, deque
 from collections.abc import Callable, Collection, Iterable, Iterator
-from functools import partial
+from functools import lru_cache, partial
 from inspect import ismemberdescriptor
 from itertools import chain
 from types import BuiltinFunctionType, FunctionType, MethodType, ModuleType
-from typing import Any
+from typing import Any, NamedTuple
 from weakref import ProxyTypes
 
 import numpy as np
@@ -78,23 +78,19 @@ def reach(things: Iterable[Any], known: Collection[int] = ()) -> Iterator[Any]:
     True
     """
     seen: dict[int, Any] = dict.fromkeys(known)  # alive, so that no id is given again
-    kinds: dict[type, tuple[Callable | None, list[Any], bool]] = {}
     waiting = list(things)
     while waiting:
         value = waiting.pop()
-        kind = type(value)  # isinstance would ask a proxy for its class
+        kind: Any = type(value)  # isinstance would ask a proxy for its class
         if kind in _ATOMS or id(value) in seen:
             continue
         seen[id(value)] = value
-        if kind not in kinds:
-            inside = next((i for k, i in _INSIDE.items() if issubclass(kind, k)), None)
-            kinds[kind] = inside, _slots_of(kind), _is_followed(kind)
-        inside, slots, is_followed = kinds[kind]
-        if not is_followed:
+        how = _how(kind)
+        if not how.is_followed:
             continue
         yield value
-        found = [*inside(value)] if inside else []
-        found += [_slot(value, slot) for slot in slots]
+        found = [*how.inside(value)] if how.inside else []
+        found += [_slot(value, slot) for slot in how.slots]
         if (attributes := _attributes_of(value)) is not None:
             found.append(attributes)
         waiting += [one for one in found if type(one) not in _ATOMS]
@@ -108,12 +104,26 @@ def _is_followed(kind: type) -> bool:
     return not (is_live or is_data or issubclass(kind, _CODE))
 
 
-def _slots_of(kind: type) -> list[Any]:
-    """Return the descriptors of what an object holds in `__slots__`."""
-    if kind in _CONTAINERS:  # the most; a subclass may have some
-        return []
+class _How(NamedTuple):
+    """What is to be done with the objects of a class."""
+
+    is_followed: bool
+    inside: Callable[[Any], Iterable[Any]] | None
+    container: tuple[Callable[[Any], Any], Callable[[Any, Any], None]] | None
+    generator: tuple[Callable[[Any], Any], Callable[[Any, Any], Any]] | None
+    slots: list[Any]  # the descriptors
+
+
+@lru_cache(512)  # asked for every object; bounded, since it keeps classes alive
+def _how(kind: Any) -> _How:
+    def of(table: dict[type, Any]) -> Any:
+        return next(
+            (entry for base, entry in table.items() if issubclass(kind, base)), None
+        )
+
     classes = [c for c in kind.__mro__ if "__slots__" in vars(c)]
-    return [d for c in classes for d in vars(c).values() if ismemberdescriptor(d)]
+    slots = [d for c in classes for d in vars(c).values() if ismemberdescriptor(d)]
+    return _How(_is_followed(kind), of(_INSIDE), of(_CONTAINERS), of(_GENERATORS), slots)
 
 
 def _slot(value: Any, slot: Any) -> Any:
@@ -125,7 +135,8 @@ def _slot(value: Any, slot: Any) -> Any:
 
 def _attributes_of(value: Any) -> dict[str, Any] | None:
     kind = type(value)
-    if not kind.__dictoffset__ or issubclass(kind, Tensor):
+    is_empty = kind is OrderedDict and not value  # a module's hooks, by the thousand
+    if not kind.__dictoffset__ or issubclass(kind, Tensor) or is_empty:
         return None
     found = object.__getattribute__(value, "__dict__")
     is_own = found is object.__getattribute__(value, "__dict__")  # not made when asked for
@@ -190,19 +201,19 @@ def ways_back(value: Any) -> Iterator[Callable[[], None]]:
     >>> losses
     [0.5]
     """
-    kind = type(value)
-    for base, (read, fill) in _CONTAINERS.items():
-        if issubclass(kind, base):
-            yield partial(_fill_back, value, read, fill, read(value))
-            break
-    for base, (get, put) in _GENERATORS.items():
-        if issubclass(kind, base):
-            yield partial(put, value, get(value))
+    kind: Any = type(value)
+    how = _how(kind)
+    if how.container:
+        read, fill = how.container
+        yield partial(_fill_back, value, read, fill, read(value))
+    if how.generator:
+        get, put = how.generator
+        yield partial(put, value, get(value))
     if issubclass(kind, np.ndarray) and value.flags.writeable:
         plain = value.view(np.ndarray)
         yield partial(np.copyto, plain, plain.copy())
-    if slots := _slots_of(kind):
-        before = [(slot, _slot(value, slot)) for slot in slots]
+    if how.slots:
+        before = [(slot, _slot(value, slot)) for slot in how.slots]
         yield partial(_slots_back, value, before)
     if (attributes := _attributes_of(value)) is not None:
         yield partial(_attributes_back, value, kind, attributes)

@@ -145,7 +145,9 @@ def test_what_is_the_same_is_never_called_different(kind, wrapper):
         ({ZERO}, {ZERO, 1}),
         ({1, ZERO, ZERO[0]}, {2, ZERO, ZERO[0]}),
         (Record(1), Slotted(1)),
-        ([Plain(1), 2], [Plain(2), 3]),  # the second one surely differs
+        # Of the first one nobody can say it, but the second one surely differs.
+        ([Plain(1), 2], [Plain(2), 3]),
+        ([threading.Lock(), 1], [threading.Lock(), 2]),
     ],
 )
 def test_other_keys_and_forms_differ(a, b):
