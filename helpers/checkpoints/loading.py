@@ -79,8 +79,11 @@ def load_checkpoint(
 
     Args:
         path: the file.
-        model: gets the values in place, on the device where it is. Here and below, where
-            several were saved by name: a dict with some or all of those names.
+        model: gets the values in place, on the device where it is. Built on the meta
+            device, it gets the file's own tensors: pages of the file, copied when they are
+            written to. Then replace the file, as `save_checkpoint` does, but never write
+            into it. Here and below, where several were saved by name: a dict with some or
+            all of those names.
         optimizer: of the class that was saved. Whether it is `capturable` or `fused`
             depends on the machine and stays as it is.
         scheduler: of the class that was saved. Give its plain functions (LambdaLR) again
@@ -136,6 +139,11 @@ def load_checkpoint(
                     raise
         if rng is not None:
             _restore_rng(rng)
+    for name, each in parts["model"].items():
+        tensors = (*each.named_parameters(), *each.named_buffers())
+        if left := [own for own, tensor in tensors if tensor.is_meta]:
+            where, what = label("model", name), ", ".join(left)
+            notes.append(f"{where}: the file has no values for {what}: still on meta")
     for note in notes:
         warnings.warn(f"{path}: {note}", stacklevel=2)
     return Checkpoint(
@@ -167,10 +175,19 @@ def _own(value: Any) -> Any:
 
 
 def _load_model(model: nn.Module, state: dict[str, Any]) -> None:
+    own_state = model.state_dict(keep_vars=True)
+    filled: set[int] = set()
+    taken: set[int] = set()
     with ExitStack() as stack:
-        for name, own in model.state_dict(keep_vars=True).items():
+        for name, own in own_state.items():
             if not isinstance(own, torch.Tensor):
                 state[name] = _own(state[name])  # set_extra_state may keep it
+                continue
+            if own.is_meta:
+                _fill(own, state[name], taken)
+                filled.add(id(own))
+            if id(own) in filled:
+                state[name] = own  # copied onto itself: no page is touched
             elif own.is_inference():
                 stack.enter_context(torch.inference_mode())  # may be written only so
             elif (once := repeated(own)) is not own:
@@ -179,6 +196,26 @@ def _load_model(model: nn.Module, state: dict[str, Any]) -> None:
                     once.copy_(repeated(state[name], like=own))
                 state[name] = own
         model.load_state_dict(state)
+    for name, own in model.state_dict().items() if filled else ():
+        if isinstance(own, torch.Tensor) and own.is_meta:
+            raise RuntimeError(
+                f"{name} stays on the meta device, since the model's state_dict() does not "
+                'return its own tensors; call model.to_empty(device="cpu") first'
+            )
+
+
+def _fill(own: torch.Tensor, value: torch.Tensor, taken: set[int]) -> None:
+    """Make a tensor on the meta device the file's tensor; it stays the same object."""
+    value = value.detach().resolve_conj().resolve_neg()
+    place = value.untyped_storage().data_ptr()
+    # Two of the model's tensors must not become one, nor one repeat its elements.
+    if place in taken or torch._debug_has_internal_overlap(value):
+        value = value.clone(memory_format=torch.contiguous_format)
+    taken.add(place)
+    value = value.as_subclass(type(own)).requires_grad_(own.requires_grad)
+    attributes = dict(vars(own))
+    torch.utils.swap_tensors(own, value)
+    vars(own).update(attributes)
 
 
 @contextmanager

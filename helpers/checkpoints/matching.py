@@ -9,6 +9,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch._subclasses.fake_tensor import FakeTensor
 
 from helpers.checkpoints.optimizers import order_problem
 from helpers.checkpoints.parts import Named, class_problem, group_names, named_parameters
@@ -29,7 +30,7 @@ def model_problem(model: nn.Module, saved: dict[str, Any]) -> str | None:
     >>> model_problem(nn.Linear(3, 2), nn.Linear(3, 2, bias=False).state_dict())
     'bias is missing from the file'
     """
-    ours = model.state_dict()
+    ours = model.state_dict(keep_vars=True)
     for prefix, wrapper in _PREFIXES.items() if ours else ():
         if set(saved) == {prefix + name for name in ours}:
             return f"its names begin with {prefix!r}, {wrapper}: wrap the model first"
@@ -55,7 +56,8 @@ def _ties(state: dict[str, Any]) -> Iterator[tuple[str, str]]:
     first: dict[tuple, str] = {}
     for name, value in state.items():
         if isinstance(value, Tensor) and not kind_of(value) and value.numel():
-            place = value.data_ptr(), value.dtype, value.shape, value.stride()
+            where = id(value) if value.is_meta else value.data_ptr()
+            place = where, value.dtype, value.shape, value.stride()
             if first.setdefault(place, name) != name:
                 yield first[place], name
 
@@ -65,8 +67,10 @@ def _entry_problem(ours: Any, saved: Any) -> str | None:
         return f"is {in_words(saved)} in the file, {in_words(ours)} in the model"
     if not isinstance(ours, Tensor):
         return None
+    if ours.is_meta and not kind_of(ours) and not isinstance(ours, FakeTensor):
+        return None  # it becomes the file's tensor
     if is_empty_shell(ours):
-        return "of the model is on the meta device, without memory"
+        return "of the model has no memory (meta, or fake): call model.to_empty() first"
     if repeated(ours) is not ours:
         once = repeated(saved, like=ours)
         if not is_same(saved, once.expand_as(saved)):

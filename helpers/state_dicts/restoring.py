@@ -179,6 +179,8 @@ def _tensor_back(tensor: Tensor) -> Callable[[], None]:
         else:
             if type(tensor) is not kind:  # a lazy parameter that got a shape
                 tensor.__class__ = kind
+            if tensor.is_meta != alias.is_meta:  # .data refuses the other kind of memory
+                torch.utils.swap_tensors(tensor, alias.as_subclass(kind))
             tensor.data = alias
         vars(tensor).clear()
         vars(tensor).update(attributes)
