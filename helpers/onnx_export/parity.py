@@ -13,7 +13,14 @@ import torch
 from torch import nn
 
 from helpers.arguments import require_module
-from helpers.onnx_export.running import input_tensors, output_tensors, run, session
+from helpers.onnx_export.running import (
+    input_tensors,
+    output_tensors,
+    require_numbers,
+    run,
+    session,
+)
+from helpers.state_dicts.restoring import unchanged
 
 
 @dataclass(frozen=True)
@@ -75,7 +82,8 @@ def check_parity(
     The model is compared in the mode it is in: one that was left in training mode fails,
     as it should. Every input is part of every batch size; inputs are repeated where a
     batch is larger than their number, and to fill the last batch. Random numbers that the
-    model draws, and statistics that it updates, are put back afterwards, also on an error.
+    model draws, and whatever it changes in itself, are put back afterwards, also on an
+    error; for that a copy of its state is held.
 
     Args:
         model: on the CPU.
@@ -89,7 +97,8 @@ def check_parity(
         TypeError: model is not a torch.nn.Module, or the inputs are not tensors.
         FileNotFoundError, ValueError: the file is missing or not ONNX; it does not take
             such inputs or such a batch; there is nothing to compare; the shapes of the
-            outputs differ, or one has no axis for the batch.
+            outputs differ, one has no axis for the batch, or is not dense and real.
+        RuntimeError: the model cannot be run, or something of it cannot be put back.
 
     >>> from tempfile import TemporaryDirectory
     >>> from helpers.onnx_export import export_onnx
@@ -101,36 +110,33 @@ def check_parity(
     """
     require_module(model)
     given = input_tensors("inputs", inputs)
+    require_numbers("inputs holds", given)
     _require_something(given, batch_sizes)
     ort_session = session(path)
     count = len(given[0])
-    state = {name: tensor.clone() for name, tensor in model.state_dict().items()}
     rows, gaps, magnitudes = [], torch.zeros(()), torch.zeros(())
-    try:
-        with torch.random.fork_rng(devices=[]), torch.no_grad():
-            for size in batch_sizes:
-                batches = [
-                    _compare(model, ort_session, given, numbers)
-                    for numbers in _batches(count, size)
-                ]
-                gap, magnitude, agree = (
-                    torch.cat(parts) for parts in zip(*batches, strict=True)
-                )
-                relative = (gap / magnitude)[magnitude > 0]
-                rows.append(
-                    {
-                        "batch": size,
-                        "max abs error": gap.max().item(),
-                        "max rel error": relative.max().item() if len(relative) else 0.0,
-                        "class agreement": agree.double().mean().item(),
-                        "passed": not bool(_fails(gap, magnitude, rtol, atol).any()),
-                    }
-                )
-                # The batches hold the inputs in their order, and then some again.
-                gaps = torch.maximum(gaps, gap[:count])
-                magnitudes = torch.maximum(magnitudes, magnitude[:count])
-    finally:
-        model.load_state_dict(state)
+    with unchanged(model), torch.random.fork_rng(devices=[]), torch.no_grad():
+        for size in batch_sizes:
+            batches = [
+                _compare(model, ort_session, given, numbers)
+                for numbers in _batches(count, size)
+            ]
+            gap, magnitude, agree = (
+                torch.cat(parts) for parts in zip(*batches, strict=True)
+            )
+            relative = (gap / magnitude)[magnitude > 0]
+            rows.append(
+                {
+                    "batch": size,
+                    "max abs error": gap.max().item(),
+                    "max rel error": relative.max().item() if len(relative) else 0.0,
+                    "class agreement": agree.double().mean().item(),
+                    "passed": not bool(_fails(gap, magnitude, rtol, atol).any()),
+                }
+            )
+            # The batches hold the inputs in their order, and then some again.
+            gaps = torch.maximum(gaps, gap[:count])
+            magnitudes = torch.maximum(magnitudes, magnitude[:count])
     table = pd.DataFrame(rows)
     return Parity(
         max_abs_error=float(table["max abs error"].max()),
@@ -172,6 +178,7 @@ def _compare(
     # The file runs first: its errors say more clearly which input it rejects.
     found = output_tensors(run(ort_session, some))
     expected = output_tensors(model(*some))
+    require_numbers("the model returns", expected)
     if [one.shape for one in expected] != [one.shape for one in found]:
         raise ValueError(
             f"the model returns shapes {[tuple(one.shape) for one in expected]}, the file "
@@ -195,7 +202,7 @@ def _compare(
 def _classes(output: torch.Tensor) -> torch.Tensor:
     if not output.is_floating_point():
         return output
-    rows = output if output.dim() > 1 else output[:, None]
+    rows = output.double() if output.dim() > 1 else output[:, None].double()
     return rows.argmax(dim=-1)
 
 

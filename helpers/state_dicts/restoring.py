@@ -75,6 +75,33 @@ def what_is_left(error: BaseException) -> str:
     return f"the model is {'unchanged' if is_whole else 'partly changed'}"
 
 
+class _End(Exception):
+    pass
+
+
+@contextmanager
+def unchanged(model: nn.Module) -> Iterator[None]:
+    """Put the model back as it was when the block ends, with or without an error.
+
+    Raises:
+        TypeError: the model is not a module.
+        RuntimeError: something could not be put back; the text says what.
+
+    >>> norm = nn.BatchNorm1d(1)
+    >>> with unchanged(norm):
+    ...     _ = norm(torch.rand(4, 1))
+    >>> norm.num_batches_tracked
+    tensor(0)
+    """
+    try:
+        with all_or_nothing(model):
+            yield
+            raise _End
+    except _End as end:
+        if what_is_left(end) != "the model is unchanged":
+            raise RuntimeError(*end.__notes__) from None
+
+
 def _take(steps: _Steps) -> list[str]:
     failed = []
     for name, step in steps:

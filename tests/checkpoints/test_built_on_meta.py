@@ -7,7 +7,11 @@ import torch
 from torch import nn
 from torch._subclasses.fake_tensor import FakeTensorMode
 
-from helpers.checkpoints import IncompatibleCheckpointError, load_checkpoint, save_checkpoint
+from helpers.checkpoints import (
+    IncompatibleCheckpointError,
+    load_checkpoint,
+    save_checkpoint,
+)
 from helpers.measurement import peak_memory
 from tests.checkpoints.interrupts import interrupt_everywhere
 from tests.checkpoints.runs import Net, Run, plain, problem_of
@@ -202,7 +206,9 @@ def test_a_failure_after_the_model_gives_no_memory_to_it(tmp_path):
 def test_one_that_does_not_fit_is_refused_as_any_other(tmp_path):
     path = save_checkpoint(tmp_path / "a.pt", model=Net())
     model = shell(lambda: Net(hidden=5))
-    with pytest.raises(IncompatibleCheckpointError, match=r"first.weight is float32 \(6, 4\)"):
+    with pytest.raises(
+        IncompatibleCheckpointError, match=r"first.weight is float32 \(6, 4\)"
+    ):
         load_checkpoint(path, model=model)
 
 

@@ -1,5 +1,7 @@
 """Parity of ONNX files: every model of the course, and what goes wrong."""
 
+import re
+
 import pytest
 import torch
 from hypothesis import given, settings
@@ -9,6 +11,7 @@ from torch import nn
 from helpers.classroom.data.digits import load_digits
 from helpers.classroom.data.networks import DigitsNet, SimpleNet, load_reference_model
 from helpers.onnx_export import check_parity, export_onnx
+from tests.state_dicts.samples import KINDS, MODELS, entry, model, photograph
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -41,6 +44,35 @@ class Attention(nn.Module):
 
     def forward(self, x):
         return self.block(x)
+
+
+class Beside(nn.Module):
+    """Uses one layer; the other module is only there, as part of the state."""
+
+    def __init__(self, layer, other):
+        super().__init__()
+        self.layer, self.other = layer, other
+        self.register_buffer("calls", torch.zeros(1), persistent=False)
+
+    def forward(self, x):
+        self.calls += 1
+        return self.layer(x)
+
+
+class Returns(nn.Module):
+    def __init__(self, layer, change):
+        super().__init__()
+        self.layer, self.change = layer, change
+
+    def forward(self, x):
+        return self.change(self.layer(x))
+
+
+@pytest.fixture(scope="module")
+def small(tmp_path_factory):
+    layer = nn.Linear(4, 2).eval()
+    path = tmp_path_factory.mktemp("small") / "m.onnx"
+    return layer, export_onnx(layer, torch.rand(2, 4), path)
 
 
 # The same model
@@ -305,3 +337,56 @@ def test_a_missing_file_and_one_that_is_not_onnx(tmp_path, images):
         check_parity(load_reference_model(), tmp_path / "text.onnx", images)
     with pytest.raises(FileNotFoundError, match="export the model first"):
         check_parity(load_reference_model(), tmp_path / "none.onnx", images)
+
+
+# Whatever a model is made of
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("kind", [*KINDS, *MODELS])
+def test_state_of_every_kind_is_as_it_was(small, kind):
+    layer, path = small
+    net = Beside(layer, model(kind)).eval()
+    before = photograph(net)
+    assert check_parity(net, path, torch.rand(3, 4), batch_sizes=(2,)).passed
+    assert photograph(net) == before
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("kind", KINDS)
+def test_inputs_are_dense_numbers_or_are_called_what_they_are(small, kind):
+    layer, path = small
+    some = entry(kind)
+    try:
+        assert check_parity(layer, path, some, batch_sizes=(2,)).passed
+    except ValueError as error:
+        said = re.match(r"inputs hold|inputs have shapes|the file expects", str(error))
+        assert said, error
+    else:
+        assert some.dtype is torch.float32 and some.layout is torch.strided
+
+
+@pytest.mark.parametrize(
+    ("change", "what"),
+    [
+        (torch.Tensor.to_sparse, r"sparse COO float32 \(2, 2\)"),
+        (lambda y: torch.complex(y, y), r"complex64 \(2, 2\)"),
+        (lambda y: torch.quantize_per_tensor(y, 0.1, 0, torch.qint8), r"qint8 \(2, 2\)"),
+        (lambda y: y.to("meta"), "on the meta device, without values"),
+        (lambda y: y.byte().view(torch.float4_e2m1fn_x2), "float4_e2m1fn_x2"),
+    ],
+    ids=["sparse", "complex", "quantized", "meta", "packed"],
+)
+def test_outputs_that_onnx_cannot_have_are_refused(small, change, what):
+    layer, path = small
+    with pytest.raises(
+        ValueError, match=rf"the model returns a tensor {what}.*; ONNX knows"
+    ):
+        check_parity(Returns(layer, change), path, torch.rand(2, 4), batch_sizes=(2,))
+
+
+def test_eight_bits_are_compared_as_numbers(small):
+    layer, path = small
+    net = Returns(layer, lambda y: y.to(torch.float8_e4m3fn))
+    found = check_parity(net, path, torch.rand(2, 4), batch_sizes=(2,))
+    assert not found.passed and found.max_rel_error < 0.1
