@@ -25,7 +25,7 @@ from helpers.checkpoints.planning import plan_loading
 from helpers.checkpoints.reading import read_content
 from helpers.checkpoints.undoing import unchanged_on_error
 from helpers.state_dicts.kinds import copied
-from helpers.state_dicts.restoring import all_or_nothing
+from helpers.state_dicts.restoring import all_or_nothing, swap_memory
 from helpers.training import capture_rng, check_rng
 from helpers.training import restore_rng as _restore_rng  # also an argument's name
 
@@ -175,11 +175,10 @@ def _own(value: Any) -> Any:
 
 
 def _load_model(model: nn.Module, state: dict[str, Any]) -> None:
-    own_state = model.state_dict(keep_vars=True)
     filled: set[int] = set()
     taken: set[int] = set()
     with ExitStack() as stack:
-        for name, own in own_state.items():
+        for name, own in model.state_dict(keep_vars=True).items():
             if not isinstance(own, torch.Tensor):
                 state[name] = _own(state[name])  # set_extra_state may keep it
                 continue
@@ -196,26 +195,17 @@ def _load_model(model: nn.Module, state: dict[str, Any]) -> None:
                     once.copy_(repeated(state[name], like=own))
                 state[name] = own
         model.load_state_dict(state)
-    for name, own in model.state_dict().items() if filled else ():
-        if isinstance(own, torch.Tensor) and own.is_meta:
-            raise RuntimeError(
-                f"{name} stays on the meta device, since the model's state_dict() does not "
-                'return its own tensors; call model.to_empty(device="cpu") first'
-            )
 
 
 def _fill(own: torch.Tensor, value: torch.Tensor, taken: set[int]) -> None:
-    """Make a tensor on the meta device the file's tensor; it stays the same object."""
+    """Give a tensor on the meta device the file's memory; it stays the same object."""
     value = value.detach().resolve_conj().resolve_neg()
     place = value.untyped_storage().data_ptr()
     # Two of the model's tensors must not become one, nor one repeat its elements.
     if place in taken or torch._debug_has_internal_overlap(value):
         value = value.clone(memory_format=torch.contiguous_format)
     taken.add(place)
-    value = value.as_subclass(type(own)).requires_grad_(own.requires_grad)
-    attributes = dict(vars(own))
-    torch.utils.swap_tensors(own, value)
-    vars(own).update(attributes)
+    swap_memory(own, value.requires_grad_(own.requires_grad))
 
 
 @contextmanager

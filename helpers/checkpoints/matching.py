@@ -39,8 +39,15 @@ def model_problem(model: nn.Module, saved: dict[str, Any]) -> str | None:
     problems = [f"{name} is missing from the file" for name in ours if name not in saved]
     problems += [f"{name} is not in the model" for name in saved if name not in ours]
     fitting = [name for name in ours if name in saved]
+    owned = {
+        id(tensor)
+        for module in model.modules()
+        for named in (module._parameters, module._buffers)
+        if isinstance(named, dict)  # TorchScript has its own, and lends copies
+        for tensor in named.values()
+    }
     for name in fitting:
-        if problem := _entry_problem(ours[name], saved[name]):
+        if problem := _entry_problem(ours[name], saved[name], id(ours[name]) in owned):
             problems.append(f"{name} {problem}")
     if not problems:
         problems = [
@@ -62,14 +69,15 @@ def _ties(state: dict[str, Any]) -> Iterator[tuple[str, str]]:
                 yield first[place], name
 
 
-def _entry_problem(ours: Any, saved: Any) -> str | None:
+def _entry_problem(ours: Any, saved: Any, is_owned: bool) -> str | None:
     if in_words(ours) != in_words(saved):
         return f"is {in_words(saved)} in the file, {in_words(ours)} in the model"
     if not isinstance(ours, Tensor):
         return None
-    if ours.is_meta and not kind_of(ours) and not isinstance(ours, FakeTensor):
-        return None  # it becomes the file's tensor
     if is_empty_shell(ours):
+        is_plain = ours.is_meta and not kind_of(ours) and not isinstance(ours, FakeTensor)
+        if is_plain and is_owned:
+            return None  # it gets the file's memory
         return "of the model has no memory (meta, or fake): call model.to_empty() first"
     if repeated(ours) is not ours:
         once = repeated(saved, like=ours)

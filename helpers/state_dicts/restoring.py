@@ -139,6 +139,24 @@ def _ways_back(model: nn.Module) -> _Steps:
     return steps
 
 
+def swap_memory(a: Tensor, b: Tensor) -> None:
+    """Exchange memory, device and all else of two tensors, but who is who in Python.
+
+    As `torch.utils.swap_tensors`, which refuses where something refers weakly to one of
+    the two, as an LSTM does to its weights; but class and attributes stay where they are.
+
+    Raises:
+        RuntimeError: something in C++ holds one of them.
+
+    >>> shell = nn.Parameter(torch.empty(2, device="meta"))
+    >>> swap_memory(shell, torch.ones(2, requires_grad=True))
+    >>> shell
+    Parameter containing:
+    tensor([1., 1.], requires_grad=True)
+    """
+    torch._C._swap_tensor_impl(a, b)
+
+
 def has_extra_state(module: nn.Module) -> bool:
     """Return whether the module's class defines `get_extra_state`.
 
@@ -207,7 +225,7 @@ def _tensor_back(tensor: Tensor) -> Callable[[], None]:
             if type(tensor) is not kind:  # a lazy parameter that got a shape
                 tensor.__class__ = kind
             if tensor.is_meta != alias.is_meta:  # .data refuses the other kind of memory
-                torch.utils.swap_tensors(tensor, alias.as_subclass(kind))
+                swap_memory(tensor, alias.detach())
             tensor.data = alias
         vars(tensor).clear()
         vars(tensor).update(attributes)

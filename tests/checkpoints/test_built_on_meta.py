@@ -13,8 +13,11 @@ from helpers.checkpoints import (
     save_checkpoint,
 )
 from helpers.measurement import peak_memory
+from helpers.state_dicts.differences import is_same
 from tests.checkpoints.interrupts import interrupt_everywhere
 from tests.checkpoints.runs import Net, Run, plain, problem_of
+from tests.state_dicts import samples
+from tests.state_dicts.samples import KINDS, MODELS
 
 
 def shell(make=Net):
@@ -161,16 +164,46 @@ class Copies(Net):
         return type(own)((name, value.clone()) for name, value in own.items())
 
 
-@pytest.mark.filterwarnings("ignore:for .* copying from a non-meta parameter")
-def test_a_model_that_hides_its_tensors_is_left_alone(tmp_path):
-    path = save_checkpoint(tmp_path / "a.pt", model=Copies())
-    model = shell(Copies)
-    with pytest.raises(RuntimeError, match=r"stays on the meta device.*to_empty") as caught:
-        load_checkpoint(path, model=model)
-    assert "nothing was changed" in caught.value.__notes__[0]
+@pytest.mark.parametrize("make", [Copies, lambda: torch.jit.script(Net())])
+def test_a_model_that_hides_its_tensors_is_refused(tmp_path, make):
+    path = save_checkpoint(tmp_path / "a.pt", model=make())
+    model = make().to("meta")
+    assert "first.weight of the model has no memory (meta, or fake)" in problem_of(
+        path, model=model
+    )
     assert all(p.is_meta for p in model.parameters())
 
 
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("kind", [*KINDS, *MODELS])
+def test_every_kind_gets_the_right_values_or_is_refused(tmp_path, kind):
+    source, path = samples.model(kind, seed=1), tmp_path / "a.pt"
+    try:
+        target = samples.model(kind, seed=2).to("meta")
+        save_checkpoint(path, model=source)
+    except (ValueError, NotImplementedError, RuntimeError):  # cannot be saved, or be there
+        return
+    try:
+        load_checkpoint(path, model=target)
+    except IncompatibleCheckpointError as error:
+        assert "has no memory (meta, or fake): call model.to_empty()" in str(error)
+        assert any(t.is_meta for t in (*target.parameters(), *target.buffers()))
+    else:
+        expected = source.state_dict()
+        assert all(is_same(expected[n], v) for n, v in target.state_dict().items())
+
+
+def test_a_recurrent_layer_computes_with_what_it_got(tmp_path):
+    saved, steps = nn.LSTM(3, 4), torch.rand(5, 2, 3)
+    path = save_checkpoint(tmp_path / "a.pt", model=saved)
+    model = shell(lambda: nn.LSTM(3, 4))
+    load_checkpoint(path, model=model)
+    assert torch.equal(model(steps)[0], saved(steps)[0])
+    model(steps)[0].sum().backward()
+    assert model.weight_hh_l0.grad is not None
+
+
+@pytest.mark.filterwarnings("ignore:Accessing the data pointer of FakeTensor")
 @pytest.mark.parametrize("device", ["cpu", "meta"])
 def test_fake_tensors_are_refused(tmp_path, device):
     path = save_checkpoint(tmp_path / "a.pt", model=nn.Linear(3, 2))
