@@ -12,6 +12,8 @@ import zipfile
 from argparse import Namespace
 
 import numpy as np
+import onnx
+import safetensors.torch
 import torch
 
 from tests.model_files import samples as kinds
@@ -93,6 +95,27 @@ def harmful() -> dict[str, bytes]:
         "arrays.npz": _numpy(np.savez, w=np.ones(3), v=objects),
         "folder/.metadata": evil,
         "folder/__0_0.distcp": b"",
+    }
+
+
+def unseen() -> dict[str, bytes]:
+    """Return files that the inspector ought to call unsafe, and does not yet.
+
+    `pickle.load` and `torch.load(weights_only=False)` run the call in each bare pickle;
+    what finds an archive by its end, as `zipfile` does, finds one in each of the others.
+    """
+    call = b"0cos\nsystem\n(S'touch EXECUTED'\ntR."
+    begins = {"None": b"N", "True": b"\x88", "a number": b"K\1", "digits": b"I1\n"}
+    begins |= {"text": b"S'hello'\n", "bytes": b"C\1a", "an empty tuple": b")"}
+    tensor = torch.frombuffer(bytearray(EVIL), dtype=torch.uint8)
+    graph = kinds.onnx_model(w=onnx.numpy_helper.from_array(tensor.numpy()))
+    return {
+        **{f"{what} before it.pkl": data + call for what, data in begins.items()},
+        "an archive behind it.gguf": kinds.contents()["gguf"][1] + EVIL,
+        "an archive as a tensor.safetensors": safetensors.torch.save({"w": tensor}),
+        "an archive as a tensor.onnx": graph.SerializeToString(),
+        "an archive as a tensor, legacy.pt": samples.legacy({"w": tensor}),
+        "an archive as bytes.pkl": pickle.dumps(EVIL),
     }
 
 

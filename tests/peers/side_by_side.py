@@ -22,7 +22,7 @@ from helpers.model_files import inspect_file
 from helpers.model_files.file_findings import DAMAGED, SAFE, UNSAFE
 from helpers.model_files.global_names import ALLOWED, DANGEROUS, judge, modern
 from tests.peers import ask
-from tests.peers.files import harmful, harmless
+from tests.peers.files import harmful, harmless, unseen
 
 pytestmark = pytest.mark.filterwarnings("ignore:`torch.jit:DeprecationWarning")
 HERE = Path(__file__).parent
@@ -72,9 +72,9 @@ def python(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def folders(tmp_path_factory):
-    """The folders of harmful and of harmless files."""
+    """The kinds of files -> where those lie."""
     place = tmp_path_factory.mktemp("files")
-    made = {"harmful": harmful(), "harmless": harmless(place)}
+    made = {"harmful": harmful(), "unseen": unseen(), "harmless": harmless(place)}
     for kind, files in made.items():
         for name, data in files.items():
             (path := place / kind / name).parent.mkdir(parents=True, exist_ok=True)
@@ -98,11 +98,16 @@ def answers(python, folders):
         for name in wanted()
     }
     found = {}
-    for name, process in running.items():
-        out, errors = process.communicate(timeout=LIMIT)
-        assert process.returncode == 0, f"{name}: {errors}"
-        answer = json.loads(out)
-        found[name] = dict(zip(paths, answer["verdicts"], strict=True)), answer["names"]
+    try:
+        for name, process in running.items():
+            out, errors = process.communicate(timeout=LIMIT)
+            assert process.returncode == 0, f"{name}: {errors}"
+            answer = json.loads(out)
+            verdicts = dict(zip(paths, answer["verdicts"], strict=True))
+            found[name] = verdicts, answer["names"]
+    finally:
+        for process in running.values():
+            process.kill()
     return found
 
 
@@ -128,9 +133,20 @@ def test_the_inspector_refuses_each_file_that_runs_code(folders, reports):
         assert in_words(report) in (UNSAFE, DAMAGED), f"{path.name}: {report}"
 
 
-def test_no_line_that_the_inspector_offers_runs_code(folders, reports, monkeypatch):
-    monkeypatch.chdir(folders["harmful"][0].parents[1])
-    for path in folders["harmful"]:
+@pytest.mark.xfail(strict=True, reason="the inspector does not see these yet")
+@pytest.mark.parametrize("name", unseen())
+def test_the_inspector_refuses_each_file_that_it_did_not_see(folders, reports, name):
+    """Where this passes, the file goes to those of `harmful`."""
+    [path] = [path for path in folders["unseen"] if path.name == name]
+    report = reports[path]
+    assert in_words(report) in (UNSAFE, DAMAGED), f"{path.name}: {report}"
+
+
+def test_no_line_that_the_inspector_offers_runs_code(
+    folders, reports, tmp_path, monkeypatch
+):
+    monkeypatch.chdir(tmp_path)
+    for path in (*folders["harmful"], *folders["unseen"]):
         with suppress(Exception):
             exec("\n".join(reports[path].opens), {"__name__": "copied"})
         assert not Path("EXECUTED").exists(), path.name
@@ -141,10 +157,12 @@ def test_the_inspector_calls_no_harmless_file_unsafe(folders, reports):
         assert reports[path].safety != UNSAFE, f"{path.name}: {reports[path]}"
 
 
-def test_what_a_scanner_calls_dangerous_is_not_safe_for_the_inspector(answers, reports):
+def test_what_a_scanner_calls_dangerous_is_not_safe_for_the_inspector(
+    answers, folders, reports
+):
     for name, (verdicts, _) in answers.items():
         for path, verdict in verdicts.items():
-            if verdict == ask.DANGEROUS:
+            if verdict == ask.DANGEROUS and path not in folders["unseen"]:
                 assert in_words(reports[path]) != SAFE, f"{name}: {path.name}"
 
 
