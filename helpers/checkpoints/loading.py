@@ -6,26 +6,24 @@ Save, Load, Ship 0.2.0: helpers/checkpoints/loading.py · repairs: CHANGELOG.md
 import copy
 import os
 import warnings
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import torch
 from torch import nn
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
 from helpers.checkpoints.archive.errors import IncompatibleCheckpointError
-from helpers.checkpoints.matching import repeated
+from helpers.checkpoints.model_loading import load_model, own_copy
 from helpers.checkpoints.optimizers import load_state, makes_new_state
 from helpers.checkpoints.parts import Named, checked_parts, label
 from helpers.checkpoints.planning import plan_loading
 from helpers.checkpoints.reading import read_content
 from helpers.checkpoints.undoing import unchanged_on_error
-from helpers.state_dicts.kinds import copied
-from helpers.state_dicts.restoring import all_or_nothing, swap_memory
+from helpers.state_dicts.restoring import all_or_nothing
 from helpers.training import capture_rng, check_rng
 from helpers.training import restore_rng as _restore_rng  # also an argument's name
 
@@ -125,12 +123,13 @@ def load_checkpoint(
                 f"{path} does not fit the random number generators: {error}. Nothing was "
                 "changed."
             ) from error
-    extra, metadata = _own(content["extra"]), copy.deepcopy(content["metadata"])
+    extra, metadata = own_copy(content["extra"]), copy.deepcopy(content["metadata"])
+    taken: set[int] = set()
     with _all_unchanged_on_error(parts):
         for part, objects in parts.items():
             for name, thing in objects.items():
                 try:
-                    _loader(thing)(states[part][name])
+                    _load(thing, states[part][name], taken)
                 except Exception as error:
                     where = label(part, name)
                     error.add_note(
@@ -139,13 +138,13 @@ def load_checkpoint(
                     raise
         if rng is not None:
             _restore_rng(rng)
-    for name, each in parts["model"].items():
-        tensors = (*each.named_parameters(), *each.named_buffers())
-        if left := [own for own, tensor in tensors if tensor.is_meta]:
-            where, what = label("model", name), ", ".join(left)
-            notes.append(f"{where}: the file has no values for {what}: still on meta")
-    for note in notes:
-        warnings.warn(f"{path}: {note}", stacklevel=2)
+        for name, each in parts["model"].items():
+            tensors = (*each.named_parameters(), *each.named_buffers())
+            if left := [own for own, tensor in tensors if tensor.is_meta]:
+                where, what = label("model", name), ", ".join(left)
+                notes.append(f"{where}: the file has no values for {what}: still on meta")
+        for note in notes:  # before all is settled: a warning may be an error
+            warnings.warn(f"{path}: {note}", stacklevel=2)
     return Checkpoint(
         content["epoch"],
         content["step"],
@@ -157,55 +156,13 @@ def load_checkpoint(
     )
 
 
-def _loader(thing: Any) -> Callable[[Any], Any]:
-    """Return what loads a state into a thing."""
+def _load(thing: Any, state: Any, taken: set[int]) -> None:
     if isinstance(thing, nn.Module):
-        return lambda state: _load_model(thing, state)
-    if isinstance(thing, Optimizer):
-        return lambda state: load_state(thing, _own(state))
-    return lambda state: thing.load_state_dict(_own(state))
-
-
-def _own(value: Any) -> Any:
-    """Return a copy of what is still pages of the file."""
-    try:
-        return copy.deepcopy(value)
-    except Exception:  # sparse CSR and others cannot be copied deeply
-        return copied(value)
-
-
-def _load_model(model: nn.Module, state: dict[str, Any]) -> None:
-    filled: set[int] = set()
-    taken: set[int] = set()
-    with ExitStack() as stack:
-        for name, own in model.state_dict(keep_vars=True).items():
-            if not isinstance(own, torch.Tensor):
-                state[name] = _own(state[name])  # set_extra_state may keep it
-                continue
-            if own.is_meta:
-                _fill(own, state[name], taken)
-                filled.add(id(own))
-            if id(own) in filled:
-                state[name] = own  # copied onto itself: no page is touched
-            elif own.is_inference():
-                stack.enter_context(torch.inference_mode())  # may be written only so
-            elif (once := repeated(own)) is not own:
-                # copy_ refuses a tensor that repeats its values, except from itself.
-                with torch.no_grad():
-                    once.copy_(repeated(state[name], like=own))
-                state[name] = own
-        model.load_state_dict(state)
-
-
-def _fill(own: torch.Tensor, value: torch.Tensor, taken: set[int]) -> None:
-    """Give a tensor on the meta device the file's memory; it stays the same object."""
-    value = value.detach().resolve_conj().resolve_neg()
-    place = value.untyped_storage().data_ptr()
-    # Two of the model's tensors must not become one, nor one repeat its elements.
-    if place in taken or torch._debug_has_internal_overlap(value):
-        value = value.clone(memory_format=torch.contiguous_format)
-    taken.add(place)
-    swap_memory(own, value.requires_grad_(own.requires_grad))
+        load_model(thing, state, taken)
+    elif isinstance(thing, Optimizer):
+        load_state(thing, own_copy(state))
+    else:
+        thing.load_state_dict(own_copy(state))
 
 
 @contextmanager

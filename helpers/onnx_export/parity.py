@@ -4,7 +4,8 @@ Save, Load, Ship 0.2.0: helpers/onnx_export/parity.py · repairs: CHANGELOG.md
 """
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 import onnxruntime
@@ -21,6 +22,7 @@ from helpers.onnx_export.running import (
     session,
 )
 from helpers.state_dicts.restoring import unchanged
+from helpers.training import capture_rng, restore_rng
 
 
 @dataclass(frozen=True)
@@ -115,7 +117,7 @@ def check_parity(
     ort_session = session(path)
     count = len(given[0])
     rows, gaps, magnitudes = [], torch.zeros(()), torch.zeros(())
-    with unchanged(model), torch.random.fork_rng(devices=[]), torch.no_grad():
+    with unchanged(model), _same_chance(), torch.no_grad():
         for size in batch_sizes:
             batches = [
                 _compare(model, ort_session, given, numbers)
@@ -149,6 +151,15 @@ def check_parity(
         gaps=gaps,
         magnitudes=magnitudes,
     )
+
+
+@contextmanager
+def _same_chance() -> Iterator[None]:
+    before = capture_rng()
+    try:
+        yield
+    finally:
+        restore_rng(before)
 
 
 def _require_something(given: tuple[torch.Tensor, ...], batch_sizes: Sequence[int]) -> None:
@@ -191,12 +202,28 @@ def _compare(
             f"{[tuple(one.shape) for one in expected]}; expected an axis of "
             f"{len(numbers)} in every output, to compare input by input"
         )
-    wanted = torch.cat([one.double().reshape(len(numbers), -1) for one in expected], dim=1)
-    got = torch.cat([one.double().reshape(len(numbers), -1) for one in found], dim=1)
+    expected = [_by_input(one, len(numbers)) for one in expected]
+    found = [_by_input(one, len(numbers)) for one in found]
+    parts = [_gap(*both) for both in zip(expected, found, strict=True)]
+    gap, magnitude = (torch.cat(each, dim=1) for each in zip(*parts, strict=True))
+    return gap, magnitude, _classes(expected[0]) == _classes(found[0])
+
+
+def _gap(expected: torch.Tensor, found: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """Return (absolute difference, |expected|), each (N, numbers of one input), float64."""
+    wanted, got = (one.double().reshape(len(one), -1) for one in (expected, found))
     # NaN on one side only is as wrong as can be; on both sides it is the same answer.
     gap = (wanted - got).abs().nan_to_num(nan=torch.inf, posinf=torch.inf)
     gap[(wanted == got) | (wanted.isnan() & got.isnan())] = 0
-    return gap, wanted.abs(), _classes(expected[0]) == _classes(found[0])
+    if not (expected.is_floating_point() or found.is_floating_point()):
+        # Two whole numbers can be one float64.
+        gap[(expected != found).reshape(gap.shape) & (gap == 0)] = 1
+    return gap, wanted.abs()
+
+
+def _by_input(output: torch.Tensor, count: int) -> torch.Tensor:
+    """Return an output with the axis of the inputs first: (N, numbers of one input)."""
+    return output.movedim(list(output.shape).index(count), 0)
 
 
 def _classes(output: torch.Tensor) -> torch.Tensor:

@@ -1,6 +1,8 @@
 """A model that was built on the meta device gets the file's own tensors, or nothing."""
 
 import copy
+import mmap
+import os
 
 import pytest
 import torch
@@ -11,6 +13,7 @@ from helpers.checkpoints import (
     IncompatibleCheckpointError,
     load_checkpoint,
     save_checkpoint,
+    verify,
 )
 from helpers.measurement import peak_memory
 from helpers.state_dicts.differences import is_same
@@ -258,3 +261,111 @@ def test_there_is_no_second_copy_in_memory(tmp_path):
     used = peak_memory(load_into_a_shell, path, True)
     assert (bare.result, used.result) == (1, 0)
     assert used.allocated - bare.allocated < 4_000_000 < path.stat().st_size / 3
+
+
+# What else is there
+
+
+def test_two_models_get_memory_of_their_own_where_the_file_has_one(tmp_path):
+    student = Net()
+    teacher = nn.ModuleDict({"first": student.first})
+    path = save_checkpoint(tmp_path / "a.pt", model=student, others={"teacher": teacher})
+    again, kept = shell(), nn.ModuleDict({"first": shell().first})
+    load_checkpoint(path, model=again, others={"teacher": kept})
+    with torch.no_grad():
+        again.first.weight.zero_()
+    assert torch.equal(kept["first"].weight, student.first.weight)
+
+
+class Resizes(nn.Module):
+    """Clears its table, and takes as many rows as the file has."""
+
+    def __init__(self):
+        super().__init__()
+        self.weight = nn.Parameter(torch.rand(4, 2))
+
+    def _load_from_state_dict(self, state, prefix, *rest):
+        with torch.no_grad():
+            self.weight.zero_()
+            self.weight[:4].copy_(state[prefix + "weight"])
+        state[prefix + "weight"].fill_(7)
+
+
+def test_a_module_that_loads_in_its_own_way_sees_the_values_of_the_file(tmp_path):
+    saved = nn.Sequential(Resizes(), nn.Linear(2, 1))
+    path = save_checkpoint(tmp_path / "a.pt", model=saved)
+    model = shell(lambda: nn.Sequential(Resizes(), nn.Linear(2, 1)))
+    load_checkpoint(path, model=model)
+    assert torch.equal(model[0].weight, saved[0].weight)
+    assert verify(path).verifiable, "the file is as it was"
+
+
+@pytest.mark.parametrize("way", ["register_hook", "register_post_accumulate_grad_hook"])
+def test_hooks_that_would_be_lost_are_named(tmp_path, way):
+    path = save_checkpoint(tmp_path / "a.pt", model=Net())
+    model, seen = shell(), []
+    getattr(model.first.weight, way)(lambda *_: seen.append(1))
+    assert "first.weight of the model has hooks and no memory (meta)" in problem_of(
+        path, model=model
+    )
+    assert model.first.weight.is_meta
+
+
+class TiedByData(Untied):
+    def __init__(self):
+        super().__init__()
+        self.head.weight.data = self.embed.weight.data
+
+
+class Viewing(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.weight = nn.Parameter(torch.rand(3, 2))
+        self.register_buffer("row", self.weight.data[0])
+
+
+def test_memory_that_two_tensors_share_is_shared_again(tmp_path):
+    path = save_checkpoint(tmp_path / "a.pt", model=(saved := TiedByData()))
+    model = shell(TiedByData)
+    load_checkpoint(path, model=model)
+    assert torch.equal(model.embed.weight, saved.embed.weight)
+    with torch.no_grad():
+        model.head.weight[0, 0] = 9
+    assert model.embed.weight[0, 0] == 9 and model.head.weight.requires_grad
+
+    path = save_checkpoint(tmp_path / "b.pt", model=Untied())
+    model = shell(TiedByData)
+    assert "are one tensor in the model, and differ" in problem_of(path, model=model)
+
+    path = save_checkpoint(tmp_path / "c.pt", model=Viewing())
+    assert "weight and row are views of one memory in the model, and have none" in (
+        problem_of(path, model=shell(Viewing))
+    )
+
+
+def test_the_layout_is_that_of_the_model(tmp_path):
+    path = save_checkpoint(tmp_path / "a.pt", model=(saved := nn.Conv2d(3, 4, 2)))
+    model = nn.Conv2d(3, 4, 2).to("meta", memory_format=torch.channels_last)
+    load_checkpoint(path, model=model)
+    assert model.weight.is_contiguous(memory_format=torch.channels_last)
+    assert torch.equal(model.weight, saved.weight)
+
+
+def test_in_inference_mode_it_can_be_trained_afterwards(tmp_path):
+    path = save_checkpoint(tmp_path / "a.pt", model=nn.Linear(3, 2))
+    model = shell(lambda: nn.Linear(3, 2))
+    with torch.inference_mode():
+        load_checkpoint(path, model=model)
+    model(torch.rand(1, 3)).sum().backward()
+    assert model.weight.grad is not None
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows maps in one way only")
+def test_training_never_reaches_the_file_whatever_the_default(tmp_path):
+    path = save_checkpoint(tmp_path / "a.pt", model=Net())
+    before, model = path.read_bytes(), shell()
+    with torch.serialization.set_default_mmap_options(mmap.MAP_SHARED):
+        load_checkpoint(path, model=model)
+    with torch.no_grad():
+        model.first.weight.zero_()
+    assert path.read_bytes() == before

@@ -2,6 +2,7 @@
 
 import os
 import random
+import warnings
 from pathlib import Path
 
 import numpy as np
@@ -82,6 +83,73 @@ def test_nothing_that_was_loaded_hangs_on_the_file(tmp_path):
     before = run.state()
     path.write_bytes(bytes(path.stat().st_size))  # in place: the same file, other bytes
     assert run.state() == before and found.extra.sum() == 2000
+
+
+class Keeps(nn.Module):
+    """Takes the file's own tensor for its buffer."""
+
+    def __init__(self):
+        super().__init__()
+        self.register_buffer("bank", torch.rand(2000))
+
+    def _load_from_state_dict(self, state, prefix, *rest):
+        self.bank = state[prefix + "bank"]
+
+
+class Assigns(Net):
+    def load_state_dict(self, state, strict=True, assign=False):
+        return super().load_state_dict(state, strict=strict, assign=True)
+
+
+@pytest.mark.parametrize("make", [Keeps, Assigns, lambda: nn.Sequential(Keeps())])
+def test_not_even_what_a_module_keeps_of_the_values_hangs_on_the_file(tmp_path, make):
+    path = save_checkpoint(tmp_path / "a.pt", model=(saved := make()))
+    model = make()
+    load_checkpoint(path, model=model)
+    path.write_bytes(bytes(path.stat().st_size))
+    assert plain(model.state_dict()) == plain(saved.state_dict())
+
+
+def test_a_hook_may_keep_what_it_is_given(tmp_path):
+    path = save_checkpoint(tmp_path / "a.pt", model=Net())
+    model, kept = Net(), []
+    model.register_load_state_dict_pre_hook(lambda *given: kept.extend(given[1].values()))
+    load_checkpoint(path, model=model)
+    before = plain(kept)
+    path.write_bytes(bytes(path.stat().st_size))
+    assert plain(kept) == before
+
+
+class PlainDict(Net):
+    """As filters for adapters are written: without the keywords."""
+
+    def state_dict(self):
+        return super().state_dict()
+
+
+def test_a_state_dict_without_keywords_will_do(tmp_path):
+    path = save_checkpoint(tmp_path / "a.pt", model=(saved := PlainDict()))
+    model = PlainDict()
+    load_checkpoint(path, model=model)
+    assert plain(model.state_dict()) == plain(saved.state_dict())
+
+
+def test_a_note_that_is_made_an_error_changes_nothing(tmp_path):
+    def make(factor):
+        run = Run(seed=1)
+        rule = torch.optim.lr_scheduler.LambdaLR(run.optimizer, lambda epoch: factor)
+        return run, {**run.parts, "scheduler": rule}
+
+    _, parts = make(0.5)
+    path = save_checkpoint(tmp_path / "a.pt", **parts)
+    run, parts = make(0.9)
+    run.step()
+    before, chance = plain([p.state_dict() for p in parts.values()]), plain(capture_rng())
+    with warnings.catch_warnings(), pytest.raises(UserWarning, match="lr_lambdas"):
+        warnings.simplefilter("error")
+        load_checkpoint(path, **parts)
+    assert plain([p.state_dict() for p in parts.values()]) == before
+    assert plain(capture_rng()) == chance
 
 
 def test_tied_weights_stay_tied(tmp_path):

@@ -1,7 +1,9 @@
 """Parity of ONNX files: every model of the course, and what goes wrong."""
 
+import random
 import re
 
+import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
@@ -11,6 +13,7 @@ from torch import nn
 from helpers.classroom.data.digits import load_digits
 from helpers.classroom.data.networks import DigitsNet, SimpleNet, load_reference_model
 from helpers.onnx_export import check_parity, export_onnx
+from helpers.training import capture_rng, restore_rng
 from tests.state_dicts.samples import KINDS, MODELS, entry, model, photograph
 
 
@@ -390,3 +393,57 @@ def test_eight_bits_are_compared_as_numbers(small):
     net = Returns(layer, lambda y: y.to(torch.float8_e4m3fn))
     found = check_parity(net, path, torch.rand(2, 4), batch_sizes=(2,))
     assert not found.passed and found.max_rel_error < 0.1
+
+
+class Steps(nn.Module):
+    """Its state has the inputs on axis 1, as an LSTM's."""
+
+    def __init__(self):
+        super().__init__()
+        self.layer = nn.Linear(4, 2)
+
+    def forward(self, x):
+        y = self.layer(x)
+        return torch.stack([y, y + 1, y - 1])
+
+
+def test_the_worst_input_is_found_on_whatever_axis_the_inputs_are(tmp_path):
+    net = Steps().eval()
+    path = export_onnx(net, torch.rand(2, 4), tmp_path / "m.onnx")
+    inputs = torch.zeros(7, 4)
+    inputs[4, 0] = 1
+    with torch.no_grad():
+        net.layer.weight[:, 0] += 1
+    found = check_parity(net, path, inputs, batch_sizes=(7,))
+    assert found.worst_input == 4
+    assert found.gaps.amax(dim=1).nonzero().flatten().tolist() == [4]
+
+
+def test_large_whole_numbers_are_compared_as_such(tmp_path):
+    class Counts(nn.Module):
+        def __init__(self, start):
+            super().__init__()
+            self.register_buffer("start", torch.tensor([start]))
+
+        def forward(self, x):
+            return self.start + x
+
+    path = export_onnx(Counts(2**53), torch.zeros(2, 1).long(), tmp_path / "m.onnx")
+    assert check_parity(Counts(2**53), path, torch.zeros(2, 1).long()).passed
+    found = check_parity(Counts(2**53 + 1), path, torch.zeros(2, 1).long(), rtol=0, atol=0)
+    assert not found.passed and found.class_agreement == 0
+
+
+def test_chance_of_every_source_is_as_it_was(small):
+    class Rolls(nn.Module):
+        def forward(self, x):
+            return small[0](x) + 0 * random.random() * np.random.rand()
+
+    def draws():
+        return random.random(), np.random.rand(), torch.rand(1).item()
+
+    state = capture_rng()
+    expected = draws()
+    restore_rng(state)
+    check_parity(Rolls(), small[1], torch.ones(3, 4))
+    assert draws() == expected
