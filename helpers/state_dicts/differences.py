@@ -52,7 +52,7 @@ def is_same(a: Any, b: Any) -> bool:
                 continue
         ours, theirs = pieces(a), pieces(b)
         if ours is not None and theirs is not None:
-            if not _equal(ours[0], theirs[0]) or len(ours[1]) != len(theirs[1]):
+            if not _equal(ours[0], theirs[0]):
                 return False
             seen[id(a), id(b)] = a, b
             waiting += reversed(list(zip(ours[1], theirs[1], strict=True)))

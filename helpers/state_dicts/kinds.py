@@ -146,10 +146,10 @@ def contents(value: Any, opens: Callable[[Any], bool] | None = None) -> Iterator
             continue
         seen[id(one)] = one
         yield one
-        if opens is None or opens(one):
+        if kind_of(one) and (opens is None or opens(one)):
             inside = (pieces(one) or (None, []))[1]
             # The first piece of a quantized tensor is its own memory.
-            waiting += reversed(inside[1:] if _has_memory(one) else inside)
+            waiting += reversed(inside[1:] if kind_of(one) == "quantized" else inside)
 
 
 def memory_of(value: Any) -> Iterator[Tensor]:

@@ -153,34 +153,35 @@ def _write_back(raw: Tensor, before: Tensor, size: int) -> None:
         raw.copy_(before)
 
 
-def _contents_back(container: Any) -> Callable[[], None]:
-    is_dict = isinstance(container, dict)
+def _base(container: dict) -> type[dict]:
     # An OrderedDict has an order of its own; what a Counter is updated with, it adds.
-    base = OrderedDict if isinstance(container, OrderedDict) else dict
+    return OrderedDict if isinstance(container, OrderedDict) else dict
 
-    def entries() -> list[Any]:
-        return [*chain.from_iterable(base.items(container))] if is_dict else [*container]
 
-    before = entries()
+def _entries(container: Any) -> list[Any]:
+    """Return what is in a container; of a dict, keys and values in turn."""
+    if isinstance(container, dict):
+        return [*chain.from_iterable(_base(container).items(container))]
+    return list(container)
 
-    def back() -> None:
-        if [*map(id, entries())] == [*map(id, before)]:
-            return
-        if is_dict:
-            base.clear(container)
-            for key, value in zip(before[::2], before[1::2], strict=True):
-                base.__setitem__(container, key, value)
-        else:
-            container.clear()
-            (container.update if isinstance(container, set) else container.extend)(before)
 
-    return back
+def _refill(container: Any, before: list[Any]) -> None:
+    if [*map(id, _entries(container))] == [*map(id, before)]:
+        return
+    if isinstance(container, dict):
+        base = _base(container)
+        base.clear(container)
+        for key, value in zip(before[::2], before[1::2], strict=True):
+            base.__setitem__(container, key, value)
+    else:
+        container.clear()
+        (container.update if isinstance(container, set) else container.extend)(before)
 
 
 def _attributes_back(module: nn.Module) -> Callable[[], None]:
     attributes, kind = vars(module), type(module)
     inside = [c for c in attributes.values() if isinstance(c, _CONTAINERS)]
-    steps = [_contents_back(container) for container in (attributes, *inside)]
+    held = [(container, _entries(container)) for container in (attributes, *inside)]
     scripted: Any = [
         (named, dict(named.items()))
         for named in (module._parameters, module._buffers)
@@ -196,8 +197,8 @@ def _attributes_back(module: nn.Module) -> Callable[[], None]:
             object.__setattr__(module, "__dict__", attributes)
         if type(module) is not kind:
             module.__class__ = kind
-        for step in steps:
-            step()
+        for container, entries in held:
+            _refill(container, entries)
 
     return back
 

@@ -12,6 +12,7 @@ from torch import Tensor, UntypedStorage, nn
 from helpers.state_dicts.kinds import (
     contents,
     dtype_name,
+    kind_of,
     memory_of,
     pieces,
     raw_bytes,
@@ -94,9 +95,10 @@ def _beside_storages(value: Any) -> int:
     """Return the bytes of what has none in a storage, without those of its contents."""
     if isinstance(value, str):
         return len(value.encode(errors="surrogatepass"))
-    if isinstance(value, Tensor):  # one that shows nothing of what it is made of
-        is_opaque = pieces(value) is None and not storages_of(value)
-        return value.numel() * value.element_size() if is_opaque else 0
+    if isinstance(value, Tensor):
+        if not kind_of(value) or pieces(value) is not None:
+            return 0
+        return value.numel() * value.element_size()  # shows nothing of what it is made of
     if isinstance(value, bytes | bytearray):
         return len(value)
     size = getattr(value, "nbytes", 0)  # of an array; a storage has a method of this name
