@@ -102,11 +102,8 @@ class CheckpointFolder:
 
     def paths(self) -> list[Path]:
         """Return the checkpoints, oldest first."""
-        found = {}
-        for path in self.directory.iterdir():
-            if match := _NAME.fullmatch(path.name):
-                found[path] = tuple(map(int, match.groups()))
-        return sorted(found, key=found.__getitem__)
+        found = [path for path in self.directory.iterdir() if _NAME.fullmatch(path.name)]
+        return sorted(found, key=lambda path: [*map(int, path.stem.split("_")[1::2])])
 
     def latest(self) -> Path | None:
         """Return the newest checkpoint, whole or not; None in an empty folder."""

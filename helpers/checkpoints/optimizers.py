@@ -7,12 +7,14 @@ Save, Load, Ship 0.2.0: helpers/checkpoints/optimizers.py · repairs: CHANGELOG.
 """
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from itertools import chain
 from typing import Any
 
 from torch import Tensor
 from torch.optim import Optimizer
+
+from helpers.state_dicts.kinds import contents
 
 _Groups = list[list[str]]
 # They say how this machine computes, and a CPU cannot do what a GPU was told to.
@@ -39,11 +41,11 @@ def order_problem(
         return None
     begin = "its parameters are in another order than in the file, and"
     cure = f"build it in the order {'; '.join(', '.join(group) for group in names)}"
-    if not _has_usual_form(state, names):
+    place = _places(state, names)
+    if place is None:
         return f"{begin} its state dict has a form of its own: {cure}"
     sizes = {name: math.prod(shape) for name, shape in shapes.items()}
     totals = {sum(sizes[name] for name in group) for group in [*names, [*chain(*names)]]}
-    place = _places(state, names)
     of_one = {place[name]: sizes[name] for name in place}
     shared = [
         key
@@ -72,9 +74,9 @@ def fit_state(
     >>> fit_state(optimizer, [["b", "a"]], [["a", "b"]], state)
     ({'state': {}, 'param_groups': [{'lr': 0.5, 'params': [1, 0]}]}, [])
     """
-    if not _has_usual_form(state, names):
-        return state, []
     place, notes = _places(state, names), []
+    if place is None:
+        return state, []
     saved = {frozenset(group): k for k, group in enumerate(names)}
     groups = []
     for group, live in zip(ours, optimizer.param_groups, strict=True):
@@ -102,6 +104,9 @@ def load_state(optimizer: Optimizer, state: dict[str, Any]) -> None:
     torch makes every tensor the parameter's dtype: of a bfloat16 model, NAdam's float32
     product of momenta would come back rounded.
 
+    Raises:
+        ValueError: the state contains itself, or is nested too deeply for torch.
+
     >>> import torch
     >>> weight = torch.ones(2, dtype=torch.bfloat16)
     >>> optimizer = torch.optim.SGD([weight])
@@ -110,7 +115,10 @@ def load_state(optimizer: Optimizer, state: dict[str, Any]) -> None:
     >>> optimizer.state[weight]["sum"].dtype
     torch.float32
     """
-    optimizer.load_state_dict(state)
+    try:
+        optimizer.load_state_dict(state)
+    except RecursionError:  # in torch's own copy of it
+        raise ValueError("the state contains itself, or is nested too deeply") from None
     if not makes_new_state(optimizer):
         return  # it has its own ways
     for group, live in zip(state["param_groups"], optimizer.param_groups, strict=True):
@@ -147,18 +155,15 @@ def _as_saved(saved: Any, loaded: Any) -> Any:
     return loaded
 
 
-def _has_usual_form(state: dict[str, Any], names: _Groups) -> bool:
+def _places(state: dict[str, Any], names: _Groups) -> dict[str, Any] | None:
+    """Return parameter's name -> its number in the saved state, None if it has no such."""
     try:
-        of_groups = [len(group["params"]) for group in state["param_groups"]]
+        numbers = [group["params"] for group in state["param_groups"]]
+        counts = [*map(len, numbers)] if isinstance(state["state"], dict) else None
     except (LookupError, TypeError):
-        return False
-    return isinstance(state.get("state"), dict) and of_groups == [*map(len, names)]
-
-
-def _places(state: dict[str, Any], names: _Groups) -> dict[str, Any]:
-    """Return parameter's name -> its number in the saved state."""
-    numbers = chain(*(group["params"] for group in state["param_groups"]))
-    return dict(zip(chain(*names), numbers, strict=True))
+        return None
+    is_usual = counts == [*map(len, names)]
+    return dict(zip(chain(*names), chain(*numbers), strict=True)) if is_usual else None
 
 
 def _is_one_number(value: Any) -> bool:
@@ -167,12 +172,7 @@ def _is_one_number(value: Any) -> bool:
     return value is None or isinstance(value, int | float | complex | str)
 
 
-def _sizes(value: Any) -> Iterator[int]:
-    """Yield the elements of each tensor in a value."""
-    if isinstance(value, Tensor):
-        yield value.numel()
-    elif isinstance(value, list | tuple):
-        for entry in value:
-            yield from _sizes(entry)
-    elif isinstance(value, dict):
-        yield from _sizes(list(value.values()))
+def _sizes(value: Any) -> list[int]:
+    """Return the elements of each tensor in a value."""
+    found = contents(value, lambda one: not isinstance(one, Tensor))
+    return [one.numel() for one in found if isinstance(one, Tensor)]

@@ -15,17 +15,6 @@ from helpers.arguments import require_module, type_of
 Named = dict[str | None, Any]
 
 
-def _by_name(part: str, given: Any) -> Named:
-    if given is None:
-        return {}
-    if not isinstance(given, Mapping):
-        return {None: given}
-    for name in given:
-        if not isinstance(name, str):
-            raise TypeError(f"{part} has the key {name!r}; expected names: strings")
-    return dict(given)
-
-
 def label(part: str, name: str | None) -> str:
     """Return how an error calls one object of a part.
 
@@ -46,17 +35,19 @@ def checked_parts(
     >>> checked_parts(nn.Identity())["model"]
     {None: Identity()}
     """
-    several = isinstance(model, Mapping)
-    if not several or not any(isinstance(each, nn.Module) for each in model.values()):
+    models = model.values() if isinstance(model, Mapping) else ()
+    if not any(isinstance(each, nn.Module) for each in models):
         require_module(model)  # a state dict is a dict, too
     if not isinstance(others, Mapping | None):
         raise TypeError(f"others is {type_of(others)}; expected a dict: name -> object")
     given = {"model": model, "optimizer": optimizer, "scheduler": scheduler}
-    parts = {
-        part: _by_name(part, value) for part, value in (given | {"others": others}).items()
-    }
-    for part, objects in parts.items():
-        for name, value in objects.items():
+    parts: dict[str, Named] = {}
+    for part, each in (given | {"others": others}).items():
+        several = isinstance(each, Mapping)
+        parts[part] = dict(each) if several else {} if each is None else {None: each}
+        for name, value in parts[part].items():
+            if several and not isinstance(name, str):
+                raise TypeError(f"{part} has the key {name!r}; expected names: strings")
             found = f"{label(part, name)} is {type_of(value)}"
             if part == "model" and not isinstance(value, nn.Module):
                 raise TypeError(f"{found}; expected a torch.nn.Module")
@@ -68,18 +59,6 @@ def checked_parts(
     return parts
 
 
-def stored(content: Mapping[str, Any], metadata: Mapping[str, Any], part: str) -> Named:
-    """Return what a file holds for a part, by name; `content` may be the metadata.
-
-    >>> stored({"optimizer": 1, "scheduler": None}, {}, "optimizer")
-    {None: 1}
-    """
-    if content.get(part) is None:
-        return {}
-    several = part == "others" or part in metadata.get("several", ())
-    return content[part] if several else {None: content[part]}
-
-
 def class_problem(what: str, ours: object, saved: dict[str, Any]) -> str | None:
     """Return what is wrong if one of another class was saved.
 
@@ -87,10 +66,22 @@ def class_problem(what: str, ours: object, saved: dict[str, Any]) -> str | None:
     'the object is of class int, the saved one of class GradScaler'
     """
     mine, theirs = type(ours).__name__, saved["class"]
-    same = mine == theirs
-    return (
-        None if same else f"the {what} is of class {mine}, the saved one of class {theirs}"
-    )
+    if mine == theirs:
+        return None
+    return f"the {what} is of class {mine}, the saved one of class {theirs}"
+
+
+def describe_scheduler(scheduler: Any) -> dict[str, Any]:
+    """Return its class and, of those that hold others, theirs.
+
+    >>> import torch
+    >>> from torch.optim.lr_scheduler import ChainedScheduler, ConstantLR
+    >>> optimizer = torch.optim.SGD([torch.zeros(1)], lr=0.1)
+    >>> describe_scheduler(ChainedScheduler([ConstantLR(optimizer)]))
+    {'class': 'ChainedScheduler', 'schedulers': [{'class': 'ConstantLR'}]}
+    """
+    inner = [describe_scheduler(each) for each in getattr(scheduler, "_schedulers", ())]
+    return {"class": type(scheduler).__name__} | ({"schedulers": inner} if inner else {})
 
 
 def named_parameters(model: nn.Module | Named) -> dict[str, nn.Parameter]:

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from helpers.checkpoints.archive.container import map_archive
 from helpers.checkpoints.archive.errors import UnsafeCheckpointError
 from helpers.checkpoints.archive.pickles import read_structure
-from helpers.state_dicts.kinds import copied, in_words, is_empty_shell
+from helpers.state_dicts.kinds import copied, in_words, is_empty_shell, kind_of
 
 _DICTS = (dict, OrderedDict, Counter)
 _LISTS = (list, tuple, set)
@@ -28,6 +28,7 @@ class PlainCheck:
 
     Attributes:
         storages: address of each storage that was seen -> its bytes.
+        deepest: the place of the container that is farthest inside.
 
     >>> check = PlainCheck()
     >>> check({"lr": 0.1, "weights": [torch.ones(2)]}, "extra")
@@ -41,6 +42,7 @@ class PlainCheck:
     def __init__(self) -> None:
         """Begin with nothing seen."""
         self.storages: dict[int, int] = {}
+        self.deepest = ""
         self._seen: dict[int, Any] = {}  # containers may hold themselves
         self._tried: set[tuple] = set()
 
@@ -55,6 +57,7 @@ class PlainCheck:
             if id(value) in self._seen:
                 return
             self._seen[id(value)] = value
+            self.deepest = max(self.deepest, where, key=len)
         if kind in _DICTS:
             for key, entry in value.items():
                 self(key, f"a key of {where}")
@@ -70,10 +73,7 @@ class PlainCheck:
     def _check_tensor(self, value: Tensor, where: str, into: bool) -> None:
         if is_empty_shell(value):
             raise ValueError(f"{where} is on the meta device: it has no values to save")
-        is_plain = (
-            type(value) in _TENSORS and not value.is_nested and not value.is_quantized
-        )
-        if is_plain and value.layout is torch.strided:
+        if type(value) in _TENSORS and not kind_of(value):
             storage = value.untyped_storage()
             self.storages[storage.data_ptr()] = storage.nbytes()
             if value.dtype in torch.storage._dtype_to_storage_type_map():
@@ -84,30 +84,30 @@ class PlainCheck:
         """Have one of a kind saved and loaded for all of them."""
         if kind in self._tried:
             return
-        is_known = isinstance(value, Tensor) or type(value).__module__ == "torch"
+        is_tensor, module = isinstance(value, Tensor), type(value).__module__
+        is_known = is_tensor or module == "torch"
         try:
             if not is_known and type(value) not in torch.serialization.get_safe_globals():
                 raise UnsafeCheckpointError
             again = _there_and_back(value)
+            problem = loading_problem(value, again) if into else None
         except UnsafeCheckpointError as error:
             cure = (
-                "save plain numbers, strings and tensors in its place, such as float(x), "
-                "str(x), x.isoformat() or torch.tensor(x)"
+                f"call torch.serialization.add_safe_globals([{type(value).__name__}]) "
+                "before saving and before loading"
+                if is_tensor
+                else "save plain numbers, strings and tensors in its place, such as "
+                "float(x), str(x), x.isoformat() or torch.tensor(x)"
             )
-            if isinstance(value, Tensor):
-                cure = (
-                    f"call torch.serialization.add_safe_globals([{type(value).__name__}]) "
-                    "before saving and before loading"
-                )
             raise ValueError(
-                f"{where} is of type {type(value).__module__}.{type(value).__qualname__}, "
-                f"which torch.load refuses with weights_only=True; {cure}"
+                f"{where} is of type {module}.{type(value).__qualname__}, which torch.load "
+                f"refuses with weights_only=True; {cure}"
             ) from error
         except Exception as error:
             raise ValueError(
                 f"{where} is {in_words(value)}, which torch.load cannot read: {error}"
             ) from error
-        if into and (problem := loading_problem(value, again)):
+        if problem:
             raise ValueError(
                 f"{where} is {in_words(value)}, which load_state_dict cannot load: "
                 f"{problem}"

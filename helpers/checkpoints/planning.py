@@ -3,7 +3,9 @@
 Save, Load, Ship 0.2.0: helpers/checkpoints/planning.py · repairs: CHANGELOG.md
 """
 
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from types import FunctionType
 from typing import Any
 
 from torch import nn
@@ -11,8 +13,16 @@ from torch import nn
 from helpers.checkpoints.archive.errors import IncompatibleCheckpointError
 from helpers.checkpoints.matching import model_problem, optimizer_problem
 from helpers.checkpoints.optimizers import fit_state
-from helpers.checkpoints.parts import Named, class_problem, group_names, label, stored
-from helpers.checkpoints.schedulers import functions_left_out, scheduler_problem
+from helpers.checkpoints.parts import (
+    Named,
+    class_problem,
+    describe_scheduler,
+    group_names,
+    label,
+)
+
+# A scheduler's lists with an entry for each of the optimizer's groups.
+_PER_GROUP = ("base_lrs", "min_lrs", "lr_lambdas")
 
 
 def plan_loading(
@@ -37,71 +47,45 @@ def plan_loading(
     metadata, notes = content["metadata"], []
     states: dict[str, Named] = {}
     for part, objects in parts.items():
-        states[part] = stored(content, metadata, part)
-        told = stored(metadata, metadata, part)
+        there = states[part] = _stored(content, metadata, part)
+        told = _stored(metadata, metadata, part)
         for name, thing in objects.items():
             where = label(part, name)
-            problem = _absence(part, name, states[part])
-            if problem is None:
-                state, said = states[part][name], told.get(name, {})
-                problem = _problem(part, thing, state, said, parts, metadata)
-            if problem is None and part == "scheduler":
-                problem = _moved_groups(name, thing, parts, metadata)
+            state, said = there.get(name, {}), told.get(name, {})
+            problem = _absence(part, name, there)
+            if problem is None and part == "optimizer":
+                shapes = metadata["parameters"]
+                problem = optimizer_problem(parts["model"], thing, said, state, shapes)
+            elif problem is None and part == "scheduler":
+                problem = _scheduler_problem(thing, said, state)
+                problem = problem or _moved_groups(name, thing, parts, metadata)
+            elif problem is None and part == "others":
+                problem = class_problem("object", thing, said)
+            if problem is None and isinstance(thing, nn.Module):
+                problem = model_problem(thing, state)
             if problem:
                 raise IncompatibleCheckpointError(
                     f"{path} does not fit the {where}: {problem}. Nothing was changed."
                 )
             if part == "optimizer":
                 ours = group_names(parts["model"], thing)
-                states[part][name], new = fit_state(thing, ours, said["groups"], state)
+                there[name], new = fit_state(thing, ours, said["groups"], state)
                 notes += [f"{where}: {note}" for note in new]
             if part == "scheduler":
                 notes += [
                     f"{where}: torch does not save the functions in {what}; those of the "
                     "given one go on"
-                    for what in functions_left_out(thing, state)
+                    for what in _functions_left_out(thing, state)
                 ]
     return states, notes
 
 
-def _problem(
-    part: str,
-    thing: Any,
-    state: Any,
-    said: dict[str, Any],
-    parts: dict[str, Named],
-    metadata: dict[str, Any],
-) -> str | None:
-    if part == "optimizer":
-        shapes = metadata["parameters"]
-        return optimizer_problem(parts["model"], thing, said, state, shapes)
-    if part == "scheduler":
-        return scheduler_problem(thing, said, state)
-    if part == "others" and (problem := class_problem("object", thing, said)):
-        return problem
-    return model_problem(thing, state) if isinstance(thing, nn.Module) else None
-
-
-def _moved_groups(
-    name: str | None, scheduler: Any, parts: dict[str, Named], metadata: dict[str, Any]
-) -> str | None:
-    """Return what is wrong if the scheduler's optimizer has its groups in another order.
-
-    A scheduler knows them by position, and would give one the rates of another.
-    """
-    optimizer = getattr(scheduler, "optimizer", None)
-    of = [key for key, each in parts["optimizer"].items() if each is optimizer]
-    said = stored(metadata, metadata, "optimizer").get(*of or [name])
-    if said is None or optimizer is None:
-        return None
-    try:
-        ours = group_names(parts["model"], optimizer)
-    except ValueError:  # of other models than those that were given
-        return None
-    if [*map(sorted, ours)] == [*map(sorted, said["groups"])]:
-        return None
-    saved = "; ".join(", ".join(group) for group in said["groups"])
-    return f"its optimizer's groups are in another order: build them in the order {saved}"
+def _stored(content: Mapping[str, Any], metadata: Mapping[str, Any], part: str) -> Named:
+    """Return what a file holds for a part, by name; `content` may be the metadata."""
+    if content.get(part) is None:
+        return {}
+    several = part == "others" or part in metadata.get("several", ())
+    return content[part] if several else {None: content[part]}
 
 
 def _absence(part: str, name: str | None, there: Named) -> str | None:
@@ -116,3 +100,76 @@ def _absence(part: str, name: str | None, there: Named) -> str | None:
     if name is None:
         return f"the file holds several, {shown}: pass a dict with such names"
     return f"the file holds none of this name, but {shown}"
+
+
+def _moved_groups(
+    name: str | None, scheduler: Any, parts: dict[str, Named], metadata: dict[str, Any]
+) -> str | None:
+    """Return what is wrong if the scheduler's optimizer has its groups in another order.
+
+    A scheduler knows them by position, and would give one the rates of another.
+    """
+    optimizer = getattr(scheduler, "optimizer", None)
+    of = [key for key, each in parts["optimizer"].items() if each is optimizer]
+    said = _stored(metadata, metadata, "optimizer").get(*of or [name])
+    if said is None or optimizer is None:
+        return None
+    try:
+        ours = group_names(parts["model"], optimizer)
+    except ValueError:  # of other models than those that were given
+        return None
+    if [*map(sorted, ours)] == [*map(sorted, said["groups"])]:
+        return None
+    saved = "; ".join(", ".join(group) for group in said["groups"])
+    return f"its optimizer's groups are in another order: build them in the order {saved}"
+
+
+def _scheduler_problem(
+    scheduler: Any, saved: dict[str, Any], state: dict[str, Any]
+) -> str | None:
+    if problem := class_problem("scheduler", scheduler, saved):
+        return problem
+    states, inner = state.get("_schedulers", []), getattr(scheduler, "_schedulers", [])
+    if len(states) != len(inner):
+        return f"it holds {len(inner)} schedulers, the saved one {len(states)}"
+    groups = len(getattr(getattr(scheduler, "optimizer", None), "param_groups", ()))
+    for key in _PER_GROUP:
+        if groups and key in state and len(state[key]) != groups:
+            return f"its optimizer has {groups} groups, the saved one's {len(state[key])}"
+    for where, function, kept in _functions(scheduler, state):
+        if kept and isinstance(function, FunctionType):
+            return (
+                f"{where} is a plain function; an object with {', '.join(kept)} was saved"
+            )
+    for k, each in enumerate(inner):
+        # Files of older versions do not say which schedulers another one held.
+        told = saved.get("schedulers", [describe_scheduler(each) for each in inner])[k]
+        if problem := _scheduler_problem(each, told, states[k]):
+            return f"number {k + 1} in it: {problem}"
+    return None
+
+
+def _functions_left_out(scheduler: Any, state: dict[str, Any]) -> list[str]:
+    """Return the classes whose functions are not in the state, with where they are held.
+
+    torch saves the attributes of a callable object, and nothing of a plain function.
+    """
+    found = [
+        f"{where.partition('[')[0]} of {type(scheduler).__name__}"
+        for where, _, kept in _functions(scheduler, state)
+        if not kept
+    ]
+    inner = getattr(scheduler, "_schedulers", [])
+    for each, of_each in zip(inner, state.get("_schedulers", []), strict=True):
+        found += _functions_left_out(each, of_each)
+    return list(dict.fromkeys(found))
+
+
+def _functions(scheduler: Any, state: dict[str, Any]) -> Iterator[tuple[str, Any, Any]]:
+    """Yield (where it is held, the function, what was saved of it)."""
+    lambdas = getattr(scheduler, "lr_lambdas", ())
+    of_lambdas = state.get("lr_lambdas", [None] * len(lambdas))
+    for k, (function, kept) in enumerate(zip(lambdas, of_lambdas, strict=True)):
+        yield f"lr_lambdas[{k}]", function, kept
+    if (scale := getattr(scheduler, "_scale_fn_custom", None)) is not None:
+        yield "scale_fn", scale, state.get("_scale_fn_custom")

@@ -23,12 +23,12 @@ from helpers.checkpoints.archive.pickles import unsafe_globals
 from helpers.checkpoints.parts import (
     Named,
     checked_parts,
+    describe_scheduler,
     group_names,
     label,
     named_parameters,
 )
 from helpers.checkpoints.plain import PlainCheck
-from helpers.checkpoints.schedulers import describe_scheduler
 from helpers.training import capture_rng
 
 # The second where parts were given by name, which older helpers cannot read.
@@ -99,31 +99,30 @@ def save_checkpoint(
         raise TypeError(f"metrics is {type_of(metrics)}; expected a dict: name -> number")
     metrics = {name: _number(name, value) for name, value in (metrics or {}).items()}
     metadata = _metadata(parts, metrics, architecture)
+    states = {part: _states(part, objects) for part, objects in parts.items()}
     payload = {
-        **{
-            part: _as_given(_states(part, parts[part]))
-            for part in parts
-            if part != "others"
-        },
+        **{part: _as_given(states[part]) for part in ("model", "optimizer", "scheduler")},
         "rng": capture_rng() if rng else None,
         "epoch": epoch,
         "step": step,
         "metrics": metrics,
         "extra": extra,
-        **({"others": _states("others", parts["others"])} if others else {}),
+        **({"others": states["others"]} if others else {}),
         "metadata": metadata,
     }
     check = PlainCheck()
-    for name, thing in parts["others"].items():
-        check(
-            payload["others"][name],
-            label("others", name),
-            into=isinstance(thing, nn.Module),
-        )
-    for key, value in payload.items():
-        check(value, key, into=key == "model")
-    with atomic_write(path, sum(check.storages.values()) + _OVERHEAD) as file:
-        _write(path, payload, file)
+    try:
+        for name, thing in parts["others"].items():
+            state, is_module = states["others"][name], isinstance(thing, nn.Module)
+            check(state, label("others", name), into=is_module)
+        for key, value in payload.items():
+            check(value, key, into=key == "model")
+        with atomic_write(path, sum(check.storages.values()) + _OVERHEAD) as file:
+            _write(path, payload, file)
+    except RecursionError:
+        raise ValueError(
+            f"{check.deepest[:60]}... is nested more deeply than torch.save can follow"
+        ) from None
     return path
 
 
@@ -150,28 +149,28 @@ def _metadata(
 ) -> dict[str, Any]:
     """Return what the file says about itself, in plain types alone."""
     models = parts["model"]
-    optimizers = {
-        name: {"class": type(one).__name__, "groups": group_names(models, one)}
-        for name, one in parts["optimizer"].items()
+    told: dict[str, Named] = {
+        part: {name: {"class": type(one).__name__} for name, one in objects.items()}
+        for part, objects in parts.items()
     }
-    schedulers = {name: describe_scheduler(one) for name, one in parts["scheduler"].items()}
-    classes = {name: type(model).__name__ for name, model in models.items()}
+    for name, one in parts["scheduler"].items():
+        told["scheduler"][name] = describe_scheduler(one)
+    for name, one in parts["optimizer"].items():
+        told["optimizer"][name]["groups"] = group_names(models, one)
+    classes = {name: each["class"] for name, each in told["model"].items()}
     parameters = named_parameters(models).items()
     several = [part for part in parts if parts[part] and None not in parts[part]]
-    metadata: dict[str, Any] = {
+    return {
         "format_version": FORMAT_VERSIONS[bool(several)],
         "torch": str(torch.__version__),  # itself a class that weights_only refuses
         "time": datetime.now(UTC).isoformat(),
         "architecture": {"class": _as_given(classes), "config": architecture},
         "parameters": {name: tuple(value.shape) for name, value in parameters},
-        "optimizer": _as_given(optimizers),
-        "scheduler": _as_given(schedulers),
+        "optimizer": _as_given(told["optimizer"]),
+        "scheduler": _as_given(told["scheduler"]),
         "metrics": metrics,
+        **({"several": several, "others": told["others"]} if several else {}),
     }
-    if several:
-        others = {name: {"class": type(o).__name__} for name, o in parts["others"].items()}
-        metadata |= {"several": several, "others": others}
-    return metadata
 
 
 def _number(name: str, value: Any) -> Any:

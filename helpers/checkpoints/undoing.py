@@ -4,9 +4,9 @@ Save, Load, Ship 0.2.0: helpers/checkpoints/undoing.py · repairs: CHANGELOG.md
 """
 
 import random
-from collections import OrderedDict, deque
+from collections import deque
 from collections.abc import Callable, Collection, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from functools import partial
 from inspect import ismemberdescriptor
 from types import BuiltinFunctionType, FunctionType, MethodType, ModuleType
@@ -55,29 +55,18 @@ def unchanged_on_error(things: list[Any], known: Collection[int] = ()) -> Iterat
     ...     history
     {'losses': [0.5], 'best': tensor([1., 1.])}
     """
-    steps: list[Callable[[], None]] = []
-    held = nn.Module()  # its buffers are put back with all the care that a model's are
-    with ExitStack() as stack:
-        for value in _reach(things, set(known)):
-            if isinstance(value, Tensor):
-                held.register_buffer(str(len(held._buffers)), value)
-            elif isinstance(value, nn.Module):
-                stack.enter_context(all_or_nothing(value))
-            else:
-                steps += _ways_back(value)
-        stack.enter_context(all_or_nothing(held))
-        try:
-            yield
-        except BaseException as error:
-            for step in steps:
-                for attempt in (1, 2):  # another Ctrl-C stops none of them
-                    try:
-                        step()
-                        break
-                    except BaseException as failure:
-                        if attempt == 2:
-                            error.add_note(f"could not be put back: {failure!r}")
-            raise
+    held = nn.Module()  # all that a model may hold is put back as a model's
+    steps: list[tuple[str, Callable[[], None]]] = []
+    for number, value in enumerate(_reach(things, set(known))):
+        if isinstance(value, Tensor):
+            held.register_buffer(str(number), value)
+        elif isinstance(value, nn.Module):
+            held.add_module(str(number), value)
+        else:
+            vars(held)[str(number)] = value
+            steps += [(type(value).__name__, step) for step in _ways_back(value)]
+    with all_or_nothing(held, steps):
+        yield
 
 
 def _reach(things: list[Any], seen: set[int]) -> Iterator[Any]:
@@ -120,11 +109,7 @@ def _fill_slot(value: Any, slot: Any, before: Any) -> None:
 
 
 def _ways_back(value: Any) -> Iterator[Callable[[], None]]:
-    if isinstance(value, dict):
-        yield partial(_refill_dict, value, list(dict.items(value)))
-    elif isinstance(value, list | set | deque | bytearray):
-        yield partial(_refill, value, list(value))
-    elif isinstance(value, np.ndarray):
+    if isinstance(value, np.ndarray):
         if value.flags.writeable:
             yield partial(np.copyto, value, value.copy())
     elif isinstance(value, np.random.BitGenerator):
@@ -140,22 +125,4 @@ def _ways_back(value: Any) -> Iterator[Callable[[], None]]:
 
 def _rebind(value: Any, attributes: dict[str, Any]) -> None:
     if vars(value) is not attributes:
-        value.__dict__ = attributes
-
-
-def _refill_dict(value: dict, before: list[tuple[Any, Any]]) -> None:
-    if [(id(k), id(v)) for k, v in dict.items(value)] == [
-        (id(k), id(v)) for k, v in before
-    ]:
-        return
-    base = OrderedDict if isinstance(value, OrderedDict) else dict
-    base.clear(value)
-    for key, content in before:  # not update(): a Counter would add
-        base.__setitem__(value, key, content)
-
-
-def _refill(value: Any, before: list[Any]) -> None:
-    if [*map(id, value)] == [*map(id, before)]:
-        return
-    value.clear()
-    (value.update if isinstance(value, set) else value.extend)(before)
+        object.__setattr__(value, "__dict__", attributes)

@@ -97,10 +97,8 @@ def read_metadata(path: str | os.PathLike) -> dict[str, Any]:
     ...     read_metadata(path)["parameters"]
     {'weight': (2, 3), 'bias': (2,)}
     """
-    with open_archive(path) as archive:
-        archive.check_bookkeeping()
-        _require_crcs(archive)
-        return _require_own_format(archive)["metadata"]
+    with _open_own(path, whole=False) as (_, content):
+        return content["metadata"]
 
 
 @contextmanager
@@ -116,40 +114,42 @@ def open_whole(path: str | os.PathLike) -> Iterator[Archive]:
     ...         archive.sealed
     True
     """
-    with open_archive(path) as archive:
-        archive.check_bookkeeping()
-        _require_crcs(archive)
-        archive.check_payload()
-        _require_own_format(archive)
+    with _open_own(path, whole=True) as (archive, _):
         yield archive
 
 
-def _require_crcs(archive: Archive) -> None:
-    """Raise for a file whose writer left the checksums out."""
-    if not archive.has_crcs:
-        raise IncompatibleCheckpointError(
-            f"{archive.path} has {_NO_CRCS}. If you trust it, save it again: "
-            "torch.save(torch.load(path, weights_only=True), new_path)."
-        )
+@contextmanager
+def _open_own(path: str | os.PathLike, whole: bool) -> Iterator[tuple[Archive, dict]]:
+    """Open a file of `save_checkpoint`, of this or an older version, and its structure."""
+    with open_archive(path) as archive:
+        archive.check_bookkeeping()
+        if not archive.has_crcs:
+            raise IncompatibleCheckpointError(
+                f"{archive.path} has {_NO_CRCS}. If you trust it, save it again: "
+                "torch.save(torch.load(path, weights_only=True), new_path)."
+            )
+        if whole:
+            archive.check_payload()
+        yield archive, _own_content(archive)
 
 
-def _require_own_format(archive: Archive) -> dict[str, Any]:
-    """Return the content if `save_checkpoint` wrote it, in this or an older version."""
+def _own_content(archive: Archive) -> dict[str, Any]:
     content = read_structure(archive)
-    if not isinstance(content, dict):
-        found = f"a {type(content).__name__}"
-    elif set(KEYS) <= set(content) and isinstance(content.get("metadata"), dict):
-        version = content["metadata"].get("format_version")
-        if version in FORMAT_VERSIONS:
-            return content
-        known = " and ".join(map(str, FORMAT_VERSIONS))
+    keys = list(content) if isinstance(content, dict) else []
+    if not set(KEYS) <= set(keys) or not isinstance(content["metadata"], dict):
+        held = f"the keys {', '.join(map(str, keys[:6]))}"
+        if not isinstance(content, dict):
+            held = f"a {type(content).__name__}"
         raise IncompatibleCheckpointError(
-            f"{archive.path} has format version {version!r}; this code reads {known}. Read "
-            "it with the version of the helpers that wrote it."
+            f"{archive.path} was not written by save_checkpoint: it holds {held}. Read it "
+            "by hand: torch.load(path, weights_only=True), then load_state_dict of each "
+            "part."
         )
-    else:
-        found = f"the keys {', '.join(map(str, list(content)[:6]))}"
-    raise IncompatibleCheckpointError(
-        f"{archive.path} was not written by save_checkpoint: it holds {found}. Read it by "
-        "hand: torch.load(path, weights_only=True), then load_state_dict of each part."
-    )
+    version = content["metadata"].get("format_version")
+    if version not in FORMAT_VERSIONS:
+        raise IncompatibleCheckpointError(
+            f"{archive.path} has format version {version!r}; this code reads "
+            f"{' and '.join(map(str, FORMAT_VERSIONS))}. Read it with the version of the "
+            "helpers that wrote it."
+        )
+    return content

@@ -5,6 +5,7 @@ Save, Load, Ship 0.2.0: helpers/state_dicts/differences.py · repairs: CHANGELOG
 
 import math
 import pickle
+from contextlib import suppress
 from typing import Any
 
 import torch
@@ -34,19 +35,32 @@ def is_same(a: Any, b: Any) -> bool:
     >>> is_same({"factor": 7}, {"factor": 7}), is_same(torch.ones(2), torch.ones(2).half())
     (True, False)
     """
-    if isinstance(a, Tensor) and isinstance(b, Tensor):
-        if (kind_of(a), a.dtype, shape_of(a)) != (kind_of(b), b.dtype, shape_of(b)):
+    seen: dict[tuple[int, int], Any] = {}  # a value may hold itself
+    waiting = [(a, b)]
+    while waiting:
+        a, b = waiting.pop()
+        if (id(a), id(b)) in seen:
+            continue
+        if isinstance(a, Tensor) and isinstance(b, Tensor):
+            if (kind_of(a), a.dtype, shape_of(a)) != (kind_of(b), b.dtype, shape_of(b)):
+                return False
+            if is_empty_shell(a) or is_empty_shell(b):
+                raise NotComparableError("no values on the meta device")
+            if kind_of(a) == "":
+                if not same_bytes(_flat(a), _flat(b)):
+                    return False
+                continue
+        ours, theirs = pieces(a), pieces(b)
+        if ours is not None and theirs is not None:
+            if not _equal(ours[0], theirs[0]):
+                return False
+            seen[id(a), id(b)] = a, b
+            waiting += reversed(list(zip(ours[1], theirs[1], strict=True)))
+        elif isinstance(a, Tensor) and isinstance(b, Tensor):
+            raise NotComparableError(f"a {kind_of(a)} does not show what it is made of")
+        elif type(a) is not type(b) or not _equal(a, b):
             return False
-        if is_empty_shell(a) or is_empty_shell(b):
-            raise NotComparableError("no values on the meta device")
-        if kind_of(a) == "":
-            return same_bytes(_flat(a), _flat(b))
-    ours, theirs = pieces(a), pieces(b)
-    if ours is not None and theirs is not None:
-        return _equal(ours[0], theirs[0]) and all(map(is_same, ours[1], theirs[1]))
-    if isinstance(a, Tensor):
-        raise NotComparableError(f"a {kind_of(a)} does not show what it is made of")
-    return type(a) is type(b) and _equal(a, b)
+    return True
 
 
 def largest_difference(a: Any, b: Any) -> float | None:
@@ -84,18 +98,14 @@ def largest_difference(a: Any, b: Any) -> float | None:
 def _equal(a: Any, b: Any) -> bool:
     if isinstance(a, float):  # a NaN is itself, and 0.0 is not -0.0
         return repr(a) == repr(b)
-    try:
+    with suppress(Exception):  # an array has no single answer
         if bool(a == b):
             return True
         if type(a).__eq__ is not object.__eq__:
             return False
-    except Exception:  # an array has no single answer
-        pass
-    try:  # of a class that defines no equality
+    with suppress(Exception):  # of a class that defines no equality
         if pickle.dumps(a) == pickle.dumps(b):
             return True
-    except Exception:
-        pass
     raise NotComparableError(f"nothing says whether two objects {type_of(a)} are equal")
 
 
@@ -127,12 +137,14 @@ def _dense(tensor: Tensor, other: Tensor) -> Tensor:
     if kind == "nested" or kind.startswith("sparse"):
         # Not to_dense(): a graph's matrix may be larger than all memory, and a file's
         # indices may point beyond it.
-        ours, theirs = pieces(tensor), pieces(other)
-        if ours is None or theirs is None or ours[0] != theirs[0]:
+        (form, ours), (other_form, theirs) = (
+            pieces(t) or ("", []) for t in (tensor, other)
+        )
+        if form != other_form:
             raise ValueError("of another kind")
         at = 0 if kind == "nested" else -1
-        values, _ = ours[1].pop(at), theirs[1].pop(at)
-        if not all(map(is_same, ours[1], theirs[1])):
+        values, _ = ours.pop(at), theirs.pop(at)
+        if not is_same(ours, theirs):
             raise ValueError("not in the same places")
         return values
     held = [piece for piece in (pieces(tensor) or ("", []))[1] if isinstance(piece, Tensor)]
@@ -142,40 +154,18 @@ def _dense(tensor: Tensor, other: Tensor) -> Tensor:
 
 
 def _gap_between(a: Tensor, b: Tensor) -> float:
-    gap_of = _whole_gap if _is_whole(a) and _is_whole(b) else _gap
-    largest = 0.0
     # In pieces, so that the wide copies of a large tensor take little memory.
-    for x, y in zip(a.split(2**20), b.split(2**20), strict=True):
-        if len(x):
-            largest = max(largest, gap_of(x, y).max().item())
-    return largest
+    pairs = zip(a.split(2**20), b.split(2**20), strict=True)
+    return max((_gap(x, y) for x, y in pairs if len(x)), default=0.0)
 
 
-def _gap(x: Tensor, y: Tensor) -> Tensor:
+def _gap(x: Tensor, y: Tensor) -> float:
+    are_whole = not any(t.is_floating_point() or t.is_complex() for t in (x, y))
+    if are_whole and 8 in (x.element_size(), y.element_size()):
+        # 2**53 and 2**53 + 1 are one float64: as Python's integers, and rounded once.
+        return float(max(abs(m - n) for m, n in zip(x.tolist(), y.tolist(), strict=True)))
     wide = torch.complex128 if x.is_complex() or y.is_complex() else torch.float64
     x, y = x.to(wide), y.to(wide)
     equal = (x == y) | (x.isnan() & y.isnan())
     gap = torch.where(equal, 0.0, (x - y).abs())
-    return gap.nan_to_num(nan=torch.inf, posinf=torch.inf)
-
-
-def _is_whole(tensor: Tensor) -> bool:
-    return not (tensor.is_floating_point() or tensor.is_complex())
-
-
-def _whole_gap(x: Tensor, y: Tensor) -> Tensor:
-    # 2**53 and 2**53 + 1 are one float64, and a difference of two int64 may need 65
-    # bits. In halves of 32 bits nothing is lost before the one rounding of the sum.
-    high_x, low_x = _halves(x)
-    high_y, low_y = _halves(y)
-    return ((high_x - high_y).double() * 2**32 + (low_x - low_y).double()).abs()
-
-
-def _halves(integers: Tensor) -> tuple[Tensor, Tensor]:
-    """Return (high, low), int64, with high * 2**32 + low == integers."""
-    low_bits = 2**32 - 1
-    if integers.dtype == torch.uint64:  # int64 reads its upper half as negative
-        signed = integers.view(torch.int64)
-        return (signed >> 32) & low_bits, signed & low_bits
-    wide = integers.long()
-    return wide >> 32, wide & low_bits
+    return gap.nan_to_num(nan=torch.inf, posinf=torch.inf).max().item()

@@ -38,15 +38,15 @@ def remap_keys(
     if not isinstance(rules, list | tuple):
         raise ValueError(f"rules is {rules!r}; expected a list of pairs of strings")
     for number, rule in enumerate(rules, start=1):
-        is_pair = isinstance(rule, tuple | list) and len(rule) == 2
-        if not is_pair or not all(isinstance(part, str) for part in rule):
-            raise ValueError(
-                f"rule {number} is {rule!r}; "
-                "expected a pair of strings, (regular expression, replacement)"
-            )
-        label = f"rule {number}, {rule[0]!r} -> {rule[1]!r},"
+        match rule:
+            case [str(pattern), str(replacement)]:
+                label = f"rule {number}, {pattern!r} -> {replacement!r},"
+            case _:
+                raise ValueError(
+                    f"rule {number} is {rule!r}; "
+                    "expected a pair of strings, (regular expression, replacement)"
+                )
         try:
-            pattern, replacement = rule
             changed = {
                 old: re.subn(pattern, replacement, new) for old, new in names.items()
             }

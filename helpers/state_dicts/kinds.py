@@ -8,7 +8,7 @@ Save, Load, Ship 0.2.0: helpers/state_dicts/kinds.py · repairs: CHANGELOG.md
 """
 
 import copy
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import torch
@@ -23,7 +23,6 @@ _SPARSE = {
     torch.sparse_bsr: ("sparse BSR", "crow_indices", "col_indices", "values"),
     torch.sparse_bsc: ("sparse BSC", "ccol_indices", "row_indices", "values"),
 }
-_PER_CHANNEL = (torch.per_channel_affine, torch.per_channel_affine_float_qparams)
 
 
 def kind_of(value: Any) -> str:
@@ -39,7 +38,7 @@ def kind_of(value: Any) -> str:
     for kind in ("nested", "quantized", "mkldnn"):
         if getattr(value, f"is_{kind}"):
             return kind
-    return "" if _storage(value) is not None else type(value).__name__
+    return "" if _has_memory(value) else type(value).__name__
 
 
 def in_words(value: Any) -> str:
@@ -104,31 +103,53 @@ def pieces(value: Any) -> tuple[Any, list[Any]] | None:
         return type(value), [value.__getstate__()]
     if not isinstance(value, Tensor) or nn.parameter.is_lazy(value):
         return None
-    tensor = value.detach()
+    tensor: Any = value.detach()
     form = [kind_of(value), value.dtype, shape_of(value)]
     if tensor.layout in _SPARSE:
-        if tensor.layout is torch.sparse_coo:
-            form.append(tensor.is_coalesced())
+        form.append(tensor.layout is torch.sparse_coo and tensor.is_coalesced())
         return form, [getattr(tensor, part)() for part in _SPARSE[tensor.layout][1:]]
     if tensor.is_nested and tensor.layout is torch.jagged:
         # Not flattened as other subclasses are: that depends on what it has cached.
-        jagged: Any = tensor
-        lengths = [] if jagged.lengths() is None else [jagged.lengths()]
-        form.append(jagged._ragged_idx)
-        return form, [jagged.values(), jagged.offsets(), *lengths]
+        form.append(tensor._ragged_idx)
+        return form, [tensor.values(), tensor.offsets(), tensor.lengths()]
     if tensor.is_nested:
         sizes = tensor._nested_tensor_size(), tensor._nested_tensor_strides()
         return form, [tensor.values(), *sizes, tensor._nested_tensor_storage_offsets()]
     if tensor.is_quantized:
         numbers = raw_bytes(tensor.contiguous())
-        if tensor.qscheme() in _PER_CHANNEL:
-            scales = tensor.q_per_channel_scales(), tensor.q_per_channel_zero_points()
-            return [*form, tensor.q_per_channel_axis()], [numbers, *scales]
-        return [*form, tensor.q_scale(), tensor.q_zero_point()], [numbers]
+        if tensor.qscheme() == torch.per_tensor_affine:
+            return [*form, tensor.q_scale(), tensor.q_zero_point()], [numbers]
+        scales = tensor.q_per_channel_scales(), tensor.q_per_channel_zero_points()
+        return [*form, tensor.q_per_channel_axis()], [numbers, *scales]
     if is_traceable_wrapper_subclass(tensor):
         names, context = tensor.__tensor_flatten__()
         return [*form, *names], [getattr(tensor, name) for name in names] + [context]
     return None
+
+
+def contents(value: Any, opens: Callable[[Any], bool] | None = None) -> Iterator[Any]:
+    """Yield the value and all that is in it, the outer first, each object once.
+
+    It may hold itself, and be nested more deeply than functions can call themselves.
+    `opens` tells in which of them to look.
+
+    >>> loop = [2.5]
+    >>> loop.append(loop)
+    >>> len(list(contents(loop)))
+    2
+    """
+    seen: dict[int, Any] = {}  # with the object: the id of one that is gone is given again
+    waiting = [value]
+    while waiting:
+        one = waiting.pop()
+        if id(one) in seen and not isinstance(one, str | bytes):  # which Python may share
+            continue
+        seen[id(one)] = one
+        yield one
+        if kind_of(one) and (opens is None or opens(one)):
+            inside = (pieces(one) or (None, []))[1]
+            # The first piece of a quantized tensor is its own memory.
+            waiting += reversed(inside[1:] if kind_of(one) == "quantized" else inside)
 
 
 def memory_of(value: Any) -> Iterator[Tensor]:
@@ -137,12 +158,7 @@ def memory_of(value: Any) -> Iterator[Tensor]:
     >>> [t.numel() for t in memory_of([torch.ones(3), torch.eye(2).to_sparse()])]
     [3, 4, 2]
     """
-    inside = (pieces(value) or (None, []))[1]
-    if isinstance(value, Tensor) and _storage(value) is not None:
-        yield value
-        inside = inside[1:]  # of a quantized tensor: scales and zero points per channel
-    for piece in inside:
-        yield from memory_of(piece)
+    return filter(_has_memory, contents(value))
 
 
 def storages_of(value: Any) -> dict[UntypedStorage, None]:
@@ -152,42 +168,6 @@ def storages_of(value: Any) -> dict[UntypedStorage, None]:
     [8]
     """
     return dict.fromkeys(t.untyped_storage() for t in memory_of(value))
-
-
-def bytes_of(value: Any) -> int:
-    """Return the bytes of the value itself, without the rest of a storage that it views.
-
-    Of what is no tensor, the tensors, arrays, bytes and texts in it are counted.
-
-    >>> bytes_of(torch.ones(9)[:2]), bytes_of(torch.ones(2).expand(3, 2)), bytes_of([b"12"])
-    (8, 8, 2)
-    """
-    own = (min(t.numel() * t.element_size(), len(raw_bytes(t))) for t in memory_of(value))
-    return sum(own) + _beside_storages(value)
-
-
-def bytes_held(values: Iterable[Any]) -> int:
-    """Return the bytes that all values hold together, a storage that is shared once.
-
-    >>> weight = torch.ones(3)
-    >>> bytes_held([weight, weight[:1], torch.eye(2).to_sparse(), {"table": b"1234"}])
-    56
-    """
-    values = list(values)
-    storages = {storage for value in values for storage in storages_of(value)}
-    return sum(s.nbytes() for s in storages) + sum(map(_beside_storages, values))
-
-
-def _beside_storages(value: Any) -> int:
-    if isinstance(value, bytes | bytearray):
-        return len(value)
-    if isinstance(value, str):
-        return len(value.encode())
-    if isinstance(value, Tensor):  # one that shows nothing of what it is made of
-        opaque = _storage(value) is None and pieces(value) is None
-        return value.numel() * value.element_size() if opaque else 0
-    inside = (pieces(value) or (None, []))[1]
-    return getattr(value, "nbytes", 0) if not inside else sum(map(_beside_storages, inside))
 
 
 def raw_bytes(tensor: Tensor) -> Tensor:
@@ -214,32 +194,45 @@ def raw_bytes(tensor: Tensor) -> Tensor:
 def copied(value: Any) -> Any:
     """Return an independent copy; of what refuses to be copied (a lock), the thing itself.
 
+    Raises:
+        ValueError: it is nested more deeply than Python can copy.
+
     >>> state = {"history": [torch.zeros(1)]}
     >>> copied(state)["history"][0] is state["history"][0]
     False
     """
-    if isinstance(value, Tensor):
-        try:
+    memo: dict[int, Any] = {}  # id of an object -> its copy
+    try:
+        for one in contents(value, lambda one: type(one) in (dict, list, tuple)):
+            if type(one) is dict:
+                memo |= {id(key): key for key in one}
+            elif type(one) not in (list, tuple):
+                memo[id(one)] = _copied_object(one)
+        return copy.deepcopy(value, memo)
+    except RecursionError:
+        what = type(value).__name__
+        raise ValueError(f"a {what} is nested too deeply to be copied") from None
+
+
+def _copied_object(value: Any) -> Any:
+    try:
+        if isinstance(value, Tensor):
             return value.detach().clone()
-        except (RuntimeError, ValueError):  # packed 4-bit types can be copied deeply alone
-            value = value.detach()
-    elif type(value) is dict:
-        return {key: copied(entry) for key, entry in value.items()}
-    elif type(value) in (list, tuple):
-        return type(value)(map(copied, value))
+    except (RuntimeError, ValueError):  # packed 4-bit types can be copied deeply alone
+        value = value.detach()
     try:
         return copy.deepcopy(value)
+    except RecursionError:
+        raise
     except Exception:
         return value
 
 
-def _storage(tensor: Tensor) -> UntypedStorage | None:
-    """Return the tensor's storage; None where others hold its values."""
-    if is_traceable_wrapper_subclass(tensor) or tensor.is_nested:
-        return None
+def _has_memory(value: Any) -> bool:
+    if not isinstance(value, Tensor) or is_traceable_wrapper_subclass(value):
+        return False
     try:
-        storage = tensor.untyped_storage()
-        storage.data_ptr()
-        return storage
+        value.untyped_storage().data_ptr()
+        return not value.is_nested
     except (RuntimeError, ValueError):  # ValueError: of a lazy parameter
-        return None
+        return False

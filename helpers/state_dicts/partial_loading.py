@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from helpers.arguments import require_module
+from helpers.state_dicts.comparing import NameReport
 from helpers.state_dicts.differences import is_same
 from helpers.state_dicts.kinds import (
     copied,
@@ -17,12 +18,15 @@ from helpers.state_dicts.kinds import (
     in_words,
     is_empty_shell,
     kind_of,
-    memory_of,
     shape_of,
     storages_of,
 )
-from helpers.state_dicts.reports import NameReport
-from helpers.state_dicts.restoring import all_or_nothing, has_extra_state, what_is_left
+from helpers.state_dicts.restoring import (
+    all_or_nothing,
+    extra_state_holders,
+    places_of,
+    what_is_left,
+)
 from helpers.state_dicts.tensors import StateDict, tensors_of
 
 
@@ -75,42 +79,52 @@ def load_matching(model: nn.Module, state_dict: StateDict) -> LoadReport:
     source = tensors_of(state_dict, "state_dict")
     tensors = [*model.parameters(), *model.buffers()]
     own, objects = storages_of(tensors), set(map(id, tensors))
-    values, skipped, converted = {}, {}, {}
+    holders = extra_state_holders(model)
     first_at: dict[tuple, str] = {}
-    for name, value in source.items():
+
+    def problem_with(name: str, value: Any) -> str | None:
         if name not in targets:
-            skipped[name] = "not in the model"
-            continue
+            return "not in the model"
+        if name in holders:
+            return None
         target = targets[name]
         if not isinstance(target, Tensor):
-            if _module_with(name, model) is None:
-                skipped[name] = "only load_state_dict can load it"
-            else:
-                values[name] = value
-        elif problem := write_problem(target, value):
+            return "only load_state_dict can load it"
+        if problem := _write_problem(target, value):
+            return problem
+        is_view = not kind_of(target) and storages_of(target).keys() <= own.keys()
+        if not is_view and id(target) not in objects:
+            return "the model's state_dict() returns a copy of it"
+        first = first_at.setdefault(places_of(target) or (name,), name)
+        both = (copied(target).copy_(v) for v in (value, source[first]))
+        if first != name and not is_same(*both):
+            return f"same tensor as {first}, different values in the file"
+        return None
+
+    values, skipped, converted = {}, {}, {}
+    for name, value in source.items():
+        if problem := problem_with(name, value):
             skipped[name] = problem
-        elif not (
-            storages_of(target).keys() <= own.keys()
-            if not kind_of(target)
-            else id(target) in objects
-        ):
-            skipped[name] = "the model's state_dict() returns a copy of it"
-        else:
-            first = first_at.setdefault(_view(target), name)
-            if first != name and not is_same(
-                *(copied(target).copy_(v) for v in (value, source[first]))
-            ):
-                skipped[name] = f"same tensor as {first}, different values in the file"
-                continue
-            # A value that is part of the model could be overwritten before its turn.
-            is_own = not storages_of(value).keys().isdisjoint(own)
-            values[name] = copied(value) if is_own else value
-            if value.dtype != target.dtype:
-                converted[name] = dtype_name(value), dtype_name(target)
-    _write(model, targets, values)
+            continue
+        # A value that is part of the model could be overwritten before its turn.
+        is_own = not storages_of(value).keys().isdisjoint(own)
+        values[name] = copied(value) if is_own else value
+        if name not in holders and value.dtype != targets[name].dtype:
+            converted[name] = dtype_name(value), dtype_name(targets[name])
+    at = "the start"
+    try:
+        with all_or_nothing(model), torch.no_grad():
+            for at, value in values.items():
+                if at in holders:
+                    holders[at].set_extra_state(value)
+                else:
+                    targets[at].copy_(value)
+    except BaseException as error:
+        error.add_note(f"load_matching stopped at {at}; {what_is_left(error)}")
+        raise
 
     absent = [name for name in targets if name not in source]
-    same = {name: first_at.get(_view(targets[name])) for name in absent}
+    same = {name: first_at.get(places_of(targets[name])) for name in absent}
     tied = {name: first for name, first in same.items() if first}
     kept = tuple(name for name in absent if name not in tied)
     rows = [(name, "loaded", " to ".join(converted.get(name, ()))) for name in values]
@@ -127,14 +141,8 @@ def load_matching(model: nn.Module, state_dict: StateDict) -> LoadReport:
     )
 
 
-def write_problem(target: Tensor, value: Any) -> str | None:
-    """Return why `target.copy_(value)` could not work, None if it can.
-
-    >>> write_problem(torch.ones(2), torch.ones(2).half()) is None
-    True
-    >>> write_problem(torch.ones(2, 2), torch.eye(2).to_sparse())
-    'sparse COO float32 (2, 2) in the file, float32 (2, 2) in the model'
-    """
+def _write_problem(target: Tensor, value: Any) -> str | None:
+    """Return why `target.copy_(value)` could not work, None if it can."""
     other = not isinstance(value, Tensor) or shape_of(value) != shape_of(target)
     if other or kind_of(target) != kind_of(value):
         return f"{in_words(value)} in the file, {in_words(target)} in the model"
@@ -145,43 +153,10 @@ def write_problem(target: Tensor, value: Any) -> str | None:
         return "made in torch.inference_mode(), so not to be written to: .clone() it first"
     if not kind_of(target) and torch._debug_has_internal_overlap(target) == 1:
         return "made by expand(), several elements in one place: .clone() it first"
+    if not kind_of(target):  # one number tells as much
+        target, value = (torch.empty(1, dtype=t.dtype) for t in (target, value))
     try:
-        if kind_of(target):
-            copied(target).copy_(value.detach())
-        else:
-            torch.empty(1, dtype=value.dtype).to(target.dtype).clone()
+        copied(target).copy_(value.detach())
     except RuntimeError as error:  # such as packed 4-bit types
         return f"torch cannot write it: {str(error).splitlines()[0]}"
     return None
-
-
-def _view(value: Any) -> tuple:
-    """Equal for two tensors that are the same elements of the same memory."""
-    tensors = memory_of(value)
-    places = (
-        (t.untyped_storage(), t.storage_offset(), t.shape, t.stride()) for t in tensors
-    )
-    return tuple(places) or (id(value),)
-
-
-def _module_with(name: str, model: nn.Module) -> nn.Module | None:
-    """Return the module that a name of extra state belongs to."""
-    path, _, last = name.rpartition(".")
-    if last != "_extra_state":
-        return None
-    module = dict(model.named_modules(remove_duplicate=False)).get(path)
-    return module if module is not None and has_extra_state(module) else None
-
-
-def _write(model: nn.Module, targets: StateDict, values: StateDict) -> None:
-    name = "the start"
-    try:
-        with all_or_nothing(model), torch.no_grad():
-            for name, value in values.items():
-                if module := _module_with(name, model):
-                    module.set_extra_state(value)
-                else:
-                    targets[name].copy_(value)
-    except BaseException as error:
-        error.add_note(f"load_matching stopped at {name}; {what_is_left(error)}")
-        raise

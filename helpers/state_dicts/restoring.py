@@ -7,10 +7,11 @@ they are and where, and what its attributes refer to.
 Save, Load, Ship 0.2.0: helpers/state_dicts/restoring.py · repairs: CHANGELOG.md
 """
 
-from collections import deque
-from collections.abc import Callable, Iterator
+from collections import OrderedDict, deque
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from functools import partial
+from itertools import chain
 from typing import Any
 
 import torch
@@ -22,11 +23,12 @@ from helpers.state_dicts.differences import NotComparableError, is_same, same_by
 from helpers.state_dicts.kinds import copied, is_empty_shell, memory_of, raw_bytes
 
 _NOT_ALL = "could not be put back"
-_Steps = list[tuple[str, Callable[[], None]]]
+_CONTAINERS = (dict, list, set, deque, bytearray)
+_Steps = Sequence[tuple[str, Callable[[], None]]]
 
 
 @contextmanager
-def all_or_nothing(model: nn.Module) -> Iterator[None]:
+def all_or_nothing(model: nn.Module, also: _Steps = ()) -> Iterator[None]:
     """Put the model back as it was when the block raises anything, even Ctrl-C.
 
     Put back are parameters, buffers and gradients: the same objects, on their devices,
@@ -34,8 +36,13 @@ def all_or_nothing(model: nn.Module) -> Iterator[None]:
     what `set_extra_state` can. Until the block ends, a copy of all that is held. What
     cannot be put back is named in a note of the error.
 
+    Args:
+        model: what is to stay as it is.
+        also: what else to do then, pairs (name, function); each may be called twice.
+
     Raises:
         TypeError: the model is not a module.
+        ValueError: its extra state is nested too deeply to be copied.
 
     >>> model = nn.Linear(1, 1)
     >>> before = model.weight.item()
@@ -49,7 +56,7 @@ def all_or_nothing(model: nn.Module) -> Iterator[None]:
     True
     """
     require_module(model)
-    steps, with_grad = _ways_back(model), torch.is_grad_enabled()
+    steps, with_grad = [*also, *_ways_back(model)], torch.is_grad_enabled()
     try:
         yield
     except BaseException as error:
@@ -62,6 +69,19 @@ def all_or_nothing(model: nn.Module) -> Iterator[None]:
         if failed:
             error.add_note(f"{_NOT_ALL}: {'; '.join(failed)}")
         raise
+
+
+def _take(steps: _Steps) -> list[str]:
+    failed = []
+    for name, step in steps:
+        try:
+            try:
+                step()
+            except KeyboardInterrupt:
+                step()
+        except BaseException as error:  # the others can still be put back
+            failed.append(f"{name} ({type(error).__name__}: {error})")
+    return failed
 
 
 def what_is_left(error: BaseException) -> str:
@@ -102,29 +122,19 @@ def unchanged(model: nn.Module) -> Iterator[None]:
             raise RuntimeError(*end.__notes__) from None
 
 
-def _take(steps: _Steps) -> list[str]:
-    failed = []
-    for name, step in steps:
-        try:
-            step()
-        except Exception as error:  # the others can still be put back
-            failed.append(f"{name} ({type(error).__name__}: {error})")
-    return failed
-
-
-def _ways_back(model: nn.Module) -> _Steps:
+def _ways_back(model: nn.Module) -> list[tuple[str, Callable[[], None]]]:
     """Return what to do, in this order, to have the model as it is now."""
-    modules = dict(model.named_modules())
+    steps = []
+    for name, module in model.named_modules():
+        steps.append((name or "the model", _attributes_back(module)))
     tensors = dict(model.named_parameters()) | dict(model.named_buffers())
     for name, tensor in list(tensors.items()):
         if tensor.is_leaf and tensor.grad is not None:
             tensors[f"{name}.grad"] = tensor.grad
-    extra = {name: m.get_extra_state() for name, m in modules.items() if has_extra_state(m)}
-    steps: _Steps = []
-    for name, module in modules.items():
-        steps.append((name or "the model", _attributes_back(module)))
     for name, tensor in tensors.items():
         steps.append((name, _tensor_back(tensor)))
+    holders = extra_state_holders(model)
+    extra = {name: module.get_extra_state() for name, module in holders.items()}
     seen = set()
     for name, value in (*tensors.items(), *extra.items()):
         for tensor in memory_of(value):
@@ -135,7 +145,11 @@ def _ways_back(model: nn.Module) -> _Steps:
                 size = raw.untyped_storage().nbytes()
                 steps.append((name, partial(_write_back, raw, raw.clone(), size)))
     for name, state in extra.items():
-        steps.append((name, partial(_extra_back, modules[name], copied(state))))
+        try:
+            before = copied(state)
+        except ValueError as error:
+            raise ValueError(f"{name}: {error}") from None
+        steps.append((name, partial(_extra_back, holders[name], before)))
     return steps
 
 
@@ -144,9 +158,6 @@ def swap_memory(a: Tensor, b: Tensor) -> None:
 
     As `torch.utils.swap_tensors`, which refuses where something refers weakly to one of
     the two, as an LSTM does to its weights; but class and attributes stay where they are.
-
-    Raises:
-        RuntimeError: something in C++ holds one of them.
 
     >>> shell = nn.Parameter(torch.empty(2, device="meta"))
     >>> swap_memory(shell, torch.ones(2, requires_grad=True))
@@ -157,13 +168,17 @@ def swap_memory(a: Tensor, b: Tensor) -> None:
     torch._C._swap_tensor_impl(a, b)
 
 
-def has_extra_state(module: nn.Module) -> bool:
-    """Return whether the module's class defines `get_extra_state`.
+def extra_state_holders(model: nn.Module) -> dict[str, nn.Module]:
+    """Return name of an entry -> the module that gives and takes it as its extra state.
 
-    >>> has_extra_state(nn.Linear(1, 1))
-    False
+    >>> extra_state_holders(nn.Linear(1, 1))
+    {}
     """
-    return type(module).get_extra_state is not nn.Module.get_extra_state
+    return {
+        f"{path}._extra_state".removeprefix("."): module
+        for path, module in model.named_modules(remove_duplicate=False)
+        if type(module).get_extra_state is not nn.Module.get_extra_state
+    }
 
 
 def _extra_back(module: nn.Module, state: Any) -> None:
@@ -180,13 +195,35 @@ def _write_back(raw: Tensor, before: Tensor, size: int) -> None:
         raw.copy_(before)
 
 
+def _base(container: dict) -> type[dict]:
+    # An OrderedDict has an order of its own; what a Counter is updated with, it adds.
+    return OrderedDict if isinstance(container, OrderedDict) else dict
+
+
+def _entries(container: Any) -> list[Any]:
+    """Return what is in a container; of a dict, keys and values in turn."""
+    if isinstance(container, dict):
+        return [*chain.from_iterable(_base(container).items(container))]
+    return list(container)
+
+
+def _refill(container: Any, before: list[Any]) -> None:
+    if [*map(id, _entries(container))] == [*map(id, before)]:
+        return
+    if isinstance(container, dict):
+        base = _base(container)
+        base.clear(container)
+        for key, value in zip(before[::2], before[1::2], strict=True):
+            base.__setitem__(container, key, value)
+    else:
+        container.clear()
+        (container.update if isinstance(container, set) else container.extend)(before)
+
+
 def _attributes_back(module: nn.Module) -> Callable[[], None]:
-    attributes, kind = dict(vars(module)), type(module)
-    inside: list[tuple[Any, list]] = [
-        (c, list(c.items() if isinstance(c, dict) else c))
-        for c in attributes.values()
-        if isinstance(c, dict | list | set | deque)
-    ]
+    attributes, kind = vars(module), type(module)
+    inside = [c for c in attributes.values() if isinstance(c, _CONTAINERS)]
+    held = [(container, _entries(container)) for container in (attributes, *inside)]
     scripted: Any = [
         (named, dict(named.items()))
         for named in (module._parameters, module._buffers)
@@ -198,15 +235,12 @@ def _attributes_back(module: nn.Module) -> Callable[[], None]:
             for name in before:
                 if named[name] is not before[name]:
                     named[name] = before[name]
-        vars(module).update(attributes)
-        for name in vars(module).keys() - attributes.keys():
-            del vars(module)[name]
+        if vars(module) is not attributes:
+            object.__setattr__(module, "__dict__", attributes)
         if type(module) is not kind:
             module.__class__ = kind
-        for container, entries in inside:
-            container.clear()
-            put_in = "extend" if hasattr(container, "extend") else "update"
-            getattr(container, put_in)(entries)
+        for container, entries in held:
+            _refill(container, entries)
 
     return back
 
@@ -238,9 +272,18 @@ def _tensor_back(tensor: Tensor) -> Callable[[], None]:
 
 
 def _same_memory(a: Tensor, b: Tensor) -> bool:
-    def place(t: Tensor) -> tuple:
-        return t.untyped_storage(), t.storage_offset(), t.shape, t.stride()
-
     outer = [(type(t), t.shape, t.dtype, t.device) for t in (a, b)]
-    inner = [list(map(place, memory_of(t))) for t in (a, b)]
-    return outer[0] == outer[1] and inner[0] == inner[1]
+    return outer[0] == outer[1] and places_of(a) == places_of(b)
+
+
+def places_of(value: Any) -> tuple:
+    """Return what is equal for two tensors that are the same elements of the same memory.
+
+    >>> weight = torch.ones(2)
+    >>> places_of(weight) == places_of(weight.detach()), places_of(weight[:1]) == ()
+    (True, False)
+    """
+    return tuple(
+        (t.untyped_storage(), t.storage_offset(), t.shape, t.stride())
+        for t in memory_of(value)
+    )

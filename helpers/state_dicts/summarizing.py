@@ -10,9 +10,12 @@ from typing import TYPE_CHECKING, Any
 from torch import Tensor, UntypedStorage, nn
 
 from helpers.state_dicts.kinds import (
-    bytes_held,
-    bytes_of,
+    contents,
     dtype_name,
+    kind_of,
+    memory_of,
+    pieces,
+    raw_bytes,
     shape_of,
     storages_of,
 )
@@ -61,8 +64,8 @@ def summarize(model_or_state_dict: nn.Module | StateDict) -> pd.DataFrame:
                 "dtype": dtype_name(value),
                 "device": str(value.device) if is_tensor else "",
                 "elements": value.numel() if is_tensor else 0,
-                "bytes": bytes_of(value),
-                "storage_bytes": bytes_held([value]),
+                "bytes": _bytes_of(value),
+                "storage_bytes": _bytes_held([value]),
                 "shares": next((first for first in firsts if first != name), ""),
             }
         )
@@ -72,5 +75,31 @@ def summarize(model_or_state_dict: nn.Module | StateDict) -> pd.DataFrame:
     if any(row["shares"] for row in rows):
         columns.append("shares")
     table = pd.DataFrame(rows, columns=columns)
-    table.attrs["total_bytes"] = bytes_held(tensors.values())
+    table.attrs["total_bytes"] = _bytes_held([*tensors.values()])
     return table
+
+
+def _bytes_of(value: Any) -> int:
+    """Return the bytes of the value itself, without the rest of a storage that it views."""
+    own = (min(t.numel() * t.element_size(), len(raw_bytes(t))) for t in memory_of(value))
+    return sum(own) + sum(map(_beside_storages, contents(value)))
+
+
+def _bytes_held(values: list[Any]) -> int:
+    """Return the bytes that all values hold together, a storage that is shared once."""
+    stored = sum(storage.nbytes() for storage in storages_of(values))
+    return stored + sum(map(_beside_storages, contents(values)))
+
+
+def _beside_storages(value: Any) -> int:
+    """Return the bytes of what has none in a storage, without those of its contents."""
+    if isinstance(value, str):
+        return len(value.encode(errors="surrogatepass"))
+    if isinstance(value, Tensor):
+        if not kind_of(value) or pieces(value) is not None:
+            return 0
+        return value.numel() * value.element_size()  # shows nothing of what it is made of
+    if isinstance(value, bytes | bytearray):
+        return len(value)
+    size = getattr(value, "nbytes", 0)  # of an array; a storage has a method of this name
+    return size if isinstance(size, int) else 0

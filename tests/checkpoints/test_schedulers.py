@@ -9,7 +9,8 @@ from torch import nn
 from torch.optim import lr_scheduler, swa_utils
 
 from helpers.checkpoints import load_checkpoint, save_checkpoint
-from helpers.checkpoints.schedulers import describe_scheduler, functions_left_out
+from helpers.checkpoints.parts import describe_scheduler
+from helpers.checkpoints.planning import _functions_left_out
 from tests.checkpoints.runs import plain, problem_of
 
 pytestmark = [
@@ -264,7 +265,7 @@ def test_a_function_that_is_not_in_the_file_is_reported_by_name(tmp_path, make, 
 def test_nothing_is_reported_of_an_object_or_of_one_without_functions():
     for make in (sequential, chained, *MAKERS["CyclicLR"]):
         scheduler = Run(make).scheduler
-        assert functions_left_out(scheduler, scheduler.state_dict()) == []
+        assert _functions_left_out(scheduler, scheduler.state_dict()) == []
 
 
 def test_an_object_does_not_go_into_a_plain_function(tmp_path):

@@ -229,6 +229,14 @@ def test_what_is_known_and_what_other_threads_change_is_left_alone():
     assert known == [1, 2] and event.is_set()
 
 
+def test_an_order_that_changed_alone_is_put_back():
+    thing = OrderedDict(a=1, b=2)
+    with pytest.raises(ValueError), unchanged_on_error([thing]):
+        thing.move_to_end("a")
+        raise ValueError
+    assert list(thing) == ["a", "b"]
+
+
 def test_a_second_ctrl_c_stops_no_step_and_what_fails_is_named():
     class Fails(np.random.RandomState):
         left = 1
@@ -246,7 +254,7 @@ def test_a_second_ctrl_c_stops_no_step_and_what_fails_is_named():
         once.random()
         raise ValueError
     assert repr(once.get_state()) == before
-    assert caught.value.__notes__ == ["could not be put back: KeyboardInterrupt()"]
+    assert caught.value.__notes__ == ["could not be put back: Fails (KeyboardInterrupt: )"]
 
 
 def test_the_load_that_is_not_interrupted_is_whole(tmp_path):

@@ -231,8 +231,8 @@ ROUNDS = (
         ),
         Mutation(
             "state_dicts/differences",
-            "return same_bytes(_flat",
-            "return not same_bytes(_flat",
+            "if not same_bytes(_flat",
+            "if same_bytes(_flat",
             "back back-right prefix-repair",
         ),
         Mutation(

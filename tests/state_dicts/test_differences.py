@@ -7,7 +7,8 @@ import torch
 
 from helpers.state_dicts import all_or_nothing, compare, load_matching
 from helpers.state_dicts.differences import NotComparableError, is_same, largest_difference
-from helpers.state_dicts.kinds import bytes_held, in_words
+from helpers.state_dicts.kinds import in_words
+from helpers.state_dicts.summarizing import _bytes_held
 from tests.state_dicts import samples
 
 pytestmark = pytest.mark.filterwarnings("ignore")
@@ -96,7 +97,7 @@ def test_the_parts_of_a_distributed_tensor_are_compared_and_loaded():
         net, other = (distribute_module(torch.nn.Linear(4, 2), mesh) for _ in range(2))
         assert isinstance(net.weight, DTensor)
         assert in_words(net.weight) == "DTensor float32 (2, 4)"
-        assert bytes_held([net.weight]) == 32
+        assert _bytes_held([net.weight]) == 32
         gap = (net.weight.to_local() - other.weight.to_local()).abs().max().item()
         assert largest_difference(net.weight, other.weight) == pytest.approx(gap)
         before = samples.photograph(net)

@@ -6,7 +6,8 @@ import pytest
 import torch
 
 from helpers.state_dicts.differences import is_same
-from helpers.state_dicts.kinds import bytes_held, copied, in_words, memory_of, raw_bytes
+from helpers.state_dicts.kinds import copied, in_words, memory_of, raw_bytes
+from helpers.state_dicts.summarizing import _bytes_held, _bytes_of
 from tests.state_dicts import samples
 
 pytestmark = pytest.mark.filterwarnings("ignore")
@@ -34,7 +35,7 @@ WORDS = {
 def test_words_and_bytes_held(kind):
     value = samples.entry(kind)
     value = copied(value) if kind in ("CSR", "BSR") else value  # views of larger storages
-    assert (in_words(value), bytes_held([value, value])) == WORDS[kind]
+    assert (in_words(value), _bytes_held([value, value])) == WORDS[kind]
 
 
 @every_kind
@@ -58,17 +59,26 @@ def test_what_cannot_be_copied_stays_the_same_object():
 
 def test_the_bytes_of_what_is_no_tensor():
     array = torch.ones(3).numpy()
-    assert bytes_held([{"a": b"123", "b": ["äb", torch.ones(2)], "c": 5, "d": array}]) == (
+    assert _bytes_held([{"a": b"123", "b": ["äb", torch.ones(2)], "c": 5, "d": array}]) == (
         3 + 3 + 8 + 12
     )
 
 
 def test_a_tensor_that_hides_what_it_is_made_of_has_a_name_and_bytes():
     hidden = torch.ones(2, 2).to_mkldnn()
-    assert (in_words(hidden), bytes_held([hidden])) == ("mkldnn float32 (2, 2)", 16)
+    assert (in_words(hidden), _bytes_held([hidden])) == ("mkldnn float32 (2, 2)", 16)
 
 
 def test_the_bytes_between_first_and_last_element_can_be_written_where_a_tensor_cannot():
     row = torch.zeros(8)
     raw_bytes(row[2:4].expand(3, 2)).fill_(255)
     assert row.isnan().tolist() == [False, False, True, True, *[False] * 4]
+
+
+def test_a_storage_that_is_shared_is_held_once_and_texts_count_by_what_they_say():
+    weight = torch.ones(3)
+    state = [weight, weight[:1], torch.eye(2).to_sparse(), {"table": b"1234"}]
+    assert _bytes_held(state) == 12 + 32 + 8 + 4
+    assert _bytes_of(torch.ones(9)[:2]) == _bytes_of(torch.ones(2).expand(3, 2)) == 8
+    assert _bytes_held(["ab", "ab", "\ud800"]) == 2 + 2 + 3
+    assert _bytes_held([weight.untyped_storage()]) == 0  # not a size, though it has one

@@ -2,14 +2,16 @@
 
 import gc
 import sys
+from collections import Counter, OrderedDict, deque
 from contextlib import suppress
 
 import pytest
 import torch
 from torch import nn
 
-from helpers.state_dicts.kinds import bytes_held, bytes_of, memory_of, raw_bytes
+from helpers.state_dicts.kinds import memory_of, raw_bytes
 from helpers.state_dicts.restoring import all_or_nothing, unchanged, what_is_left
+from helpers.state_dicts.summarizing import _bytes_held, _bytes_of
 from tests.state_dicts import samples
 from tests.state_dicts.interrupting import FailsAt, InterruptAt
 
@@ -33,7 +35,7 @@ def test_every_bit_that_is_overwritten_comes_back(kind):
     before = samples.photograph(net)
     with pytest.raises(Stop), all_or_nothing(net):
         spoil(net)
-        has_bytes = bytes_held([*net.parameters(), *net.buffers()]) > 0  # not packed ones
+        has_bytes = _bytes_held([*net.parameters(), *net.buffers()]) > 0  # not packed ones
         assert has_bytes == (samples.photograph(net) != before)
         raise Stop
     assert samples.photograph(net) == before
@@ -116,7 +118,7 @@ def test_whatever_is_changed_comes_back(kind, change):
     if kind == "scripted" and change in ("remove", "replace", "attributes"):
         return  # TorchScript allows none of these
     tensors = [*net.parameters(), *net.buffers()]
-    if change == "freed" and sum(map(bytes_of, tensors)) < bytes_held(tensors):
+    if change == "freed" and sum(map(_bytes_of, tensors)) < _bytes_held(tensors):
         return  # what lies between or beside the elements is not the model's
     before = samples.photograph(net)
     with pytest.raises(Stop), all_or_nothing(net):
@@ -142,6 +144,21 @@ def test_a_lazy_layer_has_no_shape_again():
     assert net(torch.rand(3, 5)).shape == (3, 2)
 
 
+def test_containers_that_a_module_holds_get_their_own_contents_back():
+    net = nn.Linear(1, 1)
+    net.seen, net.last = Counter("aab"), deque([1, 2], maxlen=2)
+    net.order, net.raw = OrderedDict(a=1, b=2), bytearray(b"ab")
+    with pytest.raises(Stop), all_or_nothing(net):
+        net.seen.update("abc")
+        net.last.append(3)
+        net.order.move_to_end("a")
+        net.raw += b"c"
+        net.__dict__ = {"other": 1}
+        raise Stop
+    assert net.seen == Counter("aab") and net.last == deque([1, 2])
+    assert list(net.order) == ["a", "b"] and net.raw == b"ab"
+
+
 def test_nothing_is_undone_when_nothing_fails():
     net = nn.Linear(1, 1)
     with all_or_nothing(net):
@@ -161,7 +178,9 @@ def test_what_cannot_be_put_back_is_named_and_the_rest_is_put_back():
         net[0].history[0].resize_(3)  # this tensor can only be set by set_extra_state
         net[1].weight.data.fill_(7)
         raise KeyError("anything")
-    assert caught.value.__notes__ == ["could not be put back: 0 (ValueError: not again)"]
+    assert caught.value.__notes__ == [
+        "could not be put back: 0._extra_state (ValueError: not again)"
+    ]
     assert what_is_left(caught.value) == "the model is partly changed"
     assert net[1].weight.item() == before
 
