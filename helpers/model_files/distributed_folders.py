@@ -1,22 +1,37 @@
-"""Read the list of tensors in a folder of torch.distributed.checkpoint.
+"""Read a folder of torch.distributed.checkpoint: its list, and the pickles in its files.
 
 The list, `.metadata`, is a pickle, which that library loads as such: whatever it names is
-imported. Entries that are no tensors are pickles in the files of weights.
+imported. So are entries that are no tensors, each a file of torch.save in a larger one.
 
 Save, Load, Ship 0.2.0: helpers/model_files/distributed_folders.py · repairs: CHANGELOG.md
 """
 
 import math
 import os
+import pickletools
+from collections import defaultdict
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
-from helpers.model_files.file_findings import SAFE, UNSAFE, Findings, TensorEntry
+from helpers.model_files.file_findings import (
+    DAMAGED,
+    SAFE,
+    UNKNOWN,
+    UNSAFE,
+    Findings,
+    TensorEntry,
+)
 from helpers.model_files.following import follow
 from helpers.model_files.global_names import ALLOWED, DANGEROUS, judge
-from helpers.model_files.judging import HostileError, add_entry, bytes_of, inside
+from helpers.model_files.judging import HostileError, add_entry, bytes_of, inside, judging
+from helpers.model_files.pickle_values import Made
+from helpers.model_files.torch_archives import read_zip
+from helpers.model_files.torch_pickles import conclude, follow_all
+from helpers.model_files.zip_records import MOST_AT_ONCE, STORED, read_directory
 
 _OWN = "torch.distributed.checkpoint."
+_TENSOR = f"{_OWN}metadata.TensorStorageMetadata"
 _KNOWN = {
     *(f"{_OWN}metadata.{name}" for name in ("Metadata", "MetadataIndex", "StorageMeta")),
     *(f"{_OWN}metadata.{name}StorageMetadata" for name in ("Tensor", "Chunk", "Bytes")),
@@ -27,15 +42,15 @@ _KNOWN = {
     "pathlib.PosixPath",
     "pathlib.WindowsPath",
 }
-_LARGEST = 64 << 20
+_NOT_ALL = "not all of its entries have checksums"
 
 
 def read_dcp(path: Path, file: None, findings: Findings, verify: bool) -> None:
-    """Fill in the tensors that a folder lists, and hold the list against its files.
+    """Fill in what a folder lists and what its pickles hold, and look at its files.
 
     Raises:
-        HostileError: its list is larger than any model's, or names a file elsewhere.
-        ValueError: its list cannot be followed, or files are missing or cut short.
+        HostileError: its list or a pickle asks for what no model needs, or hides something.
+        ValueError: its list cannot be followed, or files are missing, cut short or damaged.
 
     >>> from tempfile import TemporaryDirectory
     >>> with TemporaryDirectory() as folder:
@@ -49,55 +64,156 @@ def read_dcp(path: Path, file: None, findings: Findings, verify: bool) -> None:
         raise ValueError("its list of tensors, .metadata, is no regular file")
     with os.scandir(path) as found:
         findings.size = sum(e.stat().st_size for e in found if e.is_file())
-    if verify:
-        findings.bytes_checked = "the format has no checksums"
-    if metadata.stat().st_size > _LARGEST:
-        raise HostileError(f"its .metadata is larger than {_LARGEST:,} bytes")
-    followed = follow(metadata.read_bytes())
+    if metadata.stat().st_size > MOST_AT_ONCE:
+        raise HostileError(f"its .metadata is larger than {MOST_AT_ONCE:,} bytes")
+    data = metadata.read_bytes()
+    followed = follow(data)
     for name in followed.names:
         findings.names[name] = ALLOWED if name in _KNOWN else judge(name)
     if followed.problem:
         raise ValueError(f"its list of tensors, .metadata: {followed.problem}")
-    content = _attributes(followed.value)
-    pickles = []
-    for name, entry in _pairs(content.get("state_dict_metadata")):
-        if (found_tensor := _tensor(str(name), _attributes(entry))) is None:
-            pickles.append(str(name))
-        else:
-            add_entry(findings, found_tensor)
-    if pickles:
-        findings.values["pickled entries"] = ", ".join(pickles[:20])
-    _judge(findings, pickles)
+    _expect_all_shown(data, followed.value)
+    findings.opens = [
+        "import torch",
+        "from torch.distributed.checkpoint.format_utils import dcp_to_torch_save",
+        f"dcp_to_torch_save({str(path)!r}, 'model.pt')",
+        "state_dict = torch.load('model.pt', weights_only=True)",
+    ]
+    reader = _Reader(path, findings, verify)
+    reader.read(_attributes(followed.value))
+    conclude(findings, [])
     if findings.safety == SAFE:
-        findings.opens = [
-            "import torch",
-            "from torch.distributed.checkpoint.format_utils import dcp_to_torch_save",
-            f"dcp_to_torch_save({str(path)!r}, 'model.pt')",
-            "state_dict = torch.load('model.pt', weights_only=True)",
-        ]
-    needed: dict[str, int] = {}
-    for _, entry in _pairs(content.get("storage_data")):
-        match _attributes(entry):
-            case {"relative_path": str(name), "offset": int(start), "length": int(length)}:
-                needed[name] = max(needed.get(name, 0), start + length)
-    for name, least in needed.items():
-        part = inside(path, name)
+        findings.safety_why = "its pickles name nothing foreign"
+        if reader.unjudged:
+            findings.safety, findings.safety_why = UNKNOWN, reader.unjudged[0]
+    if findings.safety != SAFE:
+        findings.opens = []
+
+
+class _Reader:
+    def __init__(self, path: Path, findings: Findings, verify: bool):
+        self.path, self.findings, self.verify = path, findings, verify
+        self.pickled: set[str] = set()
+        self.unjudged: list[str] = []
+        self.checked: set[str] = set()
+
+    def read(self, content: dict[str, Any]) -> None:
+        for name, entry in _pairs(content.get("state_dict_metadata")):
+            # The class decides what torch does with it, whatever else stands there.
+            if isinstance(entry, Made) and entry.name == _TENSOR:
+                add_entry(self.findings, _tensor(str(name), _attributes(entry)))
+            else:
+                self.pickled.add(name)
+        places, placed = defaultdict(set), set()
+        for index, place in _pairs(content.get("storage_data")):
+            match (_attributes(index), _attributes(place)):
+                case (
+                    {"fqn": str(name)},
+                    {"relative_path": str(file), "offset": int(at), "length": int(length)},
+                ) if min(at, length) >= 0:
+                    packing = _attributes(place).get("transform_descriptors", "")
+                    places[file].add((at, at + length, name, str(packing)))
+                    placed.add(name)
+                case _:
+                    raise ValueError("its list of tensors, .metadata, is none of torch's")
+        if lost := self.pickled - placed:
+            raise ValueError(f"its list does not say where {min(map(str, lost))!r} is")
+        for file, parts in places.items():
+            self.file(file, sorted(parts))
+        if self.verify:
+            is_one = len(self.checked) == 1
+            self.findings.bytes_checked = self.checked.pop() if is_one else _NOT_ALL
+            self.findings.notes.append("Its list, .metadata, has no checksum.")
+
+    def file(self, name: str, parts: list[tuple[int, int, str, str]]) -> None:
+        part, end = inside(self.path, name), max(end for _, end, *_ in parts)
         if part is None:
             raise ValueError(f"its file {name!r} is missing")
-        if part.stat().st_size < least:
-            raise ValueError(f"its file {name!r} was cut short: {least:,} bytes are listed")
+        if part.stat().st_size < end:
+            raise ValueError(f"its file {name!r} was cut short: {end:,} bytes are listed")
+        behind = 0
+        with part.open("rb") as file:
+            for start, end, entry, packing in parts:
+                if packing:
+                    self.checked.add(_NOT_ALL)
+                    why = f"its entry {entry!r} is packed by {packing}"
+                    self.unjudged += [why] * (entry in self.pickled)
+                elif self.verify or entry in self.pickled:
+                    if start < behind:  # so that none is followed twice
+                        raise ValueError(f"entries overlap in its file {name!r}")
+                    behind = end
+                    self.entry(entry, _Part(file, start, end))
+
+    def entry(self, name: str, part: Any) -> None:
+        inner, findings = Findings(self.path), self.findings
+        with judging(inner):
+            if part.read(4) == b"PK\3\4":
+                if any(record.method != STORED for record in read_directory(part)[0]):
+                    raise HostileError("it is compressed, which torch never does")
+                read_zip(self.path, part, inner, self.verify)
+            else:
+                inner.bytes_checked = _NOT_ALL
+                if name in self.pickled:
+                    if part.seek(0, os.SEEK_END) > MOST_AT_ONCE:
+                        raise ValueError("it is too large to follow")
+                    part.seek(0)
+                    parts = follow_all(part.read(), inner)
+                    wrong = parts[0].problem if parts else "it is empty"
+                    conclude(inner, [wrong] if wrong else [])
+        for asked, verdict in inner.names.items():
+            findings.names.setdefault(asked, verdict)
+            if verdict != ALLOWED:
+                findings.names[asked] = verdict
+                findings.notes.append(f"{asked} is named by its entry {name!r}.")
+        self.checked.add(inner.bytes_checked)
+        if inner.structure == DAMAGED:
+            findings.bytes_checked = inner.bytes_checked
+            raise ValueError(f"its entry {name!r}: {inner.structure_why}")
+        if inner.safety == UNSAFE and DANGEROUS not in inner.names.values():
+            raise HostileError(f"its entry {name!r}: {inner.safety_why}")
+        if name in self.pickled:
+            if inner.safety == UNKNOWN:
+                self.unjudged.append(f"its entry {name!r}: {inner.safety_why}")
+            for key, text in (inner.values or {"": inner.is_.partition(" (")[0]}).items():
+                findings.values[f"{name}.{key}".removesuffix(".")] = text
+            for entry in inner.entries:
+                whole = f"{name}.{entry.name}".removesuffix(".")
+                storage = f"{name}: {entry.storage}"
+                add_entry(findings, replace(entry, name=whole, storage=storage))
 
 
-def _judge(findings: Findings, pickles: list[str]) -> None:
-    asked = {verdict: name for name, verdict in findings.names.items()}
-    if name := asked.get(DANGEROUS):
-        findings.safety, findings.safety_why = UNSAFE, f"its .metadata asks for {name}"
-    elif others := [name for verdict, name in asked.items() if verdict != ALLOWED]:
-        findings.safety_why = f"its .metadata asks for {others[0]}"
-    elif pickles:
-        findings.safety_why = f"{pickles[0]!r} is a pickle in its files, which loading runs"
-    else:
-        findings.safety, findings.safety_why = SAFE, "its .metadata names nothing foreign"
+class _Part:
+    """A part of a file, as a file of its own."""
+
+    def __init__(self, file: BinaryIO, start: int, end: int):
+        self.file, self.start, self.size, self.at = file, start, end - start, 0
+
+    def seek(self, place: int, whence: int = os.SEEK_SET) -> int:
+        self.at = place + (self.size if whence == os.SEEK_END else 0)
+        return self.at
+
+    def read(self, size: int = -1) -> bytes:
+        left = max(0, self.size - self.at)
+        self.file.seek(self.start + self.at)
+        data = self.file.read(left if size < 0 else min(size, left))
+        self.at += len(data)
+        return data
+
+
+def _expect_all_shown(data: bytes, value: Any) -> None:
+    """Refuse objects filled twice, or apart from the list: they could hide much."""
+    todo, filled = [value], dict[int, bool]()
+    for made in todo:  # grows
+        if id(made) not in filled:
+            is_made = isinstance(made, Made)
+            filled[id(made)] = is_made and made.state is not None
+            if is_made:
+                todo += [made.args, made.state, made.items]
+            elif isinstance(made, (list, tuple)):
+                todo += made
+    fillings = sum(op.name == "BUILD" for op, _, _ in pickletools.genops(data))
+    if fillings != sum(filled.values()):
+        raise HostileError("its .metadata fills objects that are not shown in its list")
 
 
 def _pairs(made: Any) -> list[tuple[Any, Any]]:
@@ -111,10 +227,8 @@ def _attributes(made: Any) -> dict[str, Any]:
     return {key: value for key, value in pairs if isinstance(key, str)}
 
 
-def _tensor(name: str, entry: dict[str, Any]) -> TensorEntry | None:
-    if "size" not in entry:
-        return None
-    args = getattr(entry["size"], "args", None)
+def _tensor(name: str, entry: dict[str, Any]) -> TensorEntry:
+    args = getattr(entry.get("size"), "args", None)
     shape = args[0] if isinstance(args, tuple) and len(args) == 1 else None
     properties = getattr(entry.get("properties"), "state", None)
     sizes = shape if isinstance(shape, tuple) and len(shape) <= 64 else (-1,)

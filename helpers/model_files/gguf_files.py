@@ -11,9 +11,8 @@ import struct
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from helpers.model_files.file_findings import SAFE, Findings, TensorEntry
+from helpers.model_files.file_findings import Findings, TensorEntry
 from helpers.model_files.judging import add_entry
-from helpers.model_files.safetensors_files import NO_CHECKSUMS
 
 _SCALARS = dict(enumerate("BbHhIif?")) | {10: "Q", 11: "q", 12: "d"}
 _STRING, _ARRAY = 8, 9
@@ -47,10 +46,6 @@ def read_gguf(path: Path, file: BinaryIO, findings: Findings, verify: bool) -> N
     {'version': '3'}
     """
     reader = _Reader(file)
-    findings.safety, findings.safety_why = SAFE, "the format has no place for code"
-    if verify:
-        findings.bytes_checked = NO_CHECKSUMS
-    findings.opens = ["from gguf import GGUFReader", f"reader = GGUFReader({str(path)!r})"]
     version, count, pairs = reader.numbers("IQQ")
     findings.values["version"] = str(version)
     if version not in (2, 3):

@@ -10,24 +10,30 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from helpers.model_files.distributed_folders import read_dcp
-from helpers.model_files.file_findings import DAMAGED, UNSAFE, Findings
+from helpers.model_files.file_findings import (
+    DAMAGED,
+    NOT_CHECKED,
+    SAFE,
+    UNSAFE,
+    Findings,
+)
 from helpers.model_files.gguf_files import read_gguf
 from helpers.model_files.global_names import DANGEROUS
 from helpers.model_files.judging import judging
-from helpers.model_files.model_folders import read_folder, read_index
+from helpers.model_files.model_folders import find_weights, read_index
 from helpers.model_files.numpy_arrays import read_npy, read_npz
 from helpers.model_files.onnx_models import read_onnx
-from helpers.model_files.recognizing import recognize
+from helpers.model_files.recognizing import open_now, recognize
 from helpers.model_files.reporting import FileReport
 from helpers.model_files.safetensors_files import read_safetensors
 from helpers.model_files.torch_archives import read_zip
 from helpers.model_files.torch_pickles import note_wrappers, read_pickle, read_tar
 
+_NO_CHECKSUMS = "the format has no checksums: a flipped bit in the values cannot be seen"
 _READERS: dict[str, Callable[[Path, Any, Findings, bool], None]] = {
     **dict.fromkeys(("torch zip", "torchscript", "pt2", "torch.package", "zip"), read_zip),
     **dict.fromkeys(("legacy torch", "pickle"), read_pickle),
     **dict.fromkeys(("legacy tar", "tar"), read_tar),
-    **dict.fromkeys(("adapter", "hub model"), read_folder),
     "dcp": read_dcp,
     "shard index": read_index,
     "safetensors": read_safetensors,
@@ -36,6 +42,18 @@ _READERS: dict[str, Callable[[Path, Any, Findings, bool], None]] = {
     "npy": read_npy,
     "npz": read_npz,
 }
+# What cannot hold code: why, and the line that opens it.
+_NO_CODE = "the format has no place for code"
+_OPERATORS = "a graph of operators: it names them, and holds no code"
+_NUMBERS = "its arrays are plain numbers", "arrays = numpy.load({}, allow_pickle=False)"
+_PLAIN = {
+    "safetensors": (_NO_CODE, "state_dict = safetensors.torch.load_file({})"),
+    "gguf": (_NO_CODE, "reader = gguf.GGUFReader({})"),
+    "onnx": (_OPERATORS, "session = onnxruntime.InferenceSession({})"),
+    "npy": _NUMBERS,
+    "npz": _NUMBERS,
+}
+_HUB = "adapter", "hub model"
 # What a name promises.
 _SUFFIXES = {
     ".safetensors": "safetensors",
@@ -73,9 +91,7 @@ def inspect_file(path: str | os.PathLike, verify: bool = False) -> FileReport:
         raise FileNotFoundError(f"{str(path)!r} is no path: {error}") from error
     if not stat.S_ISREG(status.st_mode):
         return _recognized(report, None, verify)
-    # Without O_NONBLOCK, a named pipe that has just taken the file's place makes one wait.
-    waits = getattr(os, "O_NONBLOCK", 0)
-    with open(path, "rb", opener=lambda p, flags: os.open(p, flags | waits)) as file:
+    with open_now(path) as file:
         status = os.fstat(file.fileno())
         if not stat.S_ISREG(status.st_mode):
             raise FileNotFoundError(f"{path} was replaced while it was opened: try again")
@@ -89,16 +105,13 @@ def _recognized(report: FileReport, file: BinaryIO | None, verify: bool) -> File
     promised = _SUFFIXES.get(report.path.suffix.lower())
     if promised and found.kind not in promised:
         report.notes.append(f"Its suffix {report.path.suffix} promises something else.")
-    reader = _READERS.get(found.kind)
-    if reader:
+    if found.kind in _READERS or found.kind in _HUB:
         with judging(report):
-            try:
-                reader(report.path, file, report, verify)
-            except (LookupError, TypeError, AttributeError, MemoryError) as error:
-                name = type(error).__name__
-                raise ValueError(f"it is not as its format wants it ({name})") from error
+            _read(found.kind, report.path, file, report, verify)
     else:
         report.notes.append(f"Next: {found.next_step}.")
+    if found.kind in _HUB:  # the reader of its weights said what those are
+        report.kind, report.is_ = found.kind, found.is_
     if found.kind in ("safetensors", "shard index"):
         note_wrappers(report, [entry.name for entry in report.entries])
     if found.kind in ("cut zip", "empty", "zeros"):
@@ -113,3 +126,28 @@ def _recognized(report: FileReport, file: BinaryIO | None, verify: bool) -> File
     if report.structure == DAMAGED:
         report.notes.append("It is damaged: restore it from a copy.")
     return report
+
+
+def _read(
+    kind: str, path: Path, file: BinaryIO | None, findings: Findings, verify: bool
+) -> None:
+    """Read a file as what it is, and a folder of Hugging Face's by its weights."""
+    try:
+        if kind in _HUB:
+            path = find_weights(path, findings)
+            with open_now(path) as opened:
+                found = recognize(path, opened)
+                if found.kind not in _READERS:
+                    raise ValueError(f"{path.name} in it is {found}")
+                return _read(found.kind, path, opened, findings, verify)
+        if kind in _PLAIN:
+            findings.safety, (findings.safety_why, line) = SAFE, _PLAIN[kind]
+            module = line.split()[2].partition("(")[0].rpartition(".")[0]
+            findings.opens = [f"import {module}", line.format(repr(str(path)))]
+        _READERS[kind](path, file, findings, verify)
+    except (LookupError, TypeError, AttributeError, MemoryError) as error:
+        name = type(error).__name__
+        raise ValueError(f"it is not as its format wants it ({name})") from error
+    if verify and findings.bytes_checked == NOT_CHECKED and findings.safety == SAFE:
+        findings.bytes_checked = _NO_CHECKSUMS
+    return None

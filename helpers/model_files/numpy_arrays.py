@@ -14,9 +14,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
 
-from helpers.model_files.file_findings import SAFE, WHOLE, Findings, TensorEntry
+from helpers.model_files.file_findings import WHOLE, Findings, TensorEntry
 from helpers.model_files.judging import HostileError, add_entry
-from helpers.model_files.safetensors_files import NO_CHECKSUMS
 from helpers.model_files.zip_records import chunks, read_directory
 
 _LONGEST_HEADER = 1 << 16
@@ -39,10 +38,7 @@ def read_npy(path: Path, file: BinaryIO, findings: Findings, verify: bool) -> No
     """
     size = file.seek(0, os.SEEK_END)
     file.seek(0)
-    _open(path, findings)
     add_entry(findings, _entry("", iter([file.read(_LONGEST_HEADER + 12)]), size))
-    if verify:
-        findings.bytes_checked = NO_CHECKSUMS
 
 
 def read_npz(path: Path, file: BinaryIO, findings: Findings, verify: bool) -> None:
@@ -59,7 +55,6 @@ def read_npz(path: Path, file: BinaryIO, findings: Findings, verify: bool) -> No
     Traceback (most recent call last):
     ValueError: 'a' is not an array of NumPy
     """
-    _open(path, findings)
     records, wrong, _ = read_directory(file)
     if wrong:
         raise HostileError("; ".join(wrong[:3]))
@@ -73,14 +68,6 @@ def read_npz(path: Path, file: BinaryIO, findings: Findings, verify: bool) -> No
             if crc != record.crc:
                 raise ValueError(f"the bytes of {record.name!r} are not those written")
     findings.bytes_checked = WHOLE if verify else findings.bytes_checked
-
-
-def _open(path: Path, findings: Findings) -> None:
-    findings.safety, findings.safety_why = SAFE, "its arrays are plain numbers"
-    findings.opens = [
-        "import numpy",
-        f"arrays = numpy.load({str(path)!r}, allow_pickle=False)",
-    ]
 
 
 def _entry(name: str, content: Iterator[bytes], size: int) -> TensorEntry:

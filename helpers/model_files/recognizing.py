@@ -76,10 +76,17 @@ def recognize(path: str | os.PathLike, file: BinaryIO | None = None) -> Recogniz
         return _say(kind, f"{name} is in it" if name else "the file system says so")
     if not stat.S_ISREG(mode):
         return _say("no file", "the file system says so")
-    # A pipe may have come to the path by now; without O_NONBLOCK it could wait forever.
-    waits = getattr(os, "O_NONBLOCK", 0)
-    with open(path, "rb", opener=lambda p, flags: os.open(p, flags | waits)) as opened:
+    with open_now(path) as opened:
         return _by_bytes(path, opened)
+
+
+def open_now(path: Path) -> BinaryIO:
+    """Open a file to be read; a pipe that has just taken its place is not waited for.
+
+    >>> open_now(Path(__file__)).close()
+    """
+    waits = getattr(os, "O_NONBLOCK", 0)
+    return open(path, "rb", opener=lambda p, flags: os.open(p, flags | waits))
 
 
 def _say(kind: str, evidence: str, detail: str = "") -> Recognized:

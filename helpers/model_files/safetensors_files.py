@@ -5,19 +5,19 @@ The format: https://github.com/huggingface/safetensors#format
 Save, Load, Ship 0.2.0: helpers/model_files/safetensors_files.py · repairs: CHANGELOG.md
 """
 
+import json
 import math
 import os
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from helpers.model_files.file_findings import SAFE, Findings, TensorEntry
-from helpers.model_files.json_members import members
-from helpers.model_files.judging import add_entry, bytes_of
+from helpers.model_files.file_findings import Findings, TensorEntry
+from helpers.model_files.judging import HostileError, add_entry, bytes_of
 
-NO_CHECKSUMS = "the format has no checksums: a flipped bit in the values cannot be seen"
-_LARGEST_HEADER = 100_000_000  # the format's own limit
-_MOST_VALUES = 10_000
+# The largest headers of models take 30 MB; memory for more could be a bomb's aim.
+_LARGEST_JSON, _MOST_PARTS = 64 << 20, 4_000_000
 _DTYPES = {
     "BOOL": "bool",
     "BF16": "bfloat16",
@@ -40,7 +40,7 @@ def read_safetensors(path: Path, file: BinaryIO, findings: Findings, verify: boo
     """Fill in what a safetensors file holds.
 
     Raises:
-        ValueError: the file is not as its header says.
+        HostileError, ValueError: the file is not as its header says.
 
     >>> import io
     >>> header = b'{"w": {"dtype": "F32", "shape": [2], "data_offsets": [0, 8]}}'
@@ -49,15 +49,8 @@ def read_safetensors(path: Path, file: BinaryIO, findings: Findings, verify: boo
     >>> found.entries
     [TensorEntry(name='w', shape=(2,), dtype='float32', bytes=8, ...)]
     """
-    findings.safety, findings.safety_why = SAFE, "the format has no place for code"
-    findings.opens = [
-        "from safetensors.torch import load_file",
-        f"state_dict = load_file({str(path)!r})",
-    ]
     for entry in tensors(file, findings.values):
         add_entry(findings, entry)
-    if verify:
-        findings.bytes_checked = NO_CHECKSUMS
 
 
 def tensors(file: BinaryIO, values: dict[str, str]) -> Iterator[TensorEntry]:
@@ -66,7 +59,7 @@ def tensors(file: BinaryIO, values: dict[str, str]) -> Iterator[TensorEntry]:
     After the last one, all of them together are held against the file.
 
     Raises:
-        ValueError: the file is not as its header says.
+        HostileError, ValueError: the file is not as its header says.
 
     >>> import io
     >>> list(tensors(io.BytesIO(b"\\2\\0\\0\\0\\0\\0\\0\\0{}"), {}))
@@ -75,19 +68,12 @@ def tensors(file: BinaryIO, values: dict[str, str]) -> Iterator[TensorEntry]:
     size = file.seek(0, os.SEEK_END)
     file.seek(0)
     length = int.from_bytes(file.read(8), "little")
-    if length > min(_LARGEST_HEADER, size - 8):
+    if length > size - 8:
         raise ValueError(f"its header claims {length:,} bytes of {size:,}")
-    held = size - 8 - length
-    names, places = set(), []
-    for parent, name, value in members(file, length, into=("__metadata__",)):
-        if parent:
-            if len(values) == _MOST_VALUES:
-                raise ValueError(f"it has more than {_MOST_VALUES:,} values")
-            values[name[:200]] = str(value)[:200]
-            continue
-        if name in names:
-            raise ValueError(f"its header names {name!r} twice")
-        names.add(name)
+    header, places = read_json(file, length), []
+    for key, value in header.pop("__metadata__", {}).items():
+        values[key[:200]] = str(value)[:200]
+    for name, value in header.items():
         entry, begin, end = _entry(name, value)
         if end - begin != entry.bytes:
             raise ValueError(
@@ -95,7 +81,7 @@ def tensors(file: BinaryIO, values: dict[str, str]) -> Iterator[TensorEntry]:
             )
         places.append((begin, end))
         yield entry
-    behind = 0
+    behind, held = 0, size - 8 - length
     for begin, end in sorted(places):
         if begin != behind:
             raise ValueError(
@@ -104,6 +90,39 @@ def tensors(file: BinaryIO, values: dict[str, str]) -> Iterator[TensorEntry]:
         behind = end
     if behind != held:
         raise ValueError(f"its tensors take {behind:,} bytes, and {held:,} are there")
+
+
+def read_json(file: BinaryIO, length: int) -> dict[str, Any]:
+    """Return the JSON object in the next bytes of a file.
+
+    Raises:
+        HostileError: it is larger than any model's.
+        ValueError: it is none, or has a name twice.
+
+    >>> from io import BytesIO
+    >>> read_json(BytesIO(b'{"a": 1}'), 8)
+    {'a': 1}
+    """
+    if length > _LARGEST_JSON:
+        raise HostileError(f"its JSON of {length:,} bytes is larger than any model's")
+    data = file.read(length)
+    if sum(map(data.count, (b",", b"[", b"{"))) > _MOST_PARTS:
+        raise HostileError("its JSON lists more than any model's")
+    try:
+        found = json.loads(data.decode(), object_pairs_hook=_once)
+    except ValueError as error:
+        raise ValueError(f"its JSON is damaged: {error}") from None
+    if not isinstance(found, dict):
+        raise ValueError("its JSON is no object")
+    return found
+
+
+def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        name, _ = Counter(name for name, _ in pairs).most_common(1)[0]
+        raise ValueError(f"it names {name[:99]!r} twice")
+    return found
 
 
 def _entry(name: str, value: Any) -> tuple[TensorEntry, int, int]:

@@ -5,7 +5,7 @@ import struct
 import pytest
 
 from helpers.model_files.file_findings import SAFE, WHOLE
-from helpers.model_files.gguf_files import _TYPES, read_gguf
+from helpers.model_files.gguf_files import _TYPES
 from tests.model_files.readers import mutations, read, refused
 
 
@@ -49,7 +49,7 @@ def path(tmp_path):
 @pytest.mark.parametrize("version", [2, 3])
 def test_values_and_tensors_are_read(path, version):
     path.write_bytes(gguf(VALUES, TENSORS, 96 + 32, version))
-    found = read(read_gguf, path)
+    found = read("gguf", path)
     assert (found.safety, found.structure) == (SAFE, WHOLE)
     assert found.values == {
         "version": str(version),
@@ -72,7 +72,7 @@ def test_values_and_tensors_are_read(path, version):
 def test_the_alignment_is_the_files_own(path):
     values = [("general.alignment", struct.pack("<II", 4, 256))]
     path.write_bytes(gguf(values, TENSORS, 128, alignment=256))
-    assert read(read_gguf, path).structure == WHOLE
+    assert read("gguf", path).structure == WHOLE
 
 
 @pytest.mark.parametrize(
@@ -97,13 +97,13 @@ def test_the_alignment_is_the_files_own(path):
 )
 def test_a_header_that_lies_is_damage(path, data, reason):
     path.write_bytes(data)
-    assert reason in refused(read(read_gguf, path))
+    assert reason in refused(read("gguf", path))
 
 
 def test_damaged_files_end_in_a_sentence(path):
     for new in mutations(gguf(VALUES, TENSORS, 128)):
         path.write_bytes(new)
-        read(read_gguf, path)
+        read("gguf", path)
 
 
 def test_the_sizes_of_blocks_are_whole_numbers_of_bits():

@@ -1,5 +1,6 @@
 """A safetensors header is held against its file; lies and bombs end in a sentence."""
 
+import io
 import json
 
 import pytest
@@ -8,7 +9,7 @@ import safetensors.torch
 import torch
 
 from helpers.model_files.file_findings import SAFE, WHOLE
-from helpers.model_files.safetensors_files import _DTYPES, read_safetensors
+from helpers.model_files.safetensors_files import _DTYPES, read_json
 from tests.model_files.readers import frugally, mutations, read, refused, run
 
 DTYPES = [
@@ -41,7 +42,7 @@ def test_every_dtype_is_named_as_torch_does_with_its_bytes(path):
     }
     tensors["scalar"] = torch.tensor(1.0)
     safetensors.torch.save_file(tensors, path, metadata={"by": "me"})
-    found = read(read_safetensors, path)
+    found = read("safetensors", path)
     assert (found.safety, found.structure, found.values) == (SAFE, WHOLE, {"by": "me"})
     assert {(e.name, e.shape, f"torch.{e.dtype}", e.bytes) for e in found.entries} == {
         (name, tuple(t.shape), str(t.dtype), t.nbytes) for name, t in tensors.items()
@@ -70,21 +71,21 @@ def test_the_dtypes_are_those_that_the_package_knows(path):
     [("F4", (3, 2), 3), ("F6_E2M3", (4,), 3), ("F6_E3M2", (8,), 6)],
 )
 def test_numbers_of_few_bits_are_packed(path, dtype, shape, held):
-    found = read(read_safetensors, write(path, {"w": one(dtype, shape, 0, held)}, held))
+    found = read("safetensors", write(path, {"w": one(dtype, shape, 0, held)}, held))
     assert found.structure == WHOLE and found.entries[0].bytes == held
 
 
 def test_its_lines_open_it(path):
     safetensors.torch.save_file({"w": torch.ones(3)}, path)
     assert torch.equal(
-        run(read(read_safetensors, path).opens)["state_dict"]["w"], torch.ones(3)
+        run(read("safetensors", path).opens)["state_dict"]["w"], torch.ones(3)
     )
 
 
 def test_verify_says_that_there_is_nothing_to_compare(path):
     safetensors.torch.save_file({"w": torch.ones(3)}, path)
-    assert "no checksums" in read(read_safetensors, path, verify=True).bytes_checked
-    assert read(read_safetensors, path).bytes_checked == "bytes not checked"
+    assert "no checksums" in read("safetensors", path, verify=True).bytes_checked
+    assert read("safetensors", path).bytes_checked == "bytes not checked"
 
 
 @pytest.mark.parametrize(
@@ -107,16 +108,18 @@ def test_verify_says_that_there_is_nothing_to_compare(path):
         ({"w": one(shape=(1,), end=4)}, "its tensors take 4 bytes, and 8 are there"),
         ({}, "its tensors take 0 bytes, and 8 are there"),
         (b'{"w":' + json.dumps(one()).encode() + b',"w":1}', "names 'w' twice"),
-        (b"[]", "its JSON has '[' in place of {"),
+        (b"[]", "its JSON is no object"),
         (b'{"a":' + b"[" * 100_000, "nested too deeply"),
-        (b'{"a":"' + b"x" * 5_000_000 + b'"}', "Unterminated string"),
+        (b'{"a":"' + b"x" * 5_000_000 + b'"}', "describes 'a' in no known way"),
+        (b'{"a', "its JSON is damaged: Unterminated string"),
+        (b'{"a":[' + b"[]," * 4_000_000 + b"1]}", "its JSON lists more than any model's"),
         (b'{"a":' + b"9" * 5000 + b"}", "limit"),
         (b'{"\xff": 1}', "utf-8"),
-        (b"{} {}", "something follows"),
+        (b"{} {}", "its JSON is damaged: Extra data"),
     ],
 )
 def test_a_header_that_lies_is_damage(path, header, reason):
-    assert reason in refused(read(read_safetensors, write(path, header)))
+    assert reason in refused(read("safetensors", write(path, header)))
 
 
 @pytest.mark.parametrize("length", [3, 9, 1 << 20, 100_000_001, (1 << 64) - 1])
@@ -124,7 +127,7 @@ def test_a_header_larger_than_the_file_is_not_read(path, length):
     write(path, {"w": one()})
     data = path.read_bytes()
     path.write_bytes(length.to_bytes(8, "little") + data[8:])
-    reason = refused(read(read_safetensors, path))
+    reason = refused(read("safetensors", path))
     assert length < len(data) or f"its header claims {length:,} bytes of" in reason
 
 
@@ -132,14 +135,16 @@ def test_a_gigabyte_of_header_is_refused_at_once(path):
     with path.open("wb") as file:
         file.write((1 << 30).to_bytes(8, "little") + b'{"a": "')
         file.truncate(2 << 30)
-    assert "claims 1,073,741,824 bytes" in refused(read(read_safetensors, path))
+    assert "of 1,073,741,824 bytes is larger than any model's" in refused(
+        read("safetensors", path)
+    )
 
 
 def test_damaged_files_end_in_a_sentence(path):
     data = safetensors.torch.save({"a": torch.ones(3), "b": torch.zeros(2, 2)}, {"k": "v"})
     for new in mutations(data):
         path.write_bytes(new)
-        read(read_safetensors, path)
+        read("safetensors", path)
 
 
 def test_ten_thousand_keys_take_no_time_and_large_files_no_memory(path):
@@ -150,15 +155,24 @@ def test_ten_thousand_keys_take_no_time_and_large_files_no_memory(path):
     write(path, entries, 0)
     with path.open("ab") as file:
         file.truncate(file.tell() + 400_000_000)  # a hole: it takes no disk
-    found = frugally(read_safetensors, path)
+    found = frugally("safetensors", path)
     assert found.structure == WHOLE and len(found.entries) == 10_000
 
 
-def test_too_many_tensors_and_values_are_refused(path, monkeypatch):
+def test_too_many_tensors_are_refused(path, monkeypatch):
     monkeypatch.setattr("helpers.model_files.judging.MOST_ENTRIES", 3)
     entries = {f"w{i}": one(shape=(0,), end=0) for i in range(4)}
-    assert "more than 3 tensors" in refused(read(read_safetensors, write(path, entries, 0)))
-    values = {"__metadata__": {str(i): "" for i in range(10_001)}}
-    assert "more than 10,000 values" in refused(
-        read(read_safetensors, write(path, values, 0))
-    )
+    assert "more than 3 tensors" in refused(read("safetensors", write(path, entries, 0)))
+
+
+def test_metadata_of_megabytes_is_metadata(path):
+    """Trainers of adapters keep their captions there."""
+    values = {"__metadata__": {"captions": "words " * 1_000_000}}
+    found = read("safetensors", write(path, values, 0))
+    assert found.structure == WHOLE and found.values["captions"].startswith("words words")
+
+
+def test_json_is_read_as_a_whole():
+    assert read_json(io.BytesIO(b'{"a": [1, {"b": null}]} and more'), 24) == {
+        "a": [1, {"b": None}]
+    }
