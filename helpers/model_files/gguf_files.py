@@ -45,9 +45,9 @@ def read_gguf(path: Path, file: BinaryIO, findings: Findings, verify: bool) -> N
     >>> found.values
     {'version': '3'}
     """
-    reader = _Reader(file)
+    reader, values = _Reader(file), findings.values
     version, count, pairs = reader.numbers("IQQ")
-    findings.values["version"] = str(version)
+    values["version"] = str(version)
     if version not in (2, 3):
         raise ValueError(f"its version is {version}, and 2 and 3 are known")
     alignment = 32
@@ -55,8 +55,8 @@ def read_gguf(path: Path, file: BinaryIO, findings: Findings, verify: bool) -> N
         key = reader.string()
         value = reader.value(*reader.numbers("I"))
         alignment = value if key == "general.alignment" else alignment
-        findings.values[key[:200]] = str(value)[:200]
-        if len(findings.values) > 100_000:
+        values[key[:200]] = str(value)[:200]
+        if len(values) > 100_000:
             raise ValueError("it has more than 100,000 values")
     if type(alignment) is not int or not 0 < alignment <= 1 << 20:
         raise ValueError(f"its alignment is {alignment!r}")
@@ -67,38 +67,37 @@ def read_gguf(path: Path, file: BinaryIO, findings: Findings, verify: bool) -> N
             raise ValueError(f"tensor {name!r} claims {axes} axes")
         shape = reader.numbers(f"{axes}Q")[::-1]
         number, offset = reader.numbers("IQ")
-        dtype, block, held = _TYPES.get(number, (f"type {number}", 1, 0))
-        entry = TensorEntry(name, shape, dtype, math.prod(shape) // block * held)
-        add_entry(findings, entry)
-        places.append((offset, entry.bytes, name))
-    behind, data = 0, -(-reader.at // alignment) * alignment
-    for offset, held, name in sorted(places):
-        if offset < behind or data + offset + held > reader.size:
-            raise ValueError(f"tensor {name!r} is not at {offset} to {offset + held}")
-        behind = offset + held
+        dtype, block, size = _TYPES.get(number, (f"type {number}", 1, 0))
+        held = math.prod(shape) // block * size
+        add_entry(findings, TensorEntry(name, shape, dtype, held))
+        places.append((offset, offset + held, name))
+    behind, data = 0, -(-file.tell() // alignment) * alignment
+    for start, end, name in sorted(places):
+        if start < behind or data + end > reader.size:
+            raise ValueError(f"tensor {name!r} is not at {start} to {end}")
+        behind = end
 
 
 class _Reader:
     def __init__(self, file: BinaryIO):
-        self.file, self.size, self.at = file, file.seek(0, os.SEEK_END), 4
-        self.texts = 0
-        file.seek(4)
+        self.file, self.size, self.texts = file, file.seek(0, os.SEEK_END), 0
+        file.seek(len(b"GGUF"))
 
     def numbers(self, form: str) -> tuple[Any, ...]:
         data = self.file.read(length := struct.calcsize("<" + form))
-        self.at += length
         if len(data) < length:
             raise ValueError("its header ends early")
         return struct.unpack("<" + form, data)
 
-    def string(self, skip: bool = False) -> str:
+    def skip(self, length: int, what: str) -> None:
+        if self.file.tell() + length > self.size:
+            raise ValueError(f"a {what} in it claims {length:,} bytes")
+        self.file.seek(length, os.SEEK_CUR)
+
+    def string(self) -> str:
         (length,) = self.numbers("Q")
-        if length > min(_LONGEST, self.size - self.at):
+        if length > min(_LONGEST, self.size):
             raise ValueError(f"a text in it claims {length:,} bytes")
-        self.at += length
-        if skip and length > 256:
-            self.file.seek(self.at)
-            return ""
         return self.file.read(length).decode("utf-8", "replace")
 
     def value(self, kind: int, depth: int = 0) -> Any:
@@ -111,14 +110,14 @@ class _Reader:
             raise ValueError(f"a value in it is of the unknown type {kind}")
         inner, count = self.numbers("IQ")
         if inner in _SCALARS:
-            self.at += count * struct.calcsize("<" + _SCALARS[inner])
-            if self.at > self.size:
-                raise ValueError(f"a list in it claims {count:,} values")
-            self.file.seek(self.at)
-        else:
-            self.texts += count
-            if self.texts > _MOST_TEXTS:
-                raise ValueError(f"its lists claim more than {_MOST_TEXTS:,} texts")
-            for _ in range(count):  # each takes bytes of the file
-                self.string(skip=True) if inner == _STRING else self.value(inner, depth + 1)
+            self.skip(count * struct.calcsize("<" + _SCALARS[inner]), "list")
+            return f"{count} values"
+        self.texts += count
+        if self.texts > _MOST_TEXTS:
+            raise ValueError(f"its lists claim more than {_MOST_TEXTS:,} texts")
+        for _ in range(count):  # each takes bytes of the file
+            if inner == _STRING:
+                self.skip(self.numbers("Q")[0], "text")
+            else:
+                self.value(inner, depth + 1)
         return f"{count} {'texts' if inner == _STRING else 'values'}"

@@ -21,7 +21,7 @@ from helpers.model_files.gguf_files import read_gguf
 from helpers.model_files.global_names import DANGEROUS
 from helpers.model_files.judging import judging
 from helpers.model_files.model_folders import find_weights, read_index
-from helpers.model_files.numpy_arrays import read_npy, read_npz
+from helpers.model_files.numpy_arrays import read_numpy
 from helpers.model_files.onnx_models import read_onnx
 from helpers.model_files.recognizing import open_now, recognize
 from helpers.model_files.reporting import FileReport
@@ -39,8 +39,8 @@ _READERS: dict[str, Callable[[Path, Any, Findings, bool], None]] = {
     "safetensors": read_safetensors,
     "onnx": read_onnx,
     "gguf": read_gguf,
-    "npy": read_npy,
-    "npz": read_npz,
+    "npy": read_numpy,
+    "npz": read_numpy,
 }
 # What cannot hold code: why, and the line that opens it.
 _NO_CODE = "the format has no place for code"
@@ -55,17 +55,10 @@ _PLAIN = {
 }
 _HUB = "adapter", "hub model"
 # What a name promises.
-_SUFFIXES = {
-    ".safetensors": "safetensors",
-    ".onnx": "onnx",
-    ".gguf": "gguf",
-    ".npz": "npz",
-    ".npy": "npy",
-    ".pt2": "pt2",
-    **dict.fromkeys(
-        (".pt", ".pth", ".ckpt"), "torch zip, legacy torch, torchscript, legacy tar"
-    ),
-}
+_SAME = ".safetensors", ".onnx", ".gguf", ".npz", ".npy", ".pt2"
+_PT = "torch zip, torchscript, legacy torch, legacy tar"
+_SUFFIXES = {suffix: suffix[1:] for suffix in _SAME}
+_SUFFIXES |= dict.fromkeys((".pt", ".pth", ".ckpt"), _PT)
 
 
 def inspect_file(path: str | os.PathLike, verify: bool = False) -> FileReport:
@@ -119,11 +112,8 @@ def _recognized(report: FileReport, file: BinaryIO | None, verify: bool) -> File
     dangerous = [name for name, verdict in report.names.items() if verdict == DANGEROUS]
     if dangerous and report.safety != UNSAFE:  # the reader broke off before its verdict
         report.safety, report.safety_why = UNSAFE, f"it asks for {dangerous[0]}"
-    if report.structure == DAMAGED or (report.safety == UNSAFE and not dangerous):
-        report.opens = []
-    if report.structure == DAMAGED and not report.safety_why:
-        report.safety_why = "it cannot be read to its end"
     if report.structure == DAMAGED:
+        report.safety_why = report.safety_why or "it cannot be read to its end"
         report.notes.append("It is damaged: restore it from a copy.")
     return report
 

@@ -10,7 +10,6 @@ import math
 import os
 import re
 import zlib
-from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
 
@@ -22,56 +21,43 @@ _LONGEST_HEADER = 1 << 16
 _KINDS = {"f": "float", "i": "int", "u": "uint", "c": "complex"}
 
 
-def read_npy(path: Path, file: BinaryIO, findings: Findings, verify: bool) -> None:
-    """Fill in what a .npy file holds.
+def read_numpy(path: Path, file: BinaryIO, findings: Findings, verify: bool) -> None:
+    """Fill in what a .npy file or a .npz archive holds; of the latter, verify CRC-32.
 
     Raises:
-        HostileError: it holds objects, as a pickle.
-        ValueError: its header is none, or not of this file.
+        HostileError: it holds objects, as a pickle, or claims to become far larger.
+        ValueError: a header is none, or not of this file; the archive is damaged.
 
     >>> import io
     >>> head = b"{'descr': '<f4', 'fortran_order': False, 'shape': (2,), }\\n"
     >>> file = io.BytesIO(b"\\x93NUMPY\\1\\0" + bytes([len(head), 0]) + head + bytes(8))
-    >>> read_npy(Path("a"), file, found := Findings(Path("a")), verify=False)
+    >>> read_numpy(Path("a"), file, found := Findings(Path("a")), verify=False)
     >>> found.entries[0].shape, found.entries[0].dtype
     ((2,), 'float32')
     """
     size = file.seek(0, os.SEEK_END)
     file.seek(0)
-    add_entry(findings, _entry("", iter([file.read(_LONGEST_HEADER + 12)]), size))
-
-
-def read_npz(path: Path, file: BinaryIO, findings: Findings, verify: bool) -> None:
-    """Fill in what a .npz archive holds; with `verify`, compare each byte with its CRC-32.
-
-    Raises:
-        HostileError: it holds objects, as a pickle, or claims to become far larger.
-        ValueError: the archive or a header in it is damaged.
-
-    >>> import io, zipfile
-    >>> with zipfile.ZipFile(file := io.BytesIO(), "w") as archive:
-    ...     archive.writestr("a.npy", "hello")
-    >>> read_npz(Path("a"), file, Findings(Path("a")), verify=False)
-    Traceback (most recent call last):
-    ValueError: 'a' is not an array of NumPy
-    """
+    head = file.read(_LONGEST_HEADER + 12)
+    if not head.startswith(b"PK"):
+        return add_entry(findings, _entry("", head, size))
     records, wrong, _ = read_directory(file)
     if wrong:
         raise HostileError("; ".join(wrong[:3]))
     for record in records:
-        content = chunks(file, record)
-        add_entry(findings, _entry(record.name.removesuffix(".npy"), content, record.size))
-        if verify:
-            crc = 0
-            for chunk in chunks(file, record):
-                crc = zlib.crc32(chunk, crc)
-            if crc != record.crc:
-                raise ValueError(f"the bytes of {record.name!r} are not those written")
+        crc, head = 0, b""
+        for chunk in chunks(file, record):
+            head = head or chunk
+            if not verify:
+                break
+            crc = zlib.crc32(chunk, crc)
+        add_entry(findings, _entry(record.name.removesuffix(".npy"), head, record.size))
+        if verify and crc != record.crc:
+            raise ValueError(f"the bytes of {record.name!r} are not those written")
     findings.bytes_checked = WHOLE if verify else findings.bytes_checked
+    return None
 
 
-def _entry(name: str, content: Iterator[bytes], size: int) -> TensorEntry:
-    data = next(content, b"")
+def _entry(name: str, data: bytes, size: int) -> TensorEntry:
     wide = 4 if data[6:7] in (b"\2", b"\3") else 2
     length = int.from_bytes(data[8 : 8 + wide], "little")
     start = 8 + wide + length

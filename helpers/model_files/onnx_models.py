@@ -6,17 +6,16 @@ Save, Load, Ship 0.2.0: helpers/model_files/onnx_models.py · repairs: CHANGELOG
 """
 
 import math
-import os
 from collections import Counter
-from collections.abc import Iterator
+from itertools import islice
 from pathlib import Path
 from typing import BinaryIO
 
 from helpers.model_files.file_findings import Findings, TensorEntry
 from helpers.model_files.judging import HostileError, add_entry, bytes_of, inside
-from helpers.model_files.protobuf import SPAN, VARINT, Field, fields, text, varint
+from helpers.model_files.protobuf import Field, Messages
 
-_DEEPEST, _MOST_DIMS, _MOST_VALUES, _MOST_FIELDS = 40, 64, 10_000, 5_000_000
+_DEEPEST, _MOST_DIMS, _MOST_VALUES = 40, 64, 10_000
 _WORDS = """? float32 uint8 int8 uint16 int16 int32 int64 string bool float16 float64
     uint32 uint64 complex64 complex128 bfloat16 float8_e4m3fn float8_e4m3fnuz float8_e5m2
     float8_e5m2fnuz uint4 int4 float4_e2m1fn float8_e8m0fnu uint2 int2 float6_e2m3fn
@@ -63,50 +62,24 @@ def read_onnx(path: Path, file: BinaryIO, findings: Findings, verify: bool) -> N
         findings.notes.append(f"Weights are in {name}, {size:,} bytes: keep it beside.")
 
 
-class _Reader:
+class _Reader(Messages):
     def __init__(self, file: BinaryIO, findings: Findings):
-        self.file, self.findings, self.read = file, findings, 0
+        super().__init__(file)
+        self.findings = findings
         self.operators, self.counts = Counter[str](), Counter[str]()
         self.needed: dict[str, int] = {}  # file of weights -> bytes that it must have
         self.inputs: dict[str, str] = {}
 
-    def parts(self, at: Field) -> Iterator[Field]:
-        """Yield the fields of a message."""
-        if at.wire != SPAN:
-            raise ValueError(f"field {at.number} at byte {at.value} is not a message")
-        for field in fields(self.file, at.value, at.stop):
-            self.read += 1
-            if self.read > _MOST_FIELDS:
-                raise HostileError(f"it has more than {_MOST_FIELDS:,} fields")
-            yield field
-
-    def pick(self, at: Field, *numbers: int) -> dict[int, list[Field]]:
-        """Return some fields of a message that no model has many of."""
-        found: dict[int, list[Field]] = {number: [] for number in numbers}
-        for field in self.parts(at):
-            if field.number in found:
-                found[field.number].append(field)
-                if len(found[field.number]) > _MOST_VALUES:
-                    raise HostileError(f"it has more than {_MOST_VALUES:,} parts of a kind")
-        return found
-
-    def value(self, found: list[Field]) -> str:
-        """Return the last of some numbers or texts, which is the one that counts."""
-        if not found:
-            return ""
-        is_number = found[-1].wire == VARINT
-        return str(found[-1].value) if is_number else text(self.file, found[-1])
-
     def pair(self, at: Field) -> tuple[str, str]:
         found = self.pick(at, 1, 2)
-        return self.value(found[1]), self.value(found[2])
+        return self.text(found[1]), self.text(found[2])
 
     def model(self) -> None:
-        values, size = self.findings.values, self.file.seek(0, os.SEEK_END)
-        found = self.pick(Field(0, SPAN, 0, size), *_MODEL, 7, 8, 14, 25)
+        values = self.findings.values
+        found = self.pick(self.whole, *_MODEL, 7, 8, 14, 25)
         for number, name in _MODEL.items():
             if found[number]:
-                values[name] = self.value(found[number])[:200]
+                values[name] = self.text(found[number])[:200]
         for key, value in map(self.pair, found[14]):
             values[f"metadata {key[:200]}"] = value[:200]
         for graph in found[7]:
@@ -136,7 +109,7 @@ class _Reader:
     def graph(self, at: Field, prefix: str, depth: int, roles: dict[int, str]) -> None:
         if depth > _DEEPEST:
             raise HostileError("its graphs are nested too deeply")
-        for field in self.parts(at):
+        for field in self.fields(at):
             role = roles.get(field.number)
             if role == "node":
                 self.node(field, prefix, depth)
@@ -149,14 +122,14 @@ class _Reader:
 
     def node(self, at: Field, prefix: str, depth: int) -> None:
         found = self.pick(at, 2, 3, 4, 5, 7)
-        output, name = self.value(found[2][:1]), self.value(found[3])
-        operator, domain = self.value(found[4])[:200], self.value(found[7])[:200]
+        output, name = self.text(found[2][:1]), self.text(found[3])
+        operator, domain = self.text(found[4])[:200], self.text(found[7])[:200]
         is_own = domain in ("", "ai.onnx")
         self.operators[operator if is_own else f"{domain}.{operator}"] += 1
         if len(self.operators) > _MOST_VALUES:
             raise HostileError("it has more operators than any model")
         for attribute in found[5]:
-            for field in self.parts(attribute):
+            for field in self.fields(attribute):
                 role = _ATTRIBUTE.get(field.number)
                 if role == "graph":
                     self.graph(field, f"{prefix}{name or output}/", depth + 1, _GRAPH)
@@ -171,13 +144,15 @@ class _Reader:
                     self.weight("tensor", part, prefix, name)
             return
         found = self.pick(at, 1, 2, 8, 9, 13, 14)
-        shape = self.shape(found[1])
+        shape = tuple(islice(self.numbers(found[1]), _MOST_DIMS + 1))
+        if len(shape) > _MOST_DIMS:
+            raise HostileError(f"a tensor has more than {_MOST_DIMS} axes")
         kind = found[2][-1].value if found[2] else 0
-        name = name or self.value(found[8])
+        name = name or self.text(found[8])
         dtype = _DTYPES.get(kind, f"type {kind}")
         takes = bytes_of(dtype, math.prod(shape)) if kind in _DTYPES and kind != 8 else 0
         held = sum(field.stop - field.value for field in found[9][-1:])
-        if self.value(found[14]) == "1":  # beside the file
+        if self.text(found[14]) == "1":  # beside the file
             place = {"location": "", "offset": "0", "length": str(takes)}
             place |= dict(map(self.pair, found[13]))
             start, length = int(place["offset"]), int(place["length"])
@@ -189,30 +164,15 @@ class _Reader:
             raise ValueError(f"tensor {name!r} takes {takes} bytes, and {held} are there")
         add_entry(self.findings, TensorEntry(f"{prefix}{name}", shape, dtype, takes))
 
-    def shape(self, found: list[Field]) -> tuple[int, ...]:
-        shape: list[int] = []
-        for field in found:
-            if field.wire == VARINT:
-                shape.append(field.value)
-                continue
-            self.file.seek(field.value)  # packed
-            data, at = self.file.read(min(field.stop - field.value, 1024)), 0
-            while at < len(data):
-                number, at = varint(data, at)
-                shape.append(number)
-        if len(shape) > _MOST_DIMS:
-            raise HostileError(f"a tensor has more than {_MOST_DIMS} axes")
-        return tuple(shape)
-
     def place(self, role: str, at: Field) -> None:
         """Note an input or output, and its type in words."""
         found, what = self.pick(at, 1, 2), "of any type"
         for kind in found[2]:
-            for part in self.parts(kind):
+            for part in self.fields(kind):
                 what = _TYPES.get(part.number, what)
                 if part.number == 1:
                     what = self.tensor_type(part)
-        name, values = self.value(found[1])[:200], self.findings.values
+        name, values = self.text(found[1])[:200], self.findings.values
         if role == "input":
             self.inputs[name] = what
         else:
@@ -229,5 +189,5 @@ class _Reader:
         if len(axes) > _MOST_DIMS:
             raise HostileError(f"an input has more than {_MOST_DIMS} axes")
         sizes = [self.pick(axis, 1, 2) for axis in axes]  # a number, or the name of one
-        shown = [self.value(size[1] + size[2]) or "?" for size in sizes]
+        shown = [self.text(size[1] + size[2]) or "?" for size in sizes]
         return f"{dtype} [{', '.join(shown)}]"

@@ -4,7 +4,6 @@ Save, Load, Ship 0.2.0: helpers/model_files/recognizing.py · repairs: CHANGELOG
 """
 
 import os
-import pickletools
 import re
 import stat
 import struct
@@ -13,11 +12,13 @@ from itertools import islice
 from pathlib import Path
 from typing import BinaryIO
 
-from helpers.model_files.protobuf import SPAN, VARINT, fields
+from helpers.model_files.following import follow
+from helpers.model_files.judging import HostileError
+from helpers.model_files.protobuf import SPAN, VARINT, Messages
 from helpers.model_files.wording import MAGIC, MEMBERS, RECORDS, WORDS
+from helpers.model_files.zip_records import read_directory
 
-_HEAD, _TAIL, _DIRECTORY = 4096, 22 + 65535, 32 << 20
-_MARKS = {name for _, name in RECORDS}
+_HEAD, _TAIL = 4096, 1 << 16
 _LEGACY = b"\x8a\x0al\xfc\x9cF\xf9 j\xa8P\x19"  # the number that torch.save began with
 # ONNX: the wire type of each field of a ModelProto that may stand before the graph.
 _ONNX = {1: VARINT, 5: VARINT} | dict.fromkeys((2, 3, 4, 6, 7, 8, 14, 20, 25, 26), SPAN)
@@ -104,56 +105,43 @@ def _by_bytes(path: Path, file: BinaryIO) -> Recognized:
     if not head:
         return _say("empty", "it has 0 bytes")
     if head.startswith((b"PK\3\4", b"PK\5\6")):
-        return _say(*_zip(file, tail, size))
+        return _say(*_zip(file))
     for start, magic, kind, *packer in MAGIC:
         if head.startswith(magic, start):
             return _say(kind, begins, *packer)
-    if head[257:262] == b"ustar":
-        return _say("legacy tar" if head.startswith(b"sys_info\0") else "tar", begins)
     plausible = path.suffix == ".safetensors" or head[6:8] == b"\0\0"
     if head[8:9] == b"{" and head[9:10] in b'"} \t\r\n' and plausible:
         return _say("safetensors", "a length and a JSON header at its beginning")
     if head[:1] == b"\x80" and head[1:2] in (b"\2", b"\3", b"\4", b"\5"):
         return _say("legacy torch" if _LEGACY in head[:64] else "pickle", begins)
-    if kind := _protobuf(file, size):
+    if kind := _protobuf(Messages(file)):
         return _say(kind, "its fields are those of the format's protobuf")
     if not any(head) and not any(tail):
         return _say("zeros", begins)
     return _text(head, tail) or _say("unknown", begins, repr(head[:16]))
 
 
-def _zip(file: BinaryIO, tail: bytes, size: int) -> tuple[str, str]:
-    end = tail.rfind(b"PK\5\6")
-    if end < 0 or end + 22 + int.from_bytes(tail[end + 20 : end + 22], "little") > len(
-        tail
-    ):
-        return "cut zip", "it begins as a zip archive, and has no directory at its end"
-    start = int.from_bytes(tail[end + 16 : end + 20], "little")
-    far = tail.rfind(b"PK\6\6", 0, end)
-    if start == 0xFFFFFFFF and far >= 0:  # zip64
-        start = int.from_bytes(tail[far + 48 : far + 56], "little")
-    file.seek(min(start, size))
-    directory, at, root, found, is_npz = file.read(_DIRECTORY), 0, "", set(), True
-    while directory.startswith(b"PK\1\2", at) and at + 46 <= len(directory):
-        lengths = struct.unpack_from("<HHH", directory, at + 28)
-        name = directory[at + 46 : at + 46 + lengths[0]].decode("utf-8", "replace")
-        root = root or name.partition("/")[0] + "/"  # torch's archives have one
-        found |= {name, name.removeprefix(root)} & _MARKS
-        is_npz = is_npz and name.endswith(".npy")
-        at += 46 + sum(lengths)
+def _zip(file: BinaryIO) -> tuple[str, str]:
+    try:
+        names = {record.name for record in read_directory(file)[0]}
+    except HostileError as error:
+        return "zip", str(error)
+    except (ValueError, OverflowError, struct.error) as error:
+        return "cut zip", str(error)
+    inner = {name.partition("/")[2] for name in names}  # in the folder that torch makes
     for kind, name in RECORDS:
-        if name in found:
+        if name in names | inner:
             return kind, f"its archive holds {name!r}"
-    if is_npz and at:
+    if names and all(name.endswith(".npy") for name in names):
         return "npz", "its archive holds .npy files alone"
     return "zip", "its archive holds no record of a known kind"
 
 
-def _protobuf(file: BinaryIO, size: int) -> str:
+def _protobuf(messages: Messages) -> str:
     """Return "onnx" or "core ml" where the outermost fields are those, else ""."""
     seen: set[int] = set()
     try:
-        for field in islice(fields(file, 0, size), 1000):
+        for field in islice(messages.fields(messages.whole), 1000):
             if field.number >= 200 and field.wire == SPAN and {1, 2} <= seen:
                 return "core ml"
             if _ONNX.get(field.number) != field.wire:
@@ -187,13 +175,6 @@ def _text(head: bytes, tail: bytes) -> Recognized | None:
 
 
 def _is_pickle(head: bytes) -> bool:
-    count = 0
-    try:
-        for opcode, _, _ in pickletools.genops(head):
-            count += 1
-            if opcode.name == "STOP":
-                break
-    except ValueError as error:  # the head ends inside an instruction, or it is text
-        if len(head) < _HEAD or "unknown" in str(error):
-            return False
-    return count > 2
+    followed = follow(head)
+    is_cut = len(head) == _HEAD and followed.steps > 3
+    return is_cut or not followed.problem

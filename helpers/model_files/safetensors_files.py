@@ -18,22 +18,13 @@ from helpers.model_files.judging import HostileError, add_entry, bytes_of
 
 # The largest headers of models take 30 MB; memory for more could be a bomb's aim.
 _LARGEST_JSON, _MOST_PARTS = 64 << 20, 4_000_000
-_DTYPES = {
-    "BOOL": "bool",
-    "BF16": "bfloat16",
-    "F4": "float4_e2m1fn",
-    "F6_E2M3": "float6_e2m3fn",
-    "F6_E3M2": "float6_e3m2fn",
-    "F8_E4M3": "float8_e4m3fn",
-    "F8_E5M2": "float8_e5m2",
-    "F8_E8M0": "float8_e8m0fnu",
-    "F8_E4M3FNUZ": "float8_e4m3fnuz",
-    "F8_E5M2FNUZ": "float8_e5m2fnuz",
-    "C64": "complex64",
-    **{f"F{bits}": f"float{bits}" for bits in (16, 32, 64)},
-    **{f"I{bits}": f"int{bits}" for bits in (8, 16, 32, 64)},
-    **{f"U{bits}": f"uint{bits}" for bits in (8, 16, 32, 64)},
-}
+_WORDS = """
+    BOOL bool, I8 int8, I16 int16, I32 int32, I64 int64, U8 uint8, U16 uint16, U32 uint32,
+    U64 uint64, F16 float16, F32 float32, F64 float64, BF16 bfloat16, C64 complex64,
+    F4 float4_e2m1fn, F6_E2M3 float6_e2m3fn, F6_E3M2 float6_e3m2fn, F8_E4M3 float8_e4m3fn,
+    F8_E5M2 float8_e5m2, F8_E8M0 float8_e8m0fnu, F8_E4M3FNUZ float8_e4m3fnuz,
+    F8_E5M2FNUZ float8_e5m2fnuz"""
+_DTYPES = dict(map(str.split, _WORDS.split(",")))
 
 
 def read_safetensors(path: Path, file: BinaryIO, findings: Findings, verify: bool) -> None:
@@ -70,19 +61,15 @@ def tensors(file: BinaryIO, values: dict[str, str]) -> Iterator[TensorEntry]:
     length = int.from_bytes(file.read(8), "little")
     if length > size - 8:
         raise ValueError(f"its header claims {length:,} bytes of {size:,}")
-    header, places = read_json(file, length), []
+    header, behind, held = read_json(file, length), 0, size - 8 - length
     for key, value in header.pop("__metadata__", {}).items():
         values[key[:200]] = str(value)[:200]
-    for name, value in header.items():
-        entry, begin, end = _entry(name, value)
+    entries = [_entry(name, value) for name, value in header.items()]
+    yield from (entry for _, _, entry in entries)
+    for begin, end, entry in sorted(entries, key=lambda found: found[:2]):
         if end - begin != entry.bytes:
-            raise ValueError(
-                f"tensor {name!r} takes {entry.bytes}, not {end - begin} bytes"
-            )
-        places.append((begin, end))
-        yield entry
-    behind, held = 0, size - 8 - length
-    for begin, end in sorted(places):
+            what = f"tensor {entry.name!r} takes {entry.bytes}"
+            raise ValueError(f"{what}, not {end - begin} bytes")
         if begin != behind:
             raise ValueError(
                 f"bytes {begin} and {behind}: its tensors overlap or leave holes"
@@ -125,15 +112,14 @@ def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return found
 
 
-def _entry(name: str, value: Any) -> tuple[TensorEntry, int, int]:
+def _entry(name: str, value: Any) -> tuple[int, int, TensorEntry]:
     match value:
         case {"dtype": str(dtype), "shape": list(shape), "data_offsets": [begin, end]}:
-            if len(shape) <= 64 and all(
-                type(n) is int and 0 <= n < 1 << 63 for n in (*shape, begin, end)
-            ):
-                dtype = _DTYPES.get(dtype, dtype)
-                held = end - begin
-                if dtype in _DTYPES.values():
-                    held = bytes_of(dtype, math.prod(shape))
-                return TensorEntry(name, tuple(shape), dtype, held), begin, end
+            numbers = (*shape, begin, end)
+            is_known = all(type(n) is int and 0 <= n < 1 << 63 for n in numbers)
+            if is_known and len(shape) <= 64:
+                word, held = _DTYPES.get(dtype), end - begin
+                if word:
+                    held = bytes_of(word, math.prod(shape))
+                return begin, end, TensorEntry(name, tuple(shape), word or dtype, held)
     raise ValueError(f"its header describes {name[:99]!r} in no known way")

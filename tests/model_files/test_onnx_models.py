@@ -261,7 +261,7 @@ def test_damaged_files_end_in_a_sentence(path):
 
 
 def test_a_file_of_nothing_but_fields_is_given_up(path, monkeypatch):
-    monkeypatch.setattr("helpers.model_files.onnx_models._MOST_FIELDS", 1000)
+    monkeypatch.setattr("helpers.model_files.protobuf._MOST_FIELDS", 1000)
     path.write_bytes(b"\x08\x0a" + message(7, b"\x40\x01" * 2000))
     assert "more than 1,000 fields" in refused(read("onnx", path))
     path.write_bytes(b"\x08\x0a" + b"\x28\x01" * 2000)
