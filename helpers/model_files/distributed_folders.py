@@ -30,18 +30,19 @@ from helpers.model_files.torch_archives import read_zip
 from helpers.model_files.torch_pickles import conclude, follow_all
 from helpers.model_files.zip_records import MOST_AT_ONCE, STORED, read_directory
 
-_OWN = "torch.distributed.checkpoint."
-_TENSOR = f"{_OWN}metadata.TensorStorageMetadata"
-_KNOWN = {
-    *(f"{_OWN}metadata.{name}" for name in ("Metadata", "MetadataIndex", "StorageMeta")),
-    *(f"{_OWN}metadata.{name}StorageMetadata" for name in ("Tensor", "Chunk", "Bytes")),
-    f"{_OWN}metadata.TensorProperties",
-    f"{_OWN}metadata._MEM_FORMAT_ENCODING",
-    f"{_OWN}filesystem._StorageInfo",
+_OWN = "torch.distributed.checkpoint.metadata."
+_TENSOR = f"{_OWN}TensorStorageMetadata"
+_WORDS = """Metadata MetadataIndex StorageMeta TensorStorageMetadata ChunkStorageMetadata
+    BytesStorageMetadata TensorProperties _MEM_FORMAT_ENCODING"""
+_KNOWN = {f"{_OWN}{name}" for name in _WORDS.split()} | {
+    *(
+        f"pathlib.{name}Path"
+        for name in ("Posix", "Windows", "_local.Posix", "_local.Windows")
+    ),
+    "torch.distributed.checkpoint.filesystem._StorageInfo",
     "torch.serialization._get_layout",
-    "pathlib.PosixPath",
-    "pathlib.WindowsPath",
 }
+_FOREIGN = "its list of tensors, .metadata, is not as torch writes it"
 _NOT_ALL = "not all of its entries have checksums"
 
 
@@ -83,9 +84,8 @@ def read_dcp(path: Path, file: None, findings: Findings, verify: bool) -> None:
     reader.read(_attributes(followed.value))
     conclude(findings, [])
     if findings.safety == SAFE:
-        findings.safety_why = "its pickles name nothing foreign"
-        if reader.unjudged:
-            findings.safety, findings.safety_why = UNKNOWN, reader.unjudged[0]
+        findings.safety = UNKNOWN if reader.unjudged else SAFE
+        findings.safety_why = [*reader.unjudged, "its pickles name nothing foreign"][0]
     if findings.safety != SAFE:
         findings.opens = []
 
@@ -98,24 +98,29 @@ class _Reader:
         self.checked: set[str] = set()
 
     def read(self, content: dict[str, Any]) -> None:
-        for name, entry in _pairs(content.get("state_dict_metadata")):
+        for name, entry in _pairs(content["state_dict_metadata"]):
             # The class decides what torch does with it, whatever else stands there.
             if isinstance(entry, Made) and entry.name == _TENSOR:
                 add_entry(self.findings, _tensor(str(name), _attributes(entry)))
             else:
                 self.pickled.add(name)
         places, placed = defaultdict(set), set()
-        for index, place in _pairs(content.get("storage_data")):
+        for index, place in _pairs(content["storage_data"]):
             match (_attributes(index), _attributes(place)):
                 case (
                     {"fqn": str(name)},
-                    {"relative_path": str(file), "offset": int(at), "length": int(length)},
-                ) if min(at, length) >= 0:
-                    packing = _attributes(place).get("transform_descriptors", "")
-                    places[file].add((at, at + length, name, str(packing)))
+                    {
+                        "relative_path": str(file),
+                        "offset": int(at),
+                        "length": int(n),
+                        **more,
+                    },
+                ) if min(at, n) >= 0:
+                    packing = str(more.get("transform_descriptors", ""))
+                    places[file].add((at, at + n, name, packing))
                     placed.add(name)
                 case _:
-                    raise ValueError("its list of tensors, .metadata, is none of torch's")
+                    raise ValueError(_FOREIGN)
         if lost := self.pickled - placed:
             raise ValueError(f"its list does not say where {min(map(str, lost))!r} is")
         for file, parts in places.items():
@@ -217,9 +222,10 @@ def _expect_all_shown(data: bytes, value: Any) -> None:
 
 
 def _pairs(made: Any) -> list[tuple[Any, Any]]:
-    items = getattr(made, "items", None)
-    items = items if isinstance(items, list) else []
-    return list(zip(items[::2], items[1::2], strict=False))
+    # Of what other mappings are made from, not all would be seen.
+    if not isinstance(made, Made) or made.name != "dict":
+        raise ValueError(_FOREIGN)
+    return list(zip(*[iter(made.items or [])] * 2, strict=False))
 
 
 def _attributes(made: Any) -> dict[str, Any]:

@@ -4,11 +4,13 @@ import io
 import os
 import pickle
 import zipfile
+from collections import OrderedDict
 from dataclasses import replace
 
 import pytest
 import torch
 import torch.distributed.checkpoint as dcp
+from torch.distributed.checkpoint.metadata import Metadata
 
 from helpers.model_files import inspect_file
 from helpers.model_files.file_findings import DAMAGED, SAFE, UNKNOWN, UNSAFE, WHOLE
@@ -153,6 +155,36 @@ def test_a_list_that_hides_entries_is_unsafe(mixed):
     (mixed / ".metadata").write_bytes(data[:-1] + b"}b.")
     assert reader.read_metadata().state_dict_metadata
     assert "are not shown in its list" in refused(inspect_file(mixed))
+
+
+def hidden(metadata):
+    """Return pickles of the same list, in which an entry could be overlooked."""
+    entries = metadata.state_dict_metadata
+    names = ("state_dict_metadata", "planner_data", "storage_data")
+    yield Called(Metadata, *(getattr(metadata, name) for name in names))
+    metadata.state_dict_metadata = Called(OrderedDict, list(entries.items()))
+    yield metadata
+    metadata.state_dict_metadata = entries
+    metadata.storage_data = Called(OrderedDict, list(metadata.storage_data.items()))
+    yield metadata
+
+
+class Called:
+    def __init__(self, *how):
+        self.how = how
+
+    def __reduce__(self):
+        return self.how[0], self.how[1:]
+
+
+def test_a_list_in_another_form_is_not_called_safe(mixed):
+    reader = torch.distributed.checkpoint.FileSystemReader(mixed)
+    for metadata in hidden(reader.read_metadata()):
+        (mixed / ".metadata").write_bytes(pickle.dumps(metadata))
+        assert len(reader.read_metadata().state_dict_metadata) == 3, "torch reads it"
+        found = inspect_file(mixed)
+        assert (found.safety, found.opens) == (UNKNOWN, [])
+        assert "is not as torch writes it" in refused(found)
 
 
 def test_a_class_that_says_it_is_a_tensors_is_looked_at_by_its_name(mixed):
