@@ -48,7 +48,7 @@ WORDS = {
     "zip": ("a zip archive of something else", _UNPACK),
     "cut zip": (
         "a zip archive without its end, or with a damaged one",
-        "restore it from a copy",
+        "it was cut short or changed: restore it from a copy",
     ),
     "tar": ("a tar archive", _UNPACK),
     "packed": ("compressed by {}", _UNPACK),
