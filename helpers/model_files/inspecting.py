@@ -1,10 +1,12 @@
-"""What is this file, is it safe, is it whole, and what is in it?
+"""What is this file, is it safe, is it whole, and what is in it? Nothing in it is run.
 
 Save, Load, Ship 0.2.0: helpers/model_files/inspecting.py · repairs: CHANGELOG.md
 """
 
+import argparse
 import os
 import stat
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -29,6 +31,7 @@ from helpers.model_files.safetensors_files import read_safetensors
 from helpers.model_files.torch_archives import read_zip
 from helpers.model_files.torch_pickles import note_wrappers, read_pickle, read_tar
 
+_COMMAND = "python -m helpers inspect"
 _NO_CHECKSUMS = "the format has no checksums: a flipped bit in the values cannot be seen"
 _READERS: dict[str, Callable[[Path, Any, Findings, bool], None]] = {
     **dict.fromkeys(("torch zip", "torchscript", "pt2", "torch.package", "zip"), read_zip),
@@ -90,6 +93,33 @@ def inspect_file(path: str | os.PathLike, verify: bool = False) -> FileReport:
             raise FileNotFoundError(f"{path} was replaced while it was opened: try again")
         report.size = status.st_size
         return _recognized(report, file, verify)
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Print the report of a file: ``python -m helpers inspect FILE``.
+
+    Returns:
+        0; 1 for a file that is unsafe or damaged; 2 for one that cannot be opened.
+
+    >>> main([__file__, "--json"])  # doctest: +ELLIPSIS
+    {...
+    0
+    """
+    parser = argparse.ArgumentParser(_COMMAND, description=__doc__.split("\n")[0])
+    parser.add_argument("file", help="a model file, or a folder that is one")
+    parser.add_argument("--verify", action="store_true", help="read and check every byte")
+    parser.add_argument("--json", action="store_true", help="print everything as JSON")
+    arguments = parser.parse_args(argv)
+    try:
+        report = inspect_file(arguments.file, verify=arguments.verify)
+    except OSError as error:
+        print(f"{_COMMAND}: {error}", file=sys.stderr)
+        return 2
+    text = report.to_json() if arguments.json else str(report)
+    known = sys.stdout.encoding or "utf-8"  # a terminal may not have every letter
+    print(text.encode(known, "backslashreplace").decode(known))
+    is_bad = report.safety == UNSAFE or DAMAGED in (report.structure, report.bytes_checked)
+    return int(is_bad)
 
 
 def _recognized(report: FileReport, file: BinaryIO | None, verify: bool) -> FileReport:

@@ -236,15 +236,9 @@ def test_a_directory_that_claims_the_whole_file_is_read_in_part(tmp_path):
         assert file.asked < 40 << 20
 
 
-def test_a_damaged_directory_is_named_and_a_bomb_is_left_to_its_reader(tmp_path):
-    data = KINDS["torch zip"][1]
+def test_a_damaged_directory_is_named(tmp_path):
     path = tmp_path / "a.pt"
-    path.write_bytes(data.replace(b"PK\1\2", b"PK\1\3"))
+    path.write_bytes(KINDS["torch zip"][1].replace(b"PK\1\2", b"PK\1\3"))
     found = recognize(path)
-    assert (found.kind, found.evidence) == (
-        "cut zip",
-        "its directory is damaged",
-    )
-    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
-        archive.writestr("data.pkl", bytes(1 << 27))
-    assert recognize(path).kind == "zip"
+    assert (found.kind, found.evidence) == ("cut zip", "its directory is damaged")
+    assert "or with a damaged one: it was cut short or changed" in str(found)
