@@ -11,6 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, BinaryIO
 
+from helpers.model_files.array_files import read_gguf, read_numpy
 from helpers.model_files.distributed_folders import read_dcp
 from helpers.model_files.file_findings import (
     DAMAGED,
@@ -19,11 +20,9 @@ from helpers.model_files.file_findings import (
     UNSAFE,
     Findings,
 )
-from helpers.model_files.gguf_files import read_gguf
 from helpers.model_files.global_names import DANGEROUS
 from helpers.model_files.judging import judging
 from helpers.model_files.model_folders import find_weights, read_index
-from helpers.model_files.numpy_arrays import read_numpy
 from helpers.model_files.onnx_models import read_onnx
 from helpers.model_files.recognizing import open_now, recognize
 from helpers.model_files.reporting import FileReport

@@ -178,7 +178,8 @@ def _text(head: bytes, tail: bytes) -> Recognized | None:
         return _say("shard index", 'a JSON file with a "weight_map"')
     if len(head) < _HEAD and re.search(_REFUSAL, words[:400], re.IGNORECASE):
         return _say("server error", evidence, first)
-    return _say("json" if start[:1] in (b"{", b"[") else "text", evidence, first)
+    is_json = re.match(rb'[{[]\s*["{[\]}\d-]', start)
+    return _say("json" if is_json else "text", evidence, first)
 
 
 def _is_pickle(head: bytes) -> bool:
