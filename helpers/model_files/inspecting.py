@@ -22,11 +22,10 @@ from helpers.model_files.file_findings import (
 )
 from helpers.model_files.global_names import DANGEROUS
 from helpers.model_files.judging import judging
-from helpers.model_files.model_folders import find_weights, read_index
 from helpers.model_files.onnx_models import read_onnx
 from helpers.model_files.recognizing import open_now, recognize
 from helpers.model_files.reporting import FileReport
-from helpers.model_files.safetensors_files import read_safetensors
+from helpers.model_files.safetensors_files import find_weights, read_index, read_safetensors
 from helpers.model_files.torch_archives import read_zip
 from helpers.model_files.torch_pickles import note_wrappers, read_pickle, read_tar
 
