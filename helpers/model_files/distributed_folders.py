@@ -19,6 +19,7 @@ from helpers.model_files.file_findings import (
     SAFE,
     UNKNOWN,
     UNSAFE,
+    WHOLE,
     Findings,
     TensorEntry,
 )
@@ -80,6 +81,9 @@ def read_dcp(path: Path, file: None, findings: Findings, verify: bool) -> None:
         f"dcp_to_torch_save({str(path)!r}, 'model.pt')",
         "state_dict = torch.load('model.pt', weights_only=True)",
     ]
+    if verify:
+        findings.bytes_checked = WHOLE  # until one is not
+        findings.notes.append("Its list, .metadata, has no checksum.")
     reader = _Reader(path, findings, verify)
     reader.read(_attributes(followed.value))
     conclude(findings, [])
@@ -95,7 +99,6 @@ class _Reader:
         self.path, self.findings, self.verify = path, findings, verify
         self.pickled: set[str] = set()
         self.unjudged: list[str] = []
-        self.checked: set[str] = set()
 
     def read(self, content: dict[str, Any]) -> None:
         for name, entry in _pairs(content["state_dict_metadata"]):
@@ -125,10 +128,6 @@ class _Reader:
             raise ValueError(f"its list does not say where {min(map(str, lost))!r} is")
         for file, parts in places.items():
             self.file(file, sorted(parts))
-        if self.verify:
-            is_one = len(self.checked) == 1
-            self.findings.bytes_checked = self.checked.pop() if is_one else _NOT_ALL
-            self.findings.notes.append("Its list, .metadata, has no checksum.")
 
     def file(self, name: str, parts: list[tuple[int, int, str, str]]) -> None:
         part, end = inside(self.path, name), max(end for _, end, *_ in parts)
@@ -139,46 +138,43 @@ class _Reader:
         behind = 0
         with part.open("rb") as file:
             for start, end, entry, packing in parts:
-                if packing:
-                    self.checked.add(_NOT_ALL)
-                    why = f"its entry {entry!r} is packed by {packing}"
-                    self.unjudged += [why] * (entry in self.pickled)
-                elif self.verify or entry in self.pickled:
+                if self.verify or entry in self.pickled:
                     if start < behind:  # so that none is followed twice
                         raise ValueError(f"entries overlap in its file {name!r}")
                     behind = end
-                    self.entry(entry, _Part(file, start, end))
+                    self.entry(entry, _Part(file, start, end), packing)
 
-    def entry(self, name: str, part: Any) -> None:
+    def entry(self, name: str, part: Any, packing: str) -> None:
         inner, findings = Findings(self.path), self.findings
         with judging(inner):
-            if part.read(4) == b"PK\3\4":
+            if packing:
+                inner.is_ = inner.safety_why = f"packed by {packing}"
+            elif part.read(4) == b"PK\3\4":
                 if any(record.method != STORED for record in read_directory(part)[0]):
                     raise HostileError("it is compressed, which torch never does")
                 read_zip(self.path, part, inner, self.verify)
-            else:
-                inner.bytes_checked = _NOT_ALL
-                if name in self.pickled:
-                    if part.seek(0, os.SEEK_END) > MOST_AT_ONCE:
-                        raise ValueError("it is too large to follow")
-                    part.seek(0)
-                    parts = follow_all(part.read(), inner)
-                    wrong = parts[0].problem if parts else "it is empty"
-                    conclude(inner, [wrong] if wrong else [])
+            elif name in self.pickled:
+                if part.seek(0, os.SEEK_END) > MOST_AT_ONCE:
+                    raise ValueError("it is too large to follow")
+                part.seek(0)
+                parts = follow_all(part.read(), inner)
+                wrong = parts[0].problem if parts else "it is empty"
+                conclude(inner, [wrong] if wrong else [])
         for asked, verdict in inner.names.items():
             findings.names.setdefault(asked, verdict)
             if verdict != ALLOWED:
                 findings.names[asked] = verdict
                 findings.notes.append(f"{asked} is named by its entry {name!r}.")
-        self.checked.add(inner.bytes_checked)
+        if self.verify and inner.bytes_checked != WHOLE:
+            is_bad = inner.bytes_checked == DAMAGED
+            findings.bytes_checked = DAMAGED if is_bad else _NOT_ALL
+        why = f"its entry {name!r}: {inner.structure_why or inner.safety_why}"
         if inner.structure == DAMAGED:
-            findings.bytes_checked = inner.bytes_checked
-            raise ValueError(f"its entry {name!r}: {inner.structure_why}")
+            raise ValueError(why)
         if inner.safety == UNSAFE and DANGEROUS not in inner.names.values():
-            raise HostileError(f"its entry {name!r}: {inner.safety_why}")
+            raise HostileError(why)
         if name in self.pickled:
-            if inner.safety == UNKNOWN:
-                self.unjudged.append(f"its entry {name!r}: {inner.safety_why}")
+            self.unjudged += [why] if inner.safety == UNKNOWN else []
             for key, text in (inner.values or {"": inner.is_.partition(" (")[0]}).items():
                 findings.values[f"{name}.{key}".removesuffix(".")] = text
             for entry in inner.entries:

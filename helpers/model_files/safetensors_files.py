@@ -21,6 +21,7 @@ from helpers.model_files.judging import (
     inside,
     judging,
 )
+from helpers.model_files.wording import WEIGHTS
 
 # The largest headers of models take 30 MB; memory for more could be a bomb's aim.
 _LARGEST_JSON, _MOST_PARTS = 64 << 20, 4_000_000
@@ -31,15 +32,6 @@ _WORDS = """
     F8_E5M2 float8_e5m2, F8_E8M0 float8_e8m0fnu, F8_E4M3FNUZ float8_e4m3fnuz,
     F8_E5M2FNUZ float8_e5m2fnuz"""
 _DTYPES = dict(map(str.split, _WORDS.split(",")))
-# The first that is there is read.
-_WEIGHTS = (
-    "adapter_model.safetensors",
-    "*.safetensors.index.json",
-    "model.safetensors",
-    "adapter_model.bin",
-    "*.bin.index.json",
-    "pytorch_model.bin",
-)
 
 
 def read_safetensors(path: Path, file: BinaryIO, findings: Findings, verify: bool) -> None:
@@ -195,7 +187,7 @@ def find_weights(path: Path, findings: Findings) -> Path:
         findings.notes.append(
             "Its configuration names code, which trust_remote_code=True would run."
         )
-    weights = [place for name in _WEIGHTS for place in sorted(path.glob(name))]
+    weights = [place for name in WEIGHTS for place in sorted(path.glob(name))]
     if not weights:
         raise ValueError("there are no weights in it")
     first, *others = weights

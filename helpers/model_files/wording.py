@@ -108,15 +108,21 @@ RECORDS = (
     ("torch zip", "data.pkl"),
     ("keras", "model.weights.h5"),
 )
+# The weights in a folder of Hugging Face's: the first that is there is read.
+WEIGHTS = (
+    "adapter_model.safetensors",
+    "*.safetensors.index.json",
+    "model.safetensors",
+    "adapter_model.bin",
+    "*.bin.index.json",
+    "pytorch_model.bin",
+)
 # Kind, and a file of its folder.
 MEMBERS = (
     ("dcp", ".metadata"),
     ("adapter", "adapter_config.json"),
     ("savedmodel", "saved_model.pb"),
     ("core ml", "Data/com.apple.CoreML"),
-    ("hub model", "*.safetensors.index.json"),
-    ("hub model", "*.bin.index.json"),
-    ("hub model", "model.safetensors"),
-    ("hub model", "pytorch_model.bin"),
+    *(("hub model", name) for name in WEIGHTS),
     ("unpacked", "data.pkl"),
 )

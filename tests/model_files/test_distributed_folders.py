@@ -143,7 +143,7 @@ def test_an_entry_that_another_library_packed_is_not_called_safe(mixed):
     (mixed / ".metadata").write_bytes(pickle.dumps(metadata))
     found = inspect_file(mixed, verify=True)
     assert (found.safety, found.opens) == (UNKNOWN, [])
-    assert found.safety_why == "its entry 'epoch' is packed by ['stream.zstd/1']"
+    assert found.safety_why == "its entry 'epoch': packed by ['stream.zstd/1']"
     assert found.bytes_checked == "not all of its entries have checksums"
 
 
