@@ -17,6 +17,7 @@ from helpers.model_files.protobuf import SPAN, VARINT, Messages
 from helpers.model_files.wording import MAGIC, MEMBERS, RECORDS, WORDS
 
 _HEAD, _TAIL, _DIRECTORY = 4096, 22 + 65535, 32 << 20
+_MARKS = {name for _, name in RECORDS}
 _LEGACY = b"\x8a\x0al\xfc\x9cF\xf9 j\xa8P\x19"  # the number that torch.save began with
 # ONNX: the wire type of each field of a ModelProto that may stand before the graph.
 _ONNX = {1: VARINT, 5: VARINT} | dict.fromkeys((2, 3, 4, 6, 7, 8, 14, 20, 25, 26), SPAN)
@@ -121,7 +122,7 @@ def _by_bytes(path: Path, file: BinaryIO) -> Recognized:
 
 def _zip(file: BinaryIO, tail: bytes, size: int) -> tuple[str, str]:
     # Only the names: their reader looks at the rest, and takes its time.
-    end, names, at = tail.rfind(b"PK\5\6"), set(), 0
+    end, found, are_arrays, at = tail.rfind(b"PK\5\6"), set(), True, 0
     length, comment = int.from_bytes(tail[end + 12 : end + 16], "little"), tail[end + 20 :]
     if end < 0 or int.from_bytes(comment[:2], "little") > len(comment) - 2:
         return "cut zip", "it begins as a zip archive, and has no directory at its end"
@@ -132,14 +133,15 @@ def _zip(file: BinaryIO, tail: bytes, size: int) -> tuple[str, str]:
     while directory.startswith(b"PK\1\2", at) and at + 46 <= len(directory):
         lengths = struct.unpack_from("<3H", directory, at + 28)
         name = directory[at + 46 : at + 46 + lengths[0]].decode("utf-8", "replace")
-        names |= {name, name.partition("/")[2]}  # torch's archives have a folder
+        found |= {name, name.partition("/")[2]} & _MARKS  # torch's archives have a folder
+        are_arrays = are_arrays and name.endswith(".npy")
         at += 46 + sum(lengths)
     for kind, name in RECORDS:
-        if name in names:
+        if name in found:
             return kind, f"its archive holds {name!r}"
-    if length and not names:
+    if length and not at:
         return "cut zip", "its directory is damaged"
-    if length and all(name.endswith(".npy") for name in names if name):
+    if length and are_arrays:
         return "npz", "its archive holds .npy files alone"
     return "zip", "its archive holds no record of a known kind"
 
