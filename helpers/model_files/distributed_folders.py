@@ -41,6 +41,9 @@ _KNOWN = {f"{_OWN}{name}" for name in _WORDS.split()} | {
         for name in ("Posix", "Windows", "_local.Posix", "_local.Windows")
     ),
     "torch.distributed.checkpoint.filesystem._StorageInfo",
+    # As an older torch wrote them.
+    "torch.distributed._shard.sharded_tensor.metadata.TensorProperties",
+    "torch.distributed._shard.sharded_tensor.metadata.MEM_FORMAT_ENCODING",
     "torch.serialization._get_layout",
 }
 _FOREIGN = "its list of tensors, .metadata, is not as torch writes it"

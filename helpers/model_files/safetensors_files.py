@@ -9,6 +9,7 @@ import json
 import math
 import os
 from collections import Counter, defaultdict
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -52,7 +53,7 @@ def read_safetensors(path: Path, file: BinaryIO, findings: Findings, verify: boo
     length = int.from_bytes(file.read(8), "little")
     if length > size - 8:
         raise ValueError(f"its header claims {length:,} bytes of {size:,}")
-    header = _json(file, 8, length)
+    header = _json(file, 8, length, _once)
     for key, value in header.pop("__metadata__", {}).items():
         findings.values[key[:200]] = str(value)[:200]
     entries = [_entry(name, value) for name, value in header.items()]
@@ -72,7 +73,9 @@ def read_safetensors(path: Path, file: BinaryIO, findings: Findings, verify: boo
         raise ValueError(f"its tensors take {behind:,} bytes, and {held:,} are there")
 
 
-def _json(file: BinaryIO, start: int = 0, length: int | None = None) -> dict[str, Any]:
+def _json(
+    file: BinaryIO, start: int = 0, length: int | None = None, pairs: Callable = dict
+) -> dict[str, Any]:
     """Return the JSON object in some bytes of a file, or in all of them."""
     length = file.seek(0, os.SEEK_END) if length is None else length
     if length > _LARGEST_JSON:
@@ -82,7 +85,7 @@ def _json(file: BinaryIO, start: int = 0, length: int | None = None) -> dict[str
     if sum(map(data.count, (b",", b"[", b"{"))) > _MOST_PARTS:
         raise HostileError("its JSON lists more than any model's")
     try:
-        found = json.loads(data.decode(), object_pairs_hook=_once)
+        found = json.loads(data.decode(), object_pairs_hook=pairs)
     except ValueError as error:
         raise ValueError(f"its JSON is damaged: {error}") from None
     if not isinstance(found, dict):
@@ -124,7 +127,7 @@ def read_index(path: Path, file: BinaryIO, findings: Findings, verify: bool) -> 
     Traceback (most recent call last):
     ValueError: 1 of 1 shards are missing: 1.safetensors
     """
-    index = _json(file)
+    index = _json(file, pairs=_once)
     shards = defaultdict(set)
     for key, name in index.pop("weight_map").items():
         if not isinstance(name, str) or len(name) > LONGEST_NAME:

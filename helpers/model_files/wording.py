@@ -15,10 +15,7 @@ WORDS = {
         "it holds code, not a state dict. Ask its author for the weights; run code only if "
         "you trust it",
     ),
-    "pt2": (
-        "a program of torch.export",
-        "if you trust it, torch.export.load(path) opens it",
-    ),
+    "pt2": ("a program of torch.export", "if you trust it: torch.export.load(path)"),
     "torch.package": ("an archive of torch.package", f"it holds code. {_ASK}"),
     "legacy torch": (
         "a file in the format of torch before 1.6",

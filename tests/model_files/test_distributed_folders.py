@@ -10,6 +10,7 @@ from dataclasses import replace
 import pytest
 import torch
 import torch.distributed.checkpoint as dcp
+from torch.distributed._shard import sharded_tensor
 from torch.distributed.checkpoint.metadata import Metadata
 
 from helpers.model_files import inspect_file
@@ -185,6 +186,16 @@ def test_a_list_in_another_form_is_not_called_safe(mixed):
         found = inspect_file(mixed)
         assert (found.safety, found.opens) == (UNKNOWN, [])
         assert "is not as torch writes it" in refused(found)
+
+
+def test_a_list_of_an_older_torch_is_read(mixed):
+    metadata = torch.distributed.checkpoint.FileSystemReader(mixed).read_metadata()
+    older = sharded_tensor.metadata.TensorProperties(dtype=torch.bfloat16)
+    metadata.state_dict_metadata["b"].properties = older
+    (mixed / ".metadata").write_bytes(pickle.dumps(metadata))
+    found = inspect_file(mixed)
+    assert found.safety == SAFE and any("MEM_FORMAT" in name for name in found.names)
+    assert {e.name: e.dtype for e in found.entries} == {"a": "float32", "b": "bfloat16"}
 
 
 def test_a_class_that_says_it_is_a_tensors_is_looked_at_by_its_name(mixed):

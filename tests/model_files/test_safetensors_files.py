@@ -260,6 +260,7 @@ def test_shards_that_are_pickles_are_not_called_safe(tmp_path):
     ("content", "reason"),
     [
         (b"[]", "its JSON is no object"),
+        (b'{"weight_map": {"a": "1", "a": "2"}}', "it names 'a' twice"),
         (b'{"weight_map": {"a": 1}}', "it names no file for 'a'"),
         (b'{"weight_map": ' + b"[" * 100_000, "nested too deeply"),
         (b'{"weight_map": {"a": "x.safetensors"', "Expecting ',' delimiter"),
@@ -333,6 +334,8 @@ def test_a_model_of_the_hub_is_read_through_its_index(whole):
     found = inspect_file(whole.parent)
     assert found.structure == WHOLE and len(found.entries) == 3
     assert any("trust_remote_code=True would run" in note for note in found.notes)
+    (whole.parent / "config.json").write_text('{"auto_map": 1, "auto_map": 2}')
+    assert inspect_file(whole.parent).structure == WHOLE, "a setting may stand there twice"
     for file in whole.parent.glob("*.safetensors*"):
         file.unlink()
     safetensors.torch.save_file(B, whole.parent / "model.safetensors")
