@@ -15,6 +15,7 @@ from torch.distributed.checkpoint.metadata import Metadata
 
 from helpers.model_files import inspect_file
 from helpers.model_files.file_findings import DAMAGED, SAFE, UNKNOWN, UNSAFE, WHOLE
+from helpers.model_files.following import MOST_STEPS
 from tests.model_files.readers import mutations, refused, run
 
 TENSORS = {"a": torch.ones(2, 3), "b": torch.zeros(4, dtype=torch.bfloat16)}
@@ -274,7 +275,26 @@ def test_damaged_folders_end_in_a_sentence(mixed, pattern):
         inspect_file(mixed)
 
 
-def test_a_list_of_gigabytes_is_refused(folder):
+def test_a_list_too_long_to_follow_is_not_judged(folder, monkeypatch):
+    def too_long():
+        found = inspect_file(folder)
+        assert (found.safety, found.structure, found.opens) == (UNKNOWN, UNKNOWN, [])
+        assert (
+            found.structure_why == "its list of tensors, .metadata, is too long to follow"
+        )
+
+    monkeypatch.setattr("helpers.model_files.distributed_folders._MOST_STEPS", 100)
+    too_long()
+    monkeypatch.undo()
     with (folder / ".metadata").open("r+b") as file:
         file.truncate(1 << 30)
-    assert "is larger than" in refused(inspect_file(folder))
+    too_long()
+
+
+def test_a_list_of_many_parts_is_followed(folder):
+    """Each of many processes saves its part of each tensor: that makes long lists."""
+    reader = torch.distributed.checkpoint.FileSystemReader(folder)
+    metadata = reader.read_metadata()
+    metadata.planner_data = [None] * (MOST_STEPS + 1)
+    (folder / ".metadata").write_bytes(pickle.dumps(metadata))
+    assert inspect_file(folder).safety == SAFE
