@@ -166,8 +166,12 @@ def _text(head: bytes, tail: bytes) -> Recognized | None:
     start = head.lstrip(b"\xef\xbb\xbf \t\r\n")
     if start.startswith(b"<"):
         return _say("web page", f"it begins with {start[:16]!r}")
-    if start[:1] in (b"(", b"]", b"}", b"c") and _is_pickle(head):
-        return _say("pickle", "its first instructions are a pickle's, of protocol 0 or 1")
+    if start[:1] in (b"(", b"]", b"}", b"c"):
+        followed = follow(head)
+        if not followed.problem or (len(head) == _HEAD and followed.steps > 3):
+            return _say(
+                "pickle", "its first instructions are a pickle's, of an old protocol"
+            )
     if re.search(rb"[^\t\n\f\r\x1b -~\x80-\xff]", head + tail):
         return None
     try:
@@ -182,9 +186,3 @@ def _text(head: bytes, tail: bytes) -> Recognized | None:
         return _say("server error", evidence, first)
     is_json = re.match(rb'[{[]\s*["{[\]}\d-]', start)
     return _say("json" if is_json else "text", evidence, first)
-
-
-def _is_pickle(head: bytes) -> bool:
-    followed = follow(head)
-    is_cut = len(head) == _HEAD and followed.steps > 3
-    return is_cut or not followed.problem

@@ -71,24 +71,27 @@ class FileReport(Findings):
     def _parts(self) -> dict[str, list[str]]:
         """Return titles and lines of all that is known."""
         structure = "not judged" if self.structure == NOT_CHECKED else self.structure
+        structure = f"{structure}: {self.structure_why}".removesuffix(": ")
         checked = _CHECKED.get(self.bytes_checked, self.bytes_checked)
         judged = defaultdict(list)
         for name, verdict in self.names.items():
             judged[f"{verdict} imports"].append(name)
+        for title, names in judged.items():
+            more = f", and {len(names) - _MOST_NAMES} more" * (len(names) > _MOST_NAMES)
+            judged[title] = [", ".join(names[:_MOST_NAMES]) + more]
+        values = [f"{name} = {text}" for name, text in self.values.items()]
         many = f"{len(self.entries)} tensor" + "s" * (len(self.entries) > 1)
         held = self.held or sum(entry.bytes for entry in self.entries)
         parts = {
-            "safety": [_with(self.safety, self.safety_why)],
-            "structure": [f"{_with(structure, self.structure_why)}; {checked}"],
+            "safety": [f"{self.safety}: {self.safety_why}".removesuffix(": ")],
+            "structure": [f"{structure}; {checked}"],
             "because": ["; ".join(self.evidence)],
             "dtypes": _counted(entry.dtype for entry in self.entries),
             "devices": _counted(entry.device for entry in self.entries if entry.device),
             "optimizer": [] if self.optimizer is None else [_size(self.optimizer)],
-            **{title: [_some(names)] for title, names in judged.items()},
+            **judged,
             "shared memory": _shared(self.entries),
-            "values": [f"{name} = {text}" for name, text in self.values.items()][
-                :_MOST_LINES
-            ],
+            "values": values[:_MOST_LINES],
             f"{many}, {_size(held)}": _tree(self.entries),
             "notes": list(dict.fromkeys(self.notes))[:_MOST_LINES],
             "open it with": self.opens,
@@ -104,18 +107,9 @@ def _size(count: int) -> str:
     return f"{count:.3g} GB"
 
 
-def _with(verdict: str, why: str) -> str:
-    return f"{verdict}: {why}" if why else verdict
-
-
 def _counted(words: Iterable[str]) -> list[str]:
     counts = Counter(words).most_common(_MOST_NAMES)
     return [", ".join(f"{count} {word}" for word, count in counts)] if counts else []
-
-
-def _some(names: list[str]) -> str:
-    more = f", and {len(names) - _MOST_NAMES} more" if len(names) > _MOST_NAMES else ""
-    return ", ".join(names[:_MOST_NAMES]) + more
 
 
 def _clean(text: str) -> str:
