@@ -54,6 +54,7 @@ _PLAIN = {
     "npy": _NUMBERS,
     "npz": _NUMBERS,
 }
+_ARCHIVE_END = 22 + 65535
 _HUB = "adapter", "hub model"
 # What a name promises.
 _SAME = ".safetensors", ".onnx", ".gguf", ".npz", ".npy", ".pt2"
@@ -131,6 +132,8 @@ def _recognized(report: FileReport, file: BinaryIO | None, verify: bool) -> File
             _read(found.kind, report.path, file, report, verify)
     else:
         report.notes.append(f"Next: {found.next_step}.")
+        if file is not None:
+            _look_behind(report.path, file, report)
     if found.kind in _HUB:  # the reader of its weights said what those are
         report.kind, report.is_ = found.kind, found.is_
     if found.kind in ("safetensors", "shard index"):
@@ -138,8 +141,9 @@ def _recognized(report: FileReport, file: BinaryIO | None, verify: bool) -> File
     if found.kind in ("cut zip", "empty", "zeros"):
         report.structure = DAMAGED
     dangerous = [name for name, verdict in report.names.items() if verdict == DANGEROUS]
-    if dangerous and report.safety != UNSAFE:  # the reader broke off before its verdict
+    if dangerous and report.safety != UNSAFE:  # the reader did not come to a verdict
         report.safety, report.safety_why = UNSAFE, f"it asks for {dangerous[0]}"
+        report.opens = []
     if report.structure == DAMAGED:
         report.safety_why = report.safety_why or "it cannot be read to its end"
         report.notes.append("It is damaged: restore it from a copy.")
@@ -162,6 +166,8 @@ def _read(
             findings.safety, (findings.safety_why, line) = SAFE, _PLAIN[kind]
             module = line.split()[2].partition("(")[0].rpartition(".")[0]
             findings.opens = [f"import {module}", line.format(repr(str(path)))]
+        if file is not None and kind != "npz" and _READERS[kind] is not read_zip:
+            _look_behind(path, file, findings)
         _READERS[kind](path, file, findings, verify)
     except (LookupError, TypeError, AttributeError, MemoryError) as error:
         name = type(error).__name__
@@ -169,3 +175,16 @@ def _read(
     if verify and findings.bytes_checked == NOT_CHECKED and findings.safety == SAFE:
         findings.bytes_checked = _NO_CHECKSUMS
     return None
+
+
+def _look_behind(path: Path, file: BinaryIO, findings: Findings) -> None:
+    """Judge an archive at a file's end, which some programs open in the file's place."""
+    size = file.seek(0, os.SEEK_END)
+    file.seek(max(0, size - _ARCHIVE_END))
+    if b"PK\5\6" not in file.read():
+        return
+    with judging(inner := Findings(path)):
+        read_zip(path, file, inner, verify=False)
+    findings.names |= inner.names
+    if inner.is_:
+        findings.notes.append(f"At its end stands {inner.is_}, which some programs open.")

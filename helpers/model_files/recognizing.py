@@ -115,6 +115,13 @@ def _by_bytes(path: Path, file: BinaryIO) -> Recognized:
         return _say("legacy torch" if _LEGACY in head[:64] else "pickle", begins)
     if kind := _protobuf(Messages(file)):
         return _say(kind, "its fields are those of the format's protobuf")
+    followed = follow(head)
+    is_likely = followed.steps > 2  # text can hold a few instructions
+    if followed.problem:  # cut off with the head, or no pickle
+        is_likely &= len(head) == _HEAD and followed.steps > 3
+        is_likely &= bool(followed.names) or head[:1] in (b"(", b"]", b"}")
+    if is_likely:
+        return _say("pickle", "its first instructions are a pickle's, of an old protocol")
     if not any(head) and not any(tail):
         return _say("zeros", begins)
     return _text(head, tail) or _say("unknown", begins, repr(head[:16]))
@@ -166,12 +173,6 @@ def _text(head: bytes, tail: bytes) -> Recognized | None:
     start = head.lstrip(b"\xef\xbb\xbf \t\r\n")
     if start.startswith(b"<"):
         return _say("web page", f"it begins with {start[:16]!r}")
-    if start[:1] in (b"(", b"]", b"}", b"c"):
-        followed = follow(head)
-        if not followed.problem or (len(head) == _HEAD and followed.steps > 3):
-            return _say(
-                "pickle", "its first instructions are a pickle's, of an old protocol"
-            )
     if re.search(rb"[^\t\n\f\r\x1b -~\x80-\xff]", head + tail):
         return None
     try:

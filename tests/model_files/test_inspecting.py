@@ -9,14 +9,18 @@ import subprocess
 import sys
 import time
 
+import numpy as np
 import pytest
 import torch
+from onnx import numpy_helper
+from safetensors.torch import save
 
 from helpers.model_files import FileReport, inspect_file
 from helpers.model_files.inspecting import main
 from tests import ROOT
 from tests.model_files import torch_samples as samples
 from tests.model_files.readers import ROUNDS, mutated
+from tests.model_files.samples import onnx_model
 
 LEFT_OUT = """
 import sys
@@ -189,3 +193,35 @@ def test_through_the_door(tmp_path):
     assert (done.returncode, done.stderr) == (0, "")
     assert "a dictionary without weights" in done.stdout
     assert "gr\\xf6\\xdfe = 2" in done.stdout
+
+
+@pytest.mark.parametrize("kind", ["zip", "pickle", "legacy", "none"])
+def test_an_archive_behind_anything_is_judged(tmp_path, kind):
+    path = tmp_path / "a.pt"
+    path.write_bytes(KINDS.get(kind, b"some words\n") + KINDS["evil"])
+    assert inspect_file(path).safety == "unsafe"
+    path.write_bytes(pickle.dumps(KINDS["evil"]))
+    assert inspect_file(path).safety == "unsafe"
+
+
+@pytest.mark.parametrize("suffix", ["safetensors", "onnx", "gguf", "npy"])
+def test_an_archive_behind_what_holds_no_code_is_judged(tmp_path, suffix):
+    """What finds an archive by its end, as zipfile does, opens that one."""
+    evil, path = KINDS["evil"], tmp_path / f"a.{suffix}"
+    tensor = np.frombuffer(evil, np.uint8)
+    contents = {
+        "safetensors": save({"w": torch.from_numpy(tensor.copy())}),
+        "onnx": onnx_model(w=numpy_helper.from_array(tensor)).SerializeToString(),
+        "gguf": b"GGUF\3\0\0\0" + bytes(16) + evil,
+    }
+    if suffix == "npy":
+        np.save(path, tensor)
+    else:
+        path.write_bytes(contents[suffix])
+    report = inspect_file(path)
+    assert (report.kind, report.safety, report.opens) == (suffix, "unsafe", [])
+    assert report.safety_why == f"it asks for {os.system.__module__}.system"
+    path.write_bytes(path.read_bytes().replace(b"PK\5\6", b"PK\5\7"))
+    assert inspect_file(path).safety == "safe"
+    path.write_bytes(path.read_bytes() + evil)  # whatever else is wrong
+    assert inspect_file(path).safety == "unsafe"

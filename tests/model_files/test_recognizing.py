@@ -242,3 +242,22 @@ def test_a_damaged_directory_is_named(tmp_path):
     found = recognize(path)
     assert (found.kind, found.evidence) == ("cut zip", "its directory is damaged")
     assert "or with a damaged one: it was cut short or changed" in str(found)
+
+
+@pytest.mark.parametrize(
+    "first", [b"N", b"\x88", b"K\1", b"I1\n", b"S'hello'\n", b"C\1a", b")", b"V\n"]
+)
+@pytest.mark.parametrize("behind", [b"", b"\0" * 5000, b"words " * 1000])
+def test_a_pickle_that_begins_with_any_instruction_is_one(tmp_path, first, behind):
+    path = tmp_path / "a.bin"
+    path.write_bytes(first + b"0cos\nsystem\n(S'echo'\ntR." + behind)
+    assert recognize(path).kind == "pickle"
+
+
+@pytest.mark.parametrize(
+    "words",
+    ["No.", "I am.", "None of it. " * 900, "Version\nof it.\n" * 900, "V.\n.", "]."],
+)
+def test_text_is_no_pickle_though_letters_are_instructions(tmp_path, words):
+    (tmp_path / "a.txt").write_text(words)
+    assert recognize(tmp_path / "a.txt").kind == "text"
