@@ -22,6 +22,8 @@ _LEGACY = b"\x8a\x0al\xfc\x9cF\xf9 j\xa8P\x19"  # the number that torch.save beg
 # ONNX: the wire type of each field of a ModelProto that may stand before the graph.
 _ONNX = {1: VARINT, 5: VARINT} | dict.fromkeys((2, 3, 4, 6, 7, 8, 14, 20, 25, 26), SPAN)
 _GRAPH = 7
+# Instructions of a pickle that end with their line; or the end.
+_LINES = {b"", *(bytes([byte]) for byte in b"FILSVcigpP")}
 _REFUSAL = (
     r"access denied|not found|unauthori[sz]ed|forbidden|invalid (user|cred)|rate.?limit"
     r'|quota|too many requests|(bad|internal|service) \w+|"(error|message|detail)"\s*:'
@@ -113,18 +115,14 @@ def _by_bytes(path: Path, file: BinaryIO) -> Recognized:
         return _say("safetensors", "a length and a JSON header at its beginning")
     if head[:1] == b"\x80" and head[1:2] in (b"\2", b"\3", b"\4", b"\5"):
         return _say("legacy torch" if _LEGACY in head[:64] else "pickle", begins)
-    if kind := _protobuf(Messages(file)):
+    is_text = not re.search(rb"[^\t\n\f\r\x1b -~\x80-\xff]", head + tail)
+    if not is_text and (kind := _protobuf(Messages(file))):
         return _say(kind, "its fields are those of the format's protobuf")
-    followed = follow(head)
-    is_likely = followed.steps > 2  # text can hold a few instructions
-    if followed.problem:  # cut off with the head, or no pickle
-        is_likely &= len(head) == _HEAD and followed.steps > 3
-        is_likely &= bool(followed.names) or head[:1] in (b"(", b"]", b"}")
-    if is_likely:
+    if _is_pickle(head, is_text):
         return _say("pickle", "its first instructions are a pickle's, of an old protocol")
     if not any(head) and not any(tail):
         return _say("zeros", begins)
-    return _text(head, tail) or _say("unknown", begins, repr(head[:16]))
+    return (is_text and _text(head, tail)) or _say("unknown", begins, repr(head[:16]))
 
 
 def _zip(file: BinaryIO, tail: bytes, size: int) -> tuple[str, str]:
@@ -173,8 +171,6 @@ def _text(head: bytes, tail: bytes) -> Recognized | None:
     start = head.lstrip(b"\xef\xbb\xbf \t\r\n")
     if start.startswith(b"<"):
         return _say("web page", f"it begins with {start[:16]!r}")
-    if re.search(rb"[^\t\n\f\r\x1b -~\x80-\xff]", head + tail):
-        return None
     try:
         words = head.decode("utf-8", "strict" if len(head) < _HEAD else "ignore").strip()
     except UnicodeDecodeError:
@@ -187,3 +183,15 @@ def _text(head: bytes, tail: bytes) -> Recognized | None:
         return _say("server error", evidence, first)
     is_json = re.match(rb'[{[]\s*["{[\]}\d-]', start)
     return _say("json" if is_json else "text", evidence, first)
+
+
+def _is_pickle(head: bytes, is_text: bool) -> bool:
+    followed = follow(head)
+    if followed.problem:  # cut off with the head, or no pickle
+        rest = head[followed.end :]
+        if len(head) < _HEAD or rest[:1] not in _LINES or b"\n" in rest:
+            return False
+    # Letters are instructions, too: of text, names or a container are asked for.
+    are_names = all(map(str.isidentifier, ".".join(followed.names).split(".")))
+    is_likely = not is_text or are_names or head[:1] in (b"(", b"]", b"}")
+    return is_likely and followed.steps > 2 + bool(followed.problem)

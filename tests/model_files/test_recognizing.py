@@ -2,6 +2,7 @@
 
 import io
 import os
+import pickle
 import socket
 import zipfile
 
@@ -254,10 +255,26 @@ def test_a_pickle_that_begins_with_any_instruction_is_one(tmp_path, first, behin
     assert recognize(path).kind == "pickle"
 
 
-@pytest.mark.parametrize(
-    "words",
-    ["No.", "I am.", "None of it. " * 900, "Version\nof it.\n" * 900, "V.\n.", "]."],
-)
-def test_text_is_no_pickle_though_letters_are_instructions(tmp_path, words):
+WORDY = [
+    *("(() => {" + end * 900 for end in ("", "\n", "cut ")),
+    *(line * 900 for line in ("None of it. ", "Version\nof it.\n", "cattr/a.py,sha\n")),
+    *(line * 900 for line in ('"""A module."""\n', ":mod:`email`\n")),
+    *("No.", "I am.", "V.\n.", "].", "CMP0046\n-------\n\nError on it." + "\n.." * 90),
+    "Git v1.7\n========\n\nFixes since v1.7.\n" * 90,
+    '((global,factory)=>{"object"==typeof exports' * 900,
+]
+
+
+@pytest.mark.parametrize("words", WORDY)
+def test_text_is_text_though_letters_are_instructions_or_fields(tmp_path, words):
     (tmp_path / "a.txt").write_text(words)
     assert recognize(tmp_path / "a.txt").kind == "text"
+
+
+@pytest.mark.parametrize("protocol", range(5))
+def test_a_long_pickle_is_one_wherever_its_beginning_ends(tmp_path, protocol):
+    values = {f"key {i}": [i, float(i), None, "x" * (i % 7)] for i in range(400)}
+    for length in range(200):  # so that any instruction stands where the reading stops
+        path = tmp_path / "a"
+        path.write_bytes(pickle.dumps({"k" * length: 1, **values}, protocol))
+        assert recognize(path).kind == "pickle"
