@@ -3,7 +3,7 @@
 import pytest
 
 from helpers.model_files.checkpoint_kinds import kind_of
-from helpers.model_files.pickle_values import Made
+from helpers.model_files.pickle_instructions import Made
 
 TENSOR = Made("torch._utils._rebuild_tensor_v2", (0,))
 MODEL = Made("ultralytics.nn.tasks.DetectionModel", (), None)

@@ -21,7 +21,14 @@ def test_two_records_may_not_share_bytes(tmp_path):
     old, new = (i.header_offset.to_bytes(4, "little") for i in (second, first))
     at = content.rindex(old + second.filename.encode())
     path.write_bytes(content[:at] + new + content[at + 4 :])
-    assert " is not where the archive's directory" in refused(path, CorruptCheckpointError)
+    words = "record 'a/data/1' has another header: readers disagree"
+    assert words in refused(path, CorruptCheckpointError)
+    with zipfile.ZipFile(path, "w") as archive:  # the third begins within the second
+        for name in ("data.pkl", "data/0", "data/1"):
+            archive.writestr(f"a/{name}", bytes(100))
+        archive.filelist[1].file_size = archive.filelist[1].compress_size = 150
+    words = "50 bytes before 'a/data/1' are in two records"
+    assert words in refused(path, CorruptCheckpointError)
 
 
 def test_a_record_that_would_end_outside_the_file_is_refused(tmp_path):
@@ -34,8 +41,9 @@ def test_a_record_that_would_end_outside_the_file_is_refused(tmp_path):
     path.write_bytes(content[: at + 20] + 2 * size + content[at + 28 :])
     message = refused(path, CorruptCheckpointError)
     assert info.file_size == 400
-    assert f"{path} is damaged: record 'data/0' is not where the archive's" in message
-    assert message.endswith(f"of {len(content)}. {RESTORE}")
+    assert message == (
+        f"{path} is damaged: record 'a/data/0' claims bytes that are not there. {RESTORE}"
+    )
 
 
 def test_a_zip_archive_of_something_else_is_refused(tmp_path):
@@ -65,7 +73,7 @@ def test_a_deflate_bomb_is_refused_before_it_grows(tmp_path):
     rewrite(path, compression=zipfile.ZIP_DEFLATED)
     assert path.stat().st_size < 10_000
     message = refused(path, UnsafeCheckpointError)
-    assert " is compressed or encrypted (" in message
+    assert " is compressed (" in message
     assert message.endswith("a few bytes could fill the memory: do not open it.")
 
 
@@ -76,6 +84,6 @@ def test_a_record_said_to_begin_in_the_last_bytes_is_refused(tmp_path):
     for back in (27, 28, 29):
         data[entry + 42 : entry + 46] = (len(data) - back).to_bytes(4, "little")
         path.write_bytes(data)
-        assert "is not where the archive's directory says" in refused(
+        assert "has another header: readers disagree" in refused(
             path, CorruptCheckpointError
         )
