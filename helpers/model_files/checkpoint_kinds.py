@@ -23,6 +23,11 @@ _WRITERS = (
     ("fairseq", "model extra_state optimizer_history"),
     ("Transformers' trainer (random number generators)", "python numpy cpu"),
 )
+_ALONE = {
+    "an optimizer": "state param_groups",
+    "a scheduler": "last_epoch _step_count",
+    "a GradScaler": "scale growth_factor _growth_tracker",
+}
 _TENSORS = ("torch._utils._rebuild_", "torch._tensor._rebuild_", "torch.nn.parameter.")
 _NOT_WEIGHTS = {"rng", "rng_state", "cpu", "cuda", "python", "numpy"}
 
@@ -78,14 +83,10 @@ def kind_of(value: Any) -> PickleKind:
             return PickleKind("the arguments of Transformers' trainer", name, None)
         return PickleKind(f"a pickled {name}", "no mapping is around it", None)
     keys = {key for key, _ in outer if type(key) is str}
-    if {"state", "param_groups"} <= keys:
-        return PickleKind(
-            "an optimizer's state alone", "state, param_groups", None, False, ("",)
-        )
-    if {"last_epoch", "_step_count"} <= keys:
-        return PickleKind("a scheduler's state alone", "last_epoch, _step_count", None)
-    if {"scale", "growth_factor", "_growth_tracker"} <= keys:
-        return PickleKind("a GradScaler's state alone", "growth_factor", None)
+    for part, alone in _ALONE.items():
+        if set(alone.split()) <= keys:
+            places = ("",) if part == "an optimizer" else ()
+            return PickleKind(f"{part}'s state alone", alone, None, False, places)
     optimizers, best, path, is_model = [], 0, None, False
     todo: list[tuple[tuple[Any, ...], Any]] = [((), value)]
     for place, some in todo:  # grows, to three levels

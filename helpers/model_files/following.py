@@ -8,17 +8,16 @@ Save, Load, Ship 0.2.0: helpers/model_files/following.py · repairs: CHANGELOG.m
 
 import mmap
 import struct
+from _compat_pickle import IMPORT_MAPPING, NAME_MAPPING
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from operator import length_hint
 from typing import Any
 
-from helpers.model_files.global_names import modern
 from helpers.model_files.pickle_instructions import TABLE, Made
 
 MOST_STEPS = 3_000_000
 _MOST_DEEP, _MOST_INSIDE = 3, 1 << 26  # pickles in pickles, and bytes of one in text
-_COMPUTED = "(a computed name)"
 
 
 @dataclass
@@ -113,10 +112,6 @@ class _Machine:
     def put(self, place: int) -> None:
         self.memo[place] = self.stack[-1]
 
-    def mark(self) -> None:
-        self.below.append(self.stack)
-        self.stack = []
-
     def pop_mark(self) -> list:
         items, self.stack = self.stack, self.below.pop()
         return items
@@ -137,8 +132,12 @@ class _Machine:
             top.extend(items)
 
     def name(self, module: Any, name: Any) -> None:
-        is_known = type(module) is type(name) is str
-        full = modern(module, name) if is_known else _COMPUTED
+        if type(module) is type(name) is str:
+            # Python 3 has other names for some of Python 2's.
+            old = NAME_MAPPING.get((module, name))
+            full = ".".join(old or (IMPORT_MAPPING.get(module, module), name))
+        else:
+            full = "(a computed name)"
         self.found.names.setdefault(full, False)
         self.stack.append(Made(full))
 

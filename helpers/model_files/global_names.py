@@ -4,7 +4,6 @@ Save, Load, Ship 0.2.0: helpers/model_files/global_names.py · repairs: CHANGELO
 """
 
 import sys
-from _compat_pickle import IMPORT_MAPPING, NAME_MAPPING
 from itertools import product
 
 ALLOWED, UNKNOWN_NAME, DANGEROUS = "allowed", "unknown", "dangerous"
@@ -108,14 +107,3 @@ def judge(name: str) -> str:
     ):
         return DANGEROUS
     return UNKNOWN_NAME
-
-
-def modern(module: str, name: str) -> str:
-    """Return the dotted name that Python 3 imports for what Python 2 called so.
-
-    >>> modern("__builtin__", "eval"), modern("os", "system")
-    ('builtins.eval', 'os.system')
-    """
-    if (module, name) in NAME_MAPPING:
-        return ".".join(NAME_MAPPING[module, name])
-    return f"{IMPORT_MAPPING.get(module, module)}.{name}"

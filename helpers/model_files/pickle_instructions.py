@@ -69,6 +69,17 @@ def _place(raw: bytes) -> int:
     return int(raw)
 
 
+# An inspection spends most of its time here.
+def _mark(machine: Any, at: int) -> None:
+    machine.below.append(machine.stack)
+    machine.stack = []
+
+
+def _tuple(machine: Any, at: int) -> None:
+    items, machine.stack = tuple(machine.stack), machine.below.pop()
+    machine.stack.append(items)
+
+
 def _put(machine: Any, at: int) -> None:
     machine.memo[machine.data[at]] = machine.stack[-1]
 
@@ -133,11 +144,11 @@ INSTRUCTIONS: dict[str, Callable] = {
     "EMPTY_SET": lambda m, at: m.stack.append(Made("set", ())),
     "NEXT_BUFFER": lambda m, at: m.stack.append(Made("buffer", ())),
     "READONLY_BUFFER": lambda m, at: None,
-    "MARK": lambda m, at: m.mark(),
+    "MARK": _mark,
     "POP": lambda m, at: m.stack.pop() if m.stack else m.pop_mark(),
     "POP_MARK": lambda m, at: m.pop_mark(),
     "DUP": lambda m, at: m.stack.append(m.stack[-1]),
-    "TUPLE": lambda m, at: m.push(tuple(m.pop_mark())),
+    "TUPLE": _tuple,
     "TUPLE1": lambda m, at: m.stack.append(m.pop(1)),
     "TUPLE2": lambda m, at: m.stack.append((m.stack.pop(-2), m.stack.pop())),
     "TUPLE3": lambda m, at: m.stack.append(m.pop(3)),

@@ -13,17 +13,16 @@ from helpers.model_files.pickle_instructions import Made
 
 _MOST_VALUES, _MOST_DEEP, _MOST_WRONG = 60, 100, 10
 _TEXT = 60  # characters of a value
+# What torch calls its storages by, where it is not the dtype.
 _DTYPES = {
     "Double": "float64",
     "Float": "float32",
     "Half": "float16",
-    "BFloat16": "bfloat16",
     "Long": "int64",
     "Int": "int32",
     "Short": "int16",
     "Char": "int8",
     "Byte": "uint8",
-    "Bool": "bool",
     "ComplexDouble": "complex128",
     "ComplexFloat": "complex64",
     "Untyped": "uint8",
@@ -32,17 +31,14 @@ _MAPPINGS = {"dict", "collections.OrderedDict", "collections.defaultdict", "buil
 _LOADS = "torch.storage._load_from_bytes"
 # Their only content is the first argument.
 _WRAPPERS = {
-    "torch._utils._rebuild_parameter",
-    "torch._utils._rebuild_parameter_with_state",
+    *("torch.nn.parameter.Parameter", "torch.nn.parameter.Buffer"),
+    *("torch._utils._rebuild_parameter", "torch._utils._rebuild_parameter_with_state"),
     "torch._utils._rebuild_device_tensor_from_cpu_tensor",
     "torch._utils._rebuild_device_tensor_from_numpy",
     "torch._utils._rebuild_nested_tensor",
-    "torch.nn.parameter.Parameter",
-    "torch.nn.parameter.Buffer",
 }
 _DENSE = {
-    f"torch._utils._rebuild_{name}"
-    for name in ("tensor", "tensor_v2", "tensor_v3", "qtensor")
+    f"torch._utils._rebuild_{x}" for x in ("tensor", "tensor_v2", "tensor_v3", "qtensor")
 }
 
 

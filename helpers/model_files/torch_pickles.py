@@ -59,8 +59,13 @@ def read_pickle(path: Path, file: BinaryIO, findings: Findings, verify: bool) ->
         how = "in the format of torch before 1.6" if is_legacy else _BARE
         storages, wrong = describe(path, findings, main, how)
         end = parts[0].end
-        if is_legacy:
-            end = _end_of_storages(data, parts[4:5], storages)
+        if is_legacy:  # its storages follow, each behind its count
+            if len(parts) < 5 or not isinstance(parts[4].value, list):
+                raise ValueError("the list of its storages is missing")
+            keys = [str(key) for key in parts[4].value]
+            end = parts[4].end + sum(8 + storages.get(key, 0) for key in keys)
+            # One in an unknown object has an unknown size.
+            end = end if storages.keys() >= {*keys} else len(data)
         if main.problem:
             wrong.insert(0, f"its pickle cannot be followed: {main.problem}")
         elif end != len(data):
@@ -214,17 +219,3 @@ def conclude(findings: Findings, wrong: list[str]) -> None:
             return
     findings.safety = UNKNOWN if wrong else SAFE
     findings.safety_why = "its structure is damaged" if wrong else _SAFE
-
-
-def _end_of_storages(
-    data: mmap.mmap, keys: list[Followed], storages: dict[str, int]
-) -> int:
-    """Return where the storages end that follow the pickles; each begins with its count."""
-    if not keys or not isinstance(keys[0].value, list):
-        raise ValueError("the list of its storages is missing")
-    at = keys[0].end
-    for key in map(str, keys[0].value):
-        if key not in storages:  # of a tensor in an unknown object
-            return len(data)
-        at += 8 + storages[key]
-    return at

@@ -91,7 +91,8 @@ def read_directory(file: BinaryIO) -> tuple[list[ZipRecord], list[str], int]:
     found, behind = [], shift
     for header, flags, raw, packed, unpacked, crc, method in entries:
         name, wide = _text(raw), len(raw)
-        local = _read(file, header, header + 30 + wide)
+        file.seek(header if 0 <= header < length else length)
+        local = file.read(30 + wide)
         magic, own_flags, own_method, own_wide, more = _HEADER(local.ljust(30))
         own = (magic, own_method, own_wide, local[30:])
         if own != (b"PK\x03\x04", method, wide, raw) or (flags ^ own_flags) & 1:

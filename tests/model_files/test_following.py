@@ -94,6 +94,18 @@ def test_who_changes_a_function_or_class_is_named():
     assert made.names == {"torch.Size": False}
 
 
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        (b"__builtin__\neval", "builtins.eval"),
+        (b"commands\ngetoutput", "subprocess.getoutput"),
+        (b"copy_reg\n_reconstructor", "copyreg._reconstructor"),
+    ],
+)
+def test_names_of_python_2(old, new):
+    assert follow(b"c" + old + b"\n.").names == {new: False}
+
+
 def test_a_name_that_is_computed_has_no_name():
     found = follow(b"\x80\x04]\x8c\x06system\x93.")
     assert found.names == {"(a computed name)": False}
