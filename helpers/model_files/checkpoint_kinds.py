@@ -89,6 +89,7 @@ def kind_of(value: Any) -> PickleKind:
             return PickleKind(f"{part}'s state alone", alone, None, False, places)
     optimizers, best, path, is_model = [], 0, None, False
     todo: list[tuple[tuple[Any, ...], Any]] = [((), value)]
+    seen = set()  # a hostile one may be in itself, under thousands of names
     for place, some in todo:  # grows, to three levels
         inner = pairs(some) or ()
         names = {key for key, _ in inner if type(key) is str}
@@ -99,7 +100,8 @@ def kind_of(value: Any) -> PickleKind:
         for key, part in inner:
             if _is_tensor(part):
                 count += type(key) is str and key not in _NOT_WEIGHTS
-            elif len(place) < 2 and type(key) in (str, int):
+            elif len(place) < 2 and isinstance(part, Made) and id(part) not in seen:
+                seen.add(id(part))
                 todo.append(((*place, key), part))
         if count > best and not set(place) & _NOT_WEIGHTS:
             best, path, is_model = count, place, False

@@ -212,11 +212,9 @@ def _noted(name: str, do: Callable) -> Callable:
 
 
 # By its byte: how long an instruction is (0 if it tells itself), and what it does.
-TABLE = {
-    ord(op.code): (
-        1 + op.arg.n if op.arg and op.arg.n > 0 else 0 if op.arg else 1,
-        _noted(op.name, INSTRUCTIONS[op.name]),
-    )
-    for op in pickletools.opcodes
-    if op.name in INSTRUCTIONS
-}
+TABLE: list[Any] = [None] * 256
+for _op in pickletools.opcodes:
+    if _op.name in INSTRUCTIONS:
+        _size = _op.arg.n if _op.arg else 0
+        _do = _noted(_op.name, INSTRUCTIONS[_op.name])
+        TABLE[ord(_op.code)] = (max(0, 1 + _size), _do)

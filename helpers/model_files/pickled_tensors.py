@@ -8,11 +8,11 @@ from typing import Any
 
 from helpers.model_files.file_findings import Findings, TensorEntry
 from helpers.model_files.following import follow
-from helpers.model_files.judging import bytes_of
+from helpers.model_files.judging import add_entry, bytes_of
 from helpers.model_files.pickle_instructions import Made
 
 _MOST_VALUES, _MOST_DEEP, _MOST_WRONG = 60, 100, 10
-_TEXT = 60  # characters of a value
+_TEXT, _MOST_DIMENSIONS = 60, 1000  # characters of a value
 # What torch calls its storages by, where it is not the dtype.
 _DTYPES = {
     "Double": "float64",
@@ -61,6 +61,9 @@ def pairs(value: Any) -> list[tuple[Any, Any]] | None:
 def read_content(value: Any, findings: Findings) -> tuple[dict[str, int], list[str]]:
     """Add the tensors that are in nested containers, and the outermost other values.
 
+    Raises:
+        HostileError: there are more tensors than any model has.
+
     Returns:
         Key of each storage -> the bytes that it claims; what cannot be true, as sentences.
 
@@ -80,24 +83,26 @@ def read_content(value: Any, findings: Findings) -> tuple[dict[str, int], list[s
         name, value, depth = todo.pop()
         if isinstance(value, Made):
             try:
-                if entry := _read_tensor(name, value, storages):
-                    findings.entries.append(entry)
-                    continue
+                entry = _read_tensor(name, value, storages)
             except (ValueError, TypeError, LookupError, AttributeError) as error:
                 lie = f"{name!r} describes no tensor: {error}"
                 wrong += [lie] * (len(wrong) < _MOST_WRONG)
                 continue
-        inner = _inside(value)
+            if entry is not None:
+                add_entry(findings, entry)
+                continue
+        is_again = id(value) in seen  # perhaps thousands of times
+        inner = None if is_again else _inside(value)
+        if inner is not None or _is_large(value):
+            seen.add(id(value))
         if inner is None:
             if value is not None and depth <= 3 and len(values) < _MOST_VALUES:
-                values[name] = _short(value)
-        elif id(value) in seen:
-            values[name] = "the same object as another"
+                again = "the same object as another"
+                values[name] = again if is_again else _short(value)
         elif depth == _MOST_DEEP:
             deep = f"it is nested more than {_MOST_DEEP} deep"
             wrong += [deep] * (deep not in wrong)
         else:
-            seen.add(id(value))
             for key, some in reversed(inner):
                 hidden = key in ("_parameters", "_buffers", "_modules")
                 step = key if type(key) is str and len(key) < _TEXT else _short(key, "")
@@ -134,6 +139,13 @@ def _inside(value: Any) -> list[tuple[Any, Any]] | None:
     return None
 
 
+def _is_large(value: Any) -> bool:
+    """Return whether one must not look into it for each of its names."""
+    if isinstance(value, Made):
+        return value.args is not None or value.state is not None
+    return isinstance(value, (list, tuple)) and len(value) > 100
+
+
 def _read_tensor(name: str, value: Made, storages: dict[str, int]) -> TensorEntry | None:
     """Return the tensor that a call would make, None if it would make none."""
     device, deep = "", 0
@@ -153,7 +165,7 @@ def _read_tensor(name: str, value: Made, storages: dict[str, int]) -> TensorEntr
     if value.name == "torch._utils._rebuild_sparse_tensor" and args:
         parts = [
             _dense(name, part, storages, device)
-            for part in args[1]
+            for part in args[1][:4]
             if isinstance(part, Made) and part.name in _DENSE
         ]
         shape = _numbers(args[1][2 if len(parts) == 2 else 3])
@@ -169,7 +181,8 @@ def _dense(name: str, value: Made, storages: dict[str, int], device: str) -> Ten
     """Return a tensor of a storage, and note the storage."""
     storage, offset, shape, stride, *more = value.args
     if storage.name == _LOADS:  # pickle.dump keeps a file of torch.save in bytes
-        storage = _fourth(storage.args[0])
+        (data,), storage.name, storage.args = storage.args, "(a storage)", ()
+        storage.args = _fourth(data).args
     shape, stride = _numbers(shape), _numbers(stride)
     _, kind, key, place, count, *_ = storage.args
     dtype = dtype_of((more[2] if value.name.endswith("_v3") else kind).name)
@@ -196,7 +209,7 @@ def _fourth(data: bytes) -> Any:
 def _numbers(value: Any) -> tuple[int, ...]:
     if isinstance(value, Made) and value.name == "torch.Size":
         value = value.args[0]
-    if type(value) is tuple:
+    if type(value) is tuple and len(value) <= _MOST_DIMENSIONS:
         for n in value:
             if type(n) is not int or n < 0:
                 break

@@ -43,6 +43,7 @@ def test_kinds(value, what, weights):
 
 
 def test_optimizers_are_found_where_they_are():
-    value = mapping(net=STATE, optimizer=OPTIMIZER, more=mapping(second=OPTIMIZER))
+    second = mapping(state=mapping(), param_groups=[])
+    value = mapping(net=STATE, optimizer=OPTIMIZER, more=mapping(second=second))
     assert kind_of(value).optimizers == ("optimizer", "more.second")
     assert kind_of(OPTIMIZER).optimizers == ("",)

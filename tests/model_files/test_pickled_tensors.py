@@ -1,6 +1,7 @@
 """Tensors and values in what a pickle makes."""
 
 import pickle
+import time
 from pathlib import Path
 
 import pytest
@@ -8,7 +9,7 @@ import torch
 
 from helpers.model_files.file_findings import Findings
 from helpers.model_files.following import follow
-from helpers.model_files.judging import bytes_of
+from helpers.model_files.judging import HostileError, bytes_of
 from helpers.model_files.pickle_instructions import Made
 from helpers.model_files.pickled_tensors import dtype_of, pairs, read_content
 from helpers.model_files.torch_archives import read_directory, read_record
@@ -95,6 +96,23 @@ def test_what_lies_is_named_and_the_rest_is_read():
     found = read(Made("dict", (), items=items))
     assert [entry.name for entry in found.entries] == ["sound"]
     assert len(found.wrong) == len(lies) and len(state)
+
+
+def test_what_has_thousands_of_names_is_looked_into_once():
+    started = time.process_time()
+    numbers, made = list(range(100_000)), Made("my.Own", (tuple(range(100_000)),))
+    for value in (numbers, made, Made("dict", (), items=numbers)):
+        found = read([value] * 100_000)
+        assert len(found.values) == 60 and not found.wrong
+    lie = Made("torch._utils._rebuild_tensor_v2", (made, 0, tuple(numbers), ()))
+    assert len(read([lie] * 10_000).wrong) == 10
+    assert time.process_time() - started < 3
+
+
+def test_more_tensors_than_any_model_has_are_refused(monkeypatch):
+    monkeypatch.setattr("helpers.model_files.judging.MOST_ENTRIES", 3)
+    with pytest.raises(HostileError, match="it lists more than 3 tensors"):
+        content([torch.ones(1)] * 4)
 
 
 @pytest.mark.parametrize(

@@ -373,6 +373,10 @@ def test_checksums_that_the_writer_left_out(inspect):
     assert report.bytes_checked == "no checksums: the writer left them out"
 
 
+# Thousands of names of one dictionary.
+ITSELF = b"".join(b"X\5\0\0\0%05dh\0" % n for n in range(20_000))
+
+
 def deflated(name: str, chunk: bytes, count: int) -> bytes:
     with zipfile.ZipFile(file := io.BytesIO(), "w", zipfile.ZIP_DEFLATED) as archive:
         archive.writestr("a/data.pkl", P2 + b"}.")
@@ -408,8 +412,10 @@ def many(count: int) -> bytes:
         (lambda: with_pickle(P2 + b"L" + b"9" * 10**5 + b"L\n."), "a pickled int"),
         (lambda: with_pickle(P2 + b"\x8b\0\0\1\0" + bytes(1 << 16) + b"."), "pickled int"),
         (lambda: many(3_000), "whole"),
+        (lambda: with_pickle(P2 + b"}q\0(" + ITSELF + b"u."), "the same object as another"),
+        (lambda: with_pickle(P2 + b"}q\0(" + ITSELF + b"u}(" + ITSELF + b"u."), "whole"),
     ],
-    ids=range(15),
+    ids=range(17),
 )  # fmt: skip
 def test_a_hostile_archive_ends_in_a_sentence_quickly(make, words, inspect):
     data = make()

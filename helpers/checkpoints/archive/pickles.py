@@ -74,9 +74,16 @@ def unsafe_globals(archive: Archive) -> list[str]:
         # An mmap reads and seeks as torch wants it, though it is not typed as a file.
         return sorted(torch.serialization.get_unsafe_globals_in_checkpoint(archive.mapped))  # type: ignore[arg-type]
     except Exception as error:
+        cure = "Do not open it with weights_only=False"
+        start = archive.read("data.pkl")[:2]
+        if start[:1] == b"\x80" and start != b"\x80\x02":
+            cure = (
+                f"It has pickle_protocol={start[1]}: helpers.model_files.inspect_file says "
+                "whether it is safe, and by which lines it opens"
+            )
         raise UnsafeCheckpointError(
             f"{archive.path}: its pickle is not one that torch.save writes ({error}). "
-            "Nothing in it was executed. Do not open it with weights_only=False."
+            f"Nothing in it was executed. {cure}."
         ) from error
 
 
