@@ -10,7 +10,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import BinaryIO
 
-from helpers.model_files.file_findings import DAMAGED, SAFE, UNKNOWN, WHOLE, Findings
+from helpers.model_files.file_findings import DAMAGED, WHOLE, Findings
 from helpers.model_files.torch_pickles import conclude, describe, follow_all
 from helpers.model_files.torch_programs import read_exported, read_script
 from helpers.model_files.zip_records import (
@@ -59,6 +59,7 @@ def read_zip(path: Path, file: BinaryIO, findings: Findings, verify: bool) -> No
             wrong += _look_inside(before, read_directory(before)[0], findings, 0)
     unjudged = _PROGRAM
     if main is not None:
+        unjudged = ""
         wrong += _saved(path, file, findings, main, inner)
     elif is_script:
         read_script(path, file, findings, inner)
@@ -70,12 +71,8 @@ def read_zip(path: Path, file: BinaryIO, findings: Findings, verify: bool) -> No
         unjudged = "not all of it was judged"
     file.seek(end)
     seal = file.read(len(SEAL) + 65)
-    is_sealed = seal.startswith(SEAL)
-    if (
-        is_sealed
-        and not wrong
-        and digest(file, records, end + len(SEAL)) != seal[len(SEAL) :]
-    ):
+    is_sealed, end = seal.startswith(SEAL), end + len(SEAL)
+    if is_sealed and not wrong and digest(file, records, end) != seal[len(SEAL) :]:
         wrong.append("its headers or its directory are not those that were written")
     if verify:
         _check_bytes(file, records, findings, wrong)
@@ -83,9 +80,7 @@ def read_zip(path: Path, file: BinaryIO, findings: Findings, verify: bool) -> No
             findings.notes.append(
                 "Its headers and its directory have no checksum of their own."
             )
-    conclude(findings, wrong)
-    if main is None and findings.safety == SAFE:
-        findings.safety, findings.safety_why = UNKNOWN, unjudged
+    conclude(findings, wrong, unjudged)
 
 
 def _saved(

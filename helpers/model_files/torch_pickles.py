@@ -5,6 +5,7 @@ Save, Load, Ship 0.2.0: helpers/model_files/torch_pickles.py · repairs: CHANGEL
 
 import mmap
 import tarfile
+from itertools import islice
 from pathlib import Path
 from typing import BinaryIO
 
@@ -88,11 +89,9 @@ def read_tar(path: Path, file: BinaryIO, findings: Findings, verify: bool) -> No
     'a tar archive, but not of torch'
     """
     file.seek(0)
-    members: dict[str, tarfile.TarInfo] = {}
     try:
         with tarfile.open(fileobj=file, mode="r:") as archive:
-            for member, _ in zip(archive, range(10_000), strict=False):
-                members[member.name] = member
+            members = {some.name: some for some in islice(archive, 10_000)}
     except (tarfile.TarError, EOFError) as error:
         raise ValueError(f"its tar archive breaks off: {error}") from error
     is_torch = {"pickle", "storages"} <= members.keys()
@@ -105,9 +104,7 @@ def read_tar(path: Path, file: BinaryIO, findings: Findings, verify: bool) -> No
             for name in ("pickle", "storages", "tensors", "sys_info"):
                 if name in members:
                     follow_all(data, findings, members[name].offset_data)
-    conclude(findings, [])
-    if findings.safety == SAFE:
-        findings.safety, findings.safety_why = UNKNOWN, "weights_only=True does not read it"
+    conclude(findings, [], "weights_only=True does not read it")
 
 
 def follow_all(
@@ -197,8 +194,10 @@ def note_wrappers(findings: Findings, names: list[str]) -> None:
         findings.opens.append(line)
 
 
-def conclude(findings: Findings, wrong: list[str]) -> None:
+def conclude(findings: Findings, wrong: list[str], unjudged: str = "") -> None:
     """Write the verdicts: on the names that a pickle would import, and on the structure.
+
+    `unjudged` is why it is not safe, whatever the names are.
 
     >>> conclude(found := Findings(Path("a.pt"), names={"os.system": "dangerous"}), [])
     >>> found.safety, found.safety_why
@@ -217,5 +216,5 @@ def conclude(findings: Findings, wrong: list[str]) -> None:
             findings.safety = safety
             findings.safety_why = f"it asks for {', '.join(named[:4])}{more}"
             return
-    findings.safety = UNKNOWN if wrong else SAFE
-    findings.safety_why = "its structure is damaged" if wrong else _SAFE
+    findings.safety = UNKNOWN if wrong or unjudged else SAFE
+    findings.safety_why = "its structure is damaged" if wrong else unjudged or _SAFE

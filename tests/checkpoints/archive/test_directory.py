@@ -77,6 +77,43 @@ def test_a_deflate_bomb_is_refused_before_it_grows(tmp_path):
     assert message.endswith("a few bytes could fill the memory: do not open it.")
 
 
+def test_a_directory_that_claims_to_fill_the_memory_is_refused(tmp_path):
+    path = saved(tmp_path / "bomb.pt")
+    rewrite(path, compression=zipfile.ZIP_DEFLATED)
+    data = bytearray(path.read_bytes())
+    entry = data.rindex(b"PK\x01\x02")
+    data[entry + 24 : entry + 28] = (1 << 31).to_bytes(4, "little")
+    path.write_bytes(data)
+    message = refused(path, UnsafeCheckpointError)
+    assert message.startswith(f"{path}: its {len(data)} bytes claim to become 21474")
+    assert message.endswith(", to fill the memory. Do not open it.")
+
+
+def test_an_encrypted_record_and_one_in_another_folder_are_refused(tmp_path):
+    path = saved(tmp_path / "a.pt")
+    whole = path.read_bytes()
+    data = bytearray(whole)
+    data[6] |= 1
+    data[data.index(b"PK\x01\x02") + 8] |= 1
+    path.write_bytes(data)
+    assert refused(path, CorruptCheckpointError) == (
+        f"{path} is damaged: record 'a/data.pkl' is encrypted. {RESTORE}"
+    )
+    path.write_bytes(whole.replace(b"a/data/0", b"b/data/0"))
+    words = "record 'b/data/0' stands in another folder"
+    assert words in refused(path, CorruptCheckpointError)
+
+
+def test_a_directory_that_is_damaged_says_so(tmp_path):
+    path = saved(tmp_path / "a.pt")
+    data = path.read_bytes()
+    path.write_bytes(data.replace(b"PK\x01\x02", b"PK\x01\x03"))
+    assert refused(path, CorruptCheckpointError) == (
+        f"{path} is damaged: the directory of its archive cannot be read (an entry of its "
+        f"directory is damaged). {RESTORE}"
+    )
+
+
 def test_a_record_said_to_begin_in_the_last_bytes_is_refused(tmp_path):
     path = saved(tmp_path / "a.pt")
     data = bytearray(path.read_bytes())
