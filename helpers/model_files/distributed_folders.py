@@ -26,7 +26,7 @@ from helpers.model_files.file_findings import (
 from helpers.model_files.following import follow
 from helpers.model_files.global_names import ALLOWED, DANGEROUS, judge
 from helpers.model_files.judging import HostileError, add_entry, bytes_of, inside, judging
-from helpers.model_files.pickle_values import Made
+from helpers.model_files.pickle_instructions import Made
 from helpers.model_files.torch_archives import read_zip
 from helpers.model_files.torch_pickles import conclude, follow_all
 from helpers.model_files.zip_records import MOST_AT_ONCE, STORED, read_directory
