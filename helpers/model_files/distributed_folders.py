@@ -116,21 +116,14 @@ class _Reader:
                 self.pickled.add(name)
         places, placed = defaultdict(set), set()
         for index, place in _pairs(content["storage_data"]):
-            match (_attributes(index), _attributes(place)):
-                case (
-                    {"fqn": str(name)},
-                    {
-                        "relative_path": str(file),
-                        "offset": int(at),
-                        "length": int(n),
-                        **more,
-                    },
-                ) if min(at, n) >= 0:
-                    packing = str(more.get("transform_descriptors", ""))
-                    places[file].add((at, at + n, name, packing))
-                    placed.add(name)
-                case _:
-                    raise ValueError(_FOREIGN)
+            name, about = _attributes(index).get("fqn"), _attributes(place)
+            file, at, length = map(about.__getitem__, ("relative_path", "offset", "length"))
+            are_numbers = type(at) is type(length) is int and min(at, length) >= 0
+            if not are_numbers or not type(name) is type(file) is str:
+                raise ValueError(_FOREIGN)
+            packing = str(about.get("transform_descriptors") or "")
+            places[file].add((at, at + length, name, packing))
+            placed.add(name)
         if lost := self.pickled - placed:
             raise ValueError(f"its list does not say where {min(map(str, lost))!r} is")
         for file, parts in places.items():
