@@ -75,7 +75,8 @@ def read_dcp(path: Path, file: None, findings: Findings, verify: bool) -> None:
     followed = follow(data, most=_MOST_STEPS)
     for name in followed.names:
         findings.names[name] = ALLOWED if name in _KNOWN else judge(name)
-    if followed.steps > _MOST_STEPS or len(data) == MOST_AT_ONCE:
+    is_long = followed.problem and followed.steps == _MOST_STEPS
+    if is_long or len(data) == MOST_AT_ONCE:
         findings.structure = UNKNOWN
         findings.structure_why = "its list of tensors, .metadata, is too long to follow"
         return

@@ -24,6 +24,7 @@ _ONNX = {1: VARINT, 5: VARINT} | dict.fromkeys((2, 3, 4, 6, 7, 8, 14, 20, 25, 26
 _GRAPH = 7
 # Instructions of a pickle that end with their line; or the end.
 _LINES = {b"", *(bytes([byte]) for byte in b"FILSVcigpP")}
+_LONGEST = 9  # bytes of an instruction that is not a line or a text
 _REFUSAL = (
     r"access denied|not found|unauthori[sz]ed|forbidden|invalid (user|cred)|rate.?limit"
     r'|quota|too many requests|(bad|internal|service) \w+|"(error|message|detail)"\s*:'
@@ -189,7 +190,8 @@ def _is_pickle(head: bytes, is_text: bool) -> bool:
     followed = follow(head)
     if followed.problem:  # cut off with the head, or no pickle
         rest = head[followed.end :]
-        if len(head) < _HEAD or rest[:1] not in _LINES or b"\n" in rest:
+        is_cut = len(rest) <= _LONGEST or (rest[:1] in _LINES and b"\n" not in rest)
+        if len(head) < _HEAD or not is_cut:
             return False
     # Letters are instructions, too: of text, names or a container are asked for.
     are_names = all(map(str.isidentifier, ".".join(followed.names).split(".")))
