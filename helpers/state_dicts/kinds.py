@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import torch
-from torch import Tensor, UntypedStorage, nn
+from torch import Tensor, nn
 from torch._subclasses.fake_tensor import FakeTensor
 from torch.utils._python_dispatch import is_traceable_wrapper_subclass
 
@@ -38,7 +38,7 @@ def kind_of(value: Any) -> str:
     for kind in ("nested", "quantized", "mkldnn"):
         if getattr(value, f"is_{kind}"):
             return kind
-    return "" if _has_memory(value) else type(value).__name__
+    return "" if has_memory(value) else type(value).__name__
 
 
 def in_words(value: Any) -> str:
@@ -149,25 +149,7 @@ def contents(value: Any, opens: Callable[[Any], bool] | None = None) -> Iterator
         if kind_of(one) and (opens is None or opens(one)):
             inside = (pieces(one) or (None, []))[1]
             # The first piece of a quantized tensor is its own memory.
-            waiting += reversed(inside[1:] if kind_of(one) == "quantized" else inside)
-
-
-def memory_of(value: Any) -> Iterator[Tensor]:
-    """Yield the tensors, each with memory of its own, that hold what the value holds.
-
-    >>> [t.numel() for t in memory_of([torch.ones(3), torch.eye(2).to_sparse()])]
-    [3, 4, 2]
-    """
-    return filter(_has_memory, contents(value))
-
-
-def storages_of(value: Any) -> dict[UntypedStorage, None]:
-    """Return every storage that the value keeps alive, once, in order.
-
-    >>> [storage.nbytes() for storage in storages_of(torch.ones(2).expand(3, 2))]
-    [8]
-    """
-    return dict.fromkeys(t.untyped_storage() for t in memory_of(value))
+            waiting += reversed(inside[1:] if has_memory(one) else inside)
 
 
 def raw_bytes(tensor: Tensor) -> Tensor:
@@ -228,7 +210,12 @@ def _copied_object(value: Any) -> Any:
         return value
 
 
-def _has_memory(value: Any) -> bool:
+def has_memory(value: Any) -> bool:
+    """Return whether the value is a tensor with a storage of its own.
+
+    >>> has_memory(torch.ones(1)), has_memory(torch.eye(2).to_sparse()), has_memory([])
+    (True, False, False)
+    """
     if not isinstance(value, Tensor) or is_traceable_wrapper_subclass(value):
         return False
     try:

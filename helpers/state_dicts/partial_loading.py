@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from helpers.arguments import require_module
 from helpers.state_dicts.comparing import NameReport
 from helpers.state_dicts.differences import is_same
+from helpers.state_dicts.held_memory import places_of, storages_of
 from helpers.state_dicts.kinds import (
     copied,
     dtype_name,
@@ -19,15 +20,14 @@ from helpers.state_dicts.kinds import (
     is_empty_shell,
     kind_of,
     shape_of,
-    storages_of,
 )
 from helpers.state_dicts.restoring import (
     all_or_nothing,
     extra_state_holders,
-    places_of,
     what_is_left,
 )
 from helpers.state_dicts.tensors import StateDict, tensors_of
+from helpers.state_dicts.written import unwritten
 
 
 @dataclass(frozen=True, repr=False)
@@ -119,6 +119,14 @@ def load_matching(model: nn.Module, state_dict: StateDict) -> LoadReport:
                     holders[at].set_extra_state(value)
                 else:
                     targets[at].copy_(value)
+            copies = {name: v for name, v in values.items() if name not in holders}
+            if lost := unwritten(targets, copies):
+                at = lost
+                raise RuntimeError(
+                    f"{lost} does not hold what was written into it: its type "
+                    f"({type(targets[lost]).__name__}) does not take it, or another "
+                    "entry has the same memory and other values"
+                )
     except BaseException as error:
         error.add_note(f"load_matching stopped at {at}; {what_is_left(error)}")
         raise

@@ -20,7 +20,8 @@ from torch.utils._python_dispatch import is_traceable_wrapper_subclass
 
 from helpers.arguments import require_module
 from helpers.state_dicts.differences import NotComparableError, is_same, same_bytes
-from helpers.state_dicts.kinds import copied, is_empty_shell, memory_of, raw_bytes
+from helpers.state_dicts.held_memory import memory_of, places_of
+from helpers.state_dicts.kinds import copied, is_empty_shell, raw_bytes
 
 _NOT_ALL = "could not be put back"
 _CONTAINERS = (dict, list, set, deque, bytearray)
@@ -274,16 +275,3 @@ def _tensor_back(tensor: Tensor) -> Callable[[], None]:
 def _same_memory(a: Tensor, b: Tensor) -> bool:
     outer = [(type(t), t.shape, t.dtype, t.device) for t in (a, b)]
     return outer[0] == outer[1] and places_of(a) == places_of(b)
-
-
-def places_of(value: Any) -> tuple:
-    """Return what is equal for two tensors that are the same elements of the same memory.
-
-    >>> weight = torch.ones(2)
-    >>> places_of(weight) == places_of(weight.detach()), places_of(weight[:1]) == ()
-    (True, False)
-    """
-    return tuple(
-        (t.untyped_storage(), t.storage_offset(), t.shape, t.stride())
-        for t in memory_of(value)
-    )

@@ -9,15 +9,14 @@ from typing import TYPE_CHECKING, Any
 
 from torch import Tensor, UntypedStorage, nn
 
+from helpers.state_dicts.held_memory import memory_of, storages_of
 from helpers.state_dicts.kinds import (
     contents,
     dtype_name,
     kind_of,
-    memory_of,
     pieces,
     raw_bytes,
     shape_of,
-    storages_of,
 )
 from helpers.state_dicts.tensors import StateDict, tensors_of
 

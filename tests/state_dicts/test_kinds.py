@@ -6,7 +6,8 @@ import pytest
 import torch
 
 from helpers.state_dicts.differences import is_same
-from helpers.state_dicts.kinds import copied, in_words, memory_of, raw_bytes
+from helpers.state_dicts.held_memory import memory_of
+from helpers.state_dicts.kinds import copied, in_words, raw_bytes
 from helpers.state_dicts.summarizing import _bytes_held, _bytes_of
 from tests.state_dicts import samples
 

@@ -18,7 +18,8 @@ from helpers.state_dicts import (
     tensors_of,
 )
 from helpers.state_dicts.differences import NotComparableError, is_same, largest_difference
-from helpers.state_dicts.kinds import contents, copied, memory_of, storages_of
+from helpers.state_dicts.held_memory import memory_of, storages_of
+from helpers.state_dicts.kinds import contents, copied
 from helpers.state_dicts.partial_loading import LoadReport
 from helpers.state_dicts.summarizing import _bytes_held, _bytes_of
 from tests.state_dicts.loops import DEEP, LOOPS, Holder, tensor_in

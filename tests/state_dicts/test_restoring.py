@@ -9,7 +9,8 @@ import pytest
 import torch
 from torch import nn
 
-from helpers.state_dicts.kinds import memory_of, raw_bytes
+from helpers.state_dicts.held_memory import memory_of
+from helpers.state_dicts.kinds import raw_bytes
 from helpers.state_dicts.restoring import all_or_nothing, unchanged, what_is_left
 from helpers.state_dicts.summarizing import _bytes_held, _bytes_of
 from tests.state_dicts import samples
