@@ -71,19 +71,6 @@ def class_problem(what: str, ours: object, saved: dict[str, Any]) -> str | None:
     return f"the {what} is of class {mine}, the saved one of class {theirs}"
 
 
-def describe_scheduler(scheduler: Any) -> dict[str, Any]:
-    """Return its class and, of those that hold others, theirs.
-
-    >>> import torch
-    >>> from torch.optim.lr_scheduler import ChainedScheduler, ConstantLR
-    >>> optimizer = torch.optim.SGD([torch.zeros(1)], lr=0.1)
-    >>> describe_scheduler(ChainedScheduler([ConstantLR(optimizer)]))
-    {'class': 'ChainedScheduler', 'schedulers': [{'class': 'ConstantLR'}]}
-    """
-    inner = [describe_scheduler(each) for each in getattr(scheduler, "_schedulers", ())]
-    return {"class": type(scheduler).__name__} | ({"schedulers": inner} if inner else {})
-
-
 def named_parameters(model: nn.Module | Named) -> dict[str, nn.Parameter]:
     """Return name -> parameter, each once; of several models, "MODEL.NAME".
 

@@ -3,9 +3,8 @@
 Save, Load, Ship 0.2.0: helpers/checkpoints/planning.py · repairs: CHANGELOG.md
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
-from types import FunctionType
 from typing import Any
 
 from torch import nn
@@ -16,13 +15,10 @@ from helpers.checkpoints.optimizers import fit_state
 from helpers.checkpoints.parts import (
     Named,
     class_problem,
-    describe_scheduler,
     group_names,
     label,
 )
-
-# A scheduler's lists with an entry for each of the optimizer's groups.
-_PER_GROUP = ("base_lrs", "min_lrs", "lr_lambdas")
+from helpers.checkpoints.schedulers import functions_left_out, scheduler_problem
 
 
 def plan_loading(
@@ -57,7 +53,7 @@ def plan_loading(
                 shapes = metadata["parameters"]
                 problem = optimizer_problem(parts["model"], thing, said, state, shapes)
             elif problem is None and part == "scheduler":
-                problem = _scheduler_problem(thing, said, state)
+                problem = scheduler_problem(thing, said, state)
                 problem = problem or _moved_groups(name, thing, parts, metadata)
             elif problem is None and part == "others":
                 problem = class_problem("object", thing, said)
@@ -75,7 +71,7 @@ def plan_loading(
                 notes += [
                     f"{where}: torch does not save the functions in {what}; those of the "
                     "given one go on"
-                    for what in _functions_left_out(thing, state)
+                    for what in functions_left_out(thing, said, state)
                 ]
     return states, notes
 
@@ -122,54 +118,3 @@ def _moved_groups(
         return None
     saved = "; ".join(", ".join(group) for group in said["groups"])
     return f"its optimizer's groups are in another order: build them in the order {saved}"
-
-
-def _scheduler_problem(
-    scheduler: Any, saved: dict[str, Any], state: dict[str, Any]
-) -> str | None:
-    if problem := class_problem("scheduler", scheduler, saved):
-        return problem
-    states, inner = state.get("_schedulers", []), getattr(scheduler, "_schedulers", [])
-    if len(states) != len(inner):
-        return f"it holds {len(inner)} schedulers, the saved one {len(states)}"
-    groups = len(getattr(getattr(scheduler, "optimizer", None), "param_groups", ()))
-    for key in _PER_GROUP:
-        if groups and key in state and len(state[key]) != groups:
-            return f"its optimizer has {groups} groups, the saved one's {len(state[key])}"
-    for where, function, kept in _functions(scheduler, state):
-        if kept and isinstance(function, FunctionType):
-            return (
-                f"{where} is a plain function; an object with {', '.join(kept)} was saved"
-            )
-    for k, each in enumerate(inner):
-        # Files of older versions do not say which schedulers another one held.
-        told = saved.get("schedulers", [describe_scheduler(each) for each in inner])[k]
-        if problem := _scheduler_problem(each, told, states[k]):
-            return f"number {k + 1} in it: {problem}"
-    return None
-
-
-def _functions_left_out(scheduler: Any, state: dict[str, Any]) -> list[str]:
-    """Return the classes whose functions are not in the state, with where they are held.
-
-    torch saves the attributes of a callable object, and nothing of a plain function.
-    """
-    found = [
-        f"{where.partition('[')[0]} of {type(scheduler).__name__}"
-        for where, _, kept in _functions(scheduler, state)
-        if not kept
-    ]
-    inner = getattr(scheduler, "_schedulers", [])
-    for each, of_each in zip(inner, state.get("_schedulers", []), strict=True):
-        found += _functions_left_out(each, of_each)
-    return list(dict.fromkeys(found))
-
-
-def _functions(scheduler: Any, state: dict[str, Any]) -> Iterator[tuple[str, Any, Any]]:
-    """Yield (where it is held, the function, what was saved of it)."""
-    lambdas = getattr(scheduler, "lr_lambdas", ())
-    of_lambdas = state.get("lr_lambdas", [None] * len(lambdas))
-    for k, (function, kept) in enumerate(zip(lambdas, of_lambdas, strict=True)):
-        yield f"lr_lambdas[{k}]", function, kept
-    if (scale := getattr(scheduler, "_scale_fn_custom", None)) is not None:
-        yield "scale_fn", scale, state.get("_scale_fn_custom")

@@ -23,12 +23,12 @@ from helpers.checkpoints.archive.pickles import unsafe_globals
 from helpers.checkpoints.parts import (
     Named,
     checked_parts,
-    describe_scheduler,
     group_names,
     label,
     named_parameters,
 )
 from helpers.checkpoints.plain import PlainCheck
+from helpers.checkpoints.schedulers import describe_scheduler
 from helpers.training import capture_rng
 
 # The second where parts were given by name, which older helpers cannot read.
