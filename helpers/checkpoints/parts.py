@@ -87,6 +87,27 @@ def named_parameters(model: nn.Module | Named) -> dict[str, nn.Parameter]:
     return found
 
 
+def other_names(model: nn.Module | Named) -> dict[str, list[str]]:
+    """Return, of each parameter that is shared, its name -> the others that it has.
+
+    >>> net = nn.ModuleDict({"a": nn.Linear(2, 2, bias=False)})
+    >>> net["b"] = net["a"]
+    >>> other_names(net), other_names({"x": net, "y": net["a"]})
+    ({'a.weight': ['b.weight']}, {'x.a.weight': ['x.b.weight', 'y.weight']})
+    """
+    models: Named = {None: model} if isinstance(model, nn.Module) else model
+    first = {id(parameter): name for name, parameter in named_parameters(models).items()}
+    found: dict[str, list[str]] = {}
+    for key in sorted(models, key=str):
+        # A model may have a named_parameters() of its own, which knows each once.
+        every = nn.Module.named_parameters(models[key], remove_duplicate=False)
+        for name, parameter in every:
+            full, known = name if key is None else f"{key}.{name}", first.get(id(parameter))
+            if known not in (None, full):
+                found.setdefault(known, []).append(full)
+    return found
+
+
 def group_names(model: nn.Module | Named, optimizer: Optimizer) -> list[list[str]]:
     """Return, for each of the optimizer's groups, the names of its parameters.
 

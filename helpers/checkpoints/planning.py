@@ -17,6 +17,8 @@ from helpers.checkpoints.parts import (
     class_problem,
     group_names,
     label,
+    named_parameters,
+    other_names,
 )
 from helpers.checkpoints.schedulers import functions_left_out, scheduler_problem
 
@@ -41,20 +43,25 @@ def plan_loading(
     (['weight', 'bias'], [])
     """
     metadata, notes = content["metadata"], []
+    names = _our_names(parts["model"], metadata)
+    shapes = {names[name]: shape for name, shape in metadata.get("parameters", {}).items()}
+    said_of = {part: _stored(metadata, metadata, part) for part in parts}
+    said_of["optimizer"] = {
+        name: said | {"groups": [[names[one] for one in group] for group in said["groups"]]}
+        for name, said in said_of.get("optimizer", {}).items()
+    }
     states: dict[str, Named] = {}
     for part, objects in parts.items():
         there = states[part] = _stored(content, metadata, part)
-        told = _stored(metadata, metadata, part)
         for name, thing in objects.items():
             where = label(part, name)
-            state, said = there.get(name, {}), told.get(name, {})
+            state, said = there.get(name, {}), said_of[part].get(name, {})
             problem = _absence(part, name, there)
             if problem is None and part == "optimizer":
-                shapes = metadata["parameters"]
                 problem = optimizer_problem(parts["model"], thing, said, state, shapes)
             elif problem is None and part == "scheduler":
                 problem = scheduler_problem(thing, said, state)
-                problem = problem or _moved_groups(name, thing, parts, metadata)
+                problem = problem or _moved_groups(name, thing, parts, said_of["optimizer"])
             elif problem is None and part == "others":
                 problem = class_problem("object", thing, said)
             if problem is None and isinstance(thing, nn.Module):
@@ -74,6 +81,28 @@ def plan_loading(
                     for what in functions_left_out(thing, said, state)
                 ]
     return states, notes
+
+
+def _our_names(models: Named, metadata: dict[str, Any]) -> dict[str, str]:
+    """Return a saved parameter's name -> the one that it has here.
+
+    One that is shared has several, and another may come first, as where only one of two
+    models is loaded.
+    """
+    ours = {name: name for name in named_parameters(models)}
+    for name, others in other_names(models).items():
+        ours |= dict.fromkeys(others, name)
+    saved, aliases = metadata.get("parameters", {}), metadata.get("aliases", {})
+    names, taken = {}, set(saved)
+    for name in saved:
+        found = {ours[one] for one in (name, *aliases.get(name, ())) if one in ours}
+        # Shared on one side alone: the names then say what differs.
+        if len(found) == 1 and not found & taken:
+            taken |= found
+            names[name] = found.pop()
+        else:
+            names[name] = name
+    return names
 
 
 def _stored(content: Mapping[str, Any], metadata: Mapping[str, Any], part: str) -> Named:
@@ -99,7 +128,7 @@ def _absence(part: str, name: str | None, there: Named) -> str | None:
 
 
 def _moved_groups(
-    name: str | None, scheduler: Any, parts: dict[str, Named], metadata: dict[str, Any]
+    name: str | None, scheduler: Any, parts: dict[str, Named], optimizers: Named
 ) -> str | None:
     """Return what is wrong if the scheduler's optimizer has its groups in another order.
 
@@ -107,7 +136,7 @@ def _moved_groups(
     """
     optimizer = getattr(scheduler, "optimizer", None)
     of = [key for key, each in parts["optimizer"].items() if each is optimizer]
-    said = _stored(metadata, metadata, "optimizer").get(*of or [name])
+    said = optimizers.get(*of or [name])
     if said is None or optimizer is None:
         return None
     try:
