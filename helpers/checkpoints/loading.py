@@ -3,7 +3,6 @@
 Save, Load, Ship 0.2.0: helpers/checkpoints/loading.py · repairs: CHANGELOG.md
 """
 
-import copy
 import os
 import warnings
 from collections.abc import Iterator, Mapping
@@ -17,7 +16,7 @@ from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
 from helpers.checkpoints.archive.errors import IncompatibleCheckpointError
-from helpers.checkpoints.model_loading import load_model, own_copy
+from helpers.checkpoints.model_loading import load_model, own_copy, require_written
 from helpers.checkpoints.optimizers import load_state, makes_new_state
 from helpers.checkpoints.parts import Named, checked_parts, label
 from helpers.checkpoints.planning import plan_loading
@@ -96,7 +95,8 @@ def load_checkpoint(
             map_location is none of those.
         ValueError: the optimizer holds a parameter that is not the model's, or
             the map_location is "meta".
-        RuntimeError: the tensors cannot go to the map_location.
+        RuntimeError: the tensors cannot go to the map_location, or a tensor of the model
+            does not hold what was written into it.
         FileNotFoundError, PermissionError, CheckpointError: as `verify`.
         IncompatibleCheckpointError: `save_checkpoint` did not write it, or it does not
             fit.
@@ -123,19 +123,21 @@ def load_checkpoint(
                 f"{path} does not fit the random number generators: {error}. Nothing was "
                 "changed."
             ) from error
-    extra, metadata = own_copy(content["extra"]), copy.deepcopy(content["metadata"])
-    taken: set[int] = set()
+    extra, metadata = own_copy(content["extra"]), own_copy(content["metadata"])
+    known: tuple[set[int], set[int]] = set(), set()
+    values = {name: dict(state) for name, state in states["model"].items()}
     with _all_unchanged_on_error(parts):
         for part, objects in parts.items():
             for name, thing in objects.items():
                 try:
-                    _load(thing, states[part][name], taken)
+                    _load(thing, states[part][name], known)
                 except Exception as error:
                     where = label(part, name)
                     error.add_note(
                         f"{where} did not take what {path} holds of it; nothing was changed"
                     )
                     raise
+        require_written(parts["model"], values)
         if rng is not None:
             _restore_rng(rng)
         for name, each in parts["model"].items():
@@ -156,9 +158,9 @@ def load_checkpoint(
     )
 
 
-def _load(thing: Any, state: Any, taken: set[int]) -> None:
+def _load(thing: Any, state: Any, known: tuple[set[int], set[int]]) -> None:
     if isinstance(thing, nn.Module):
-        load_model(thing, state, taken)
+        load_model(thing, state, *known)
     elif isinstance(thing, Optimizer):
         load_state(thing, own_copy(state))
     else:

@@ -4,6 +4,7 @@ Save, Load, Ship 0.2.0: helpers/checkpoints/model_loading.py · repairs: CHANGEL
 """
 
 import copy
+from collections.abc import Mapping
 from contextlib import ExitStack
 from typing import Any
 
@@ -11,27 +12,40 @@ import torch
 from torch import nn
 
 from helpers.checkpoints.matching import live_state, meta_place, repeated
+from helpers.checkpoints.parts import Named
+from helpers.state_dicts.differences import is_same
 from helpers.state_dicts.kinds import copied
 from helpers.state_dicts.restoring import swap_memory
+from helpers.state_dicts.written import unwritten
+
+_LOST = (
+    "{} does not hold what the file holds: its type ({}) does not take it, or another "
+    "entry has the same memory and other values. Nothing was changed"
+)
 
 
-def load_model(model: nn.Module, state: dict[str, Any], taken: set[int]) -> None:
+def load_model(
+    model: nn.Module, state: dict[str, Any], taken: set[int], filled: set[int]
+) -> None:
     """Load a state dict that fits, whose tensors are pages of a file.
 
     Args:
         model: keeps none of the file's pages, but for what is on the meta device.
         state: name -> value; changed.
         taken: addresses of the file's storages that some model has got; extended.
+        filled: the id of each tensor that has got one; extended.
+
+    Raises:
+        RuntimeError: a tensor that another model has got filled is to hold other values.
 
     >>> with torch.device("meta"):
     ...     shell = nn.Linear(3, 2)
-    >>> load_model(shell, state := nn.Linear(3, 2).state_dict(), set())
+    >>> load_model(shell, state := nn.Linear(3, 2).state_dict(), set(), set())
     >>> shell.weight.is_meta
     False
     """
     apart = own_ways(model)
     places: dict[tuple, torch.Tensor] = {}
-    filled: set[int] = set()
     with ExitStack() as stack:
         for name, own in live_state(model).items():
             is_apart = name.startswith(apart)
@@ -49,6 +63,8 @@ def load_model(model: nn.Module, state: dict[str, Any], taken: set[int]) -> None
                     _fill(own, own_copy(state[name]) if is_apart else state[name], taken)
                     places[place] = own
                 filled.add(id(own))
+            elif id(own) in filled and not is_same(own, state[name]):
+                raise RuntimeError(_LOST.format(name, type(own).__name__))
             if id(own) in filled:
                 if not is_apart:
                     state[name] = own  # copied onto itself: no page is touched
@@ -82,6 +98,28 @@ def own_ways(model: nn.Module) -> tuple[str, ...]:
         if any(hooks) or not is_torchs:
             found.append(f"{name}." if name else "")
     return tuple(found)
+
+
+def require_written(models: Named, states: Mapping[Any, Mapping[str, Any]]) -> None:
+    """Look whether loaded models hold what their states hold, each and all together.
+
+    What a class or a hook loads in its own way is not looked at.
+
+    Raises:
+        RuntimeError: an entry holds something else.
+
+    >>> model = nn.Linear(3, 2)
+    >>> require_written({None: model}, {None: model.state_dict()})
+    """
+    targets, wanted = {}, {}
+    for key, model in models.items():
+        apart = own_ways(model)
+        for name, own in live_state(model).items():
+            if isinstance(own, torch.Tensor) and not name.startswith(apart):
+                where = name if key is None else f"{key}.{name}"
+                targets[where], wanted[where] = own, states[key][name]
+    if lost := unwritten(targets, wanted):
+        raise RuntimeError(_LOST.format(lost, type(targets[lost]).__name__))
 
 
 def own_copy(value: Any) -> Any:

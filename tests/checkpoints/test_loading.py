@@ -134,6 +134,67 @@ def test_a_state_dict_without_keywords_will_do(tmp_path):
     assert plain(model.state_dict()) == plain(saved.state_dict())
 
 
+class Deaf(torch.Tensor):
+    """A class whose copy_ writes into something that is thrown away."""
+
+    @classmethod
+    def __torch_function__(cls, function, types, arguments=(), more=None):
+        if function is torch.Tensor.copy_:
+            return arguments[0]
+        return super().__torch_function__(function, types, arguments, more or {})
+
+
+class Mirror(nn.Module):
+    """Its decoder is the encoder transposed, or a matrix of its own."""
+
+    def __init__(self, is_view):
+        super().__init__()
+        self.encoder = nn.Parameter(torch.rand(3, 2))
+        decoder = self.encoder.data.T
+        self.register_buffer("decoder", decoder if is_view else torch.rand(2, 3))
+
+
+def test_views_of_one_memory_cannot_hold_two_values(tmp_path):
+    path = save_checkpoint(tmp_path / "a.pt", model=Mirror(is_view=False))
+    model = Mirror(is_view=True)
+    before = plain(model.state_dict())
+    with pytest.raises(RuntimeError, match="coder does not hold what the file holds: its"):
+        load_checkpoint(path, model=model)
+    assert plain(model.state_dict()) == before
+    path = save_checkpoint(tmp_path / "b.pt", model=(saved := Mirror(is_view=True)))
+    load_checkpoint(path, model=model)
+    assert plain(model.state_dict()) == plain(saved.state_dict())
+
+
+@pytest.mark.parametrize("device", ["cpu", "meta"])
+def test_two_models_that_share_a_layer_cannot_hold_two_values(tmp_path, device):
+    path = save_checkpoint(tmp_path / "a.pt", model={"a": Net(), "b": Net()})
+    with torch.device(device):
+        models = {"a": Net(), "b": Net()}
+    models["a"].first = models["b"].first
+    before = [p.is_meta or p.tolist() for p in models["a"].parameters()]
+    with pytest.raises(RuntimeError, match=r"first.\w+ does not hold what the file holds"):
+        load_checkpoint(path, model=models)
+    assert [p.is_meta or p.tolist() for p in models["a"].parameters()] == before
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_a_class_that_takes_no_values_is_found_out(tmp_path):
+    def make():
+        model = nn.Linear(3, 2)
+        model.weight = nn.Parameter(model.weight.data.as_subclass(Deaf))
+        return model
+
+    with torch.serialization.safe_globals([Deaf]):
+        try:
+            path = save_checkpoint(tmp_path / "a.pt", model=make())
+        except ValueError as error:
+            assert "cannot load" in str(error)
+            return
+        with pytest.raises(RuntimeError, match="weight does not hold what the file holds"):
+            load_checkpoint(path, model=make())
+
+
 def test_a_note_that_is_made_an_error_changes_nothing(tmp_path):
     def make(factor):
         run = Run(seed=1)
