@@ -99,6 +99,7 @@ def test_who_changes_a_function_or_class_is_named():
     [
         (b"__builtin__\neval", "builtins.eval"),
         (b"commands\ngetoutput", "subprocess.getoutput"),
+        (b"__builtin__\nreduce", "functools.reduce"),
         (b"copy_reg\n_reconstructor", "copyreg._reconstructor"),
     ],
 )
