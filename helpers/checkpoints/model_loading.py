@@ -14,8 +14,8 @@ from torch import nn
 from helpers.checkpoints.matching import live_state, meta_place, repeated
 from helpers.checkpoints.parts import Named
 from helpers.state_dicts.differences import is_same
+from helpers.state_dicts.held_memory import swap_memory
 from helpers.state_dicts.kinds import copied
-from helpers.state_dicts.restoring import swap_memory
 from helpers.state_dicts.written import unwritten
 
 _LOST = (

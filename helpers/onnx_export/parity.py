@@ -21,7 +21,7 @@ from helpers.onnx_export.running import (
     run,
     session,
 )
-from helpers.state_dicts.restoring import unchanged
+from helpers.state_dicts.trying import unchanged
 from helpers.training import capture_rng, restore_rng
 
 

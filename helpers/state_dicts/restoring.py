@@ -20,7 +20,7 @@ from torch.utils._python_dispatch import is_traceable_wrapper_subclass
 
 from helpers.arguments import require_module
 from helpers.state_dicts.differences import NotComparableError, is_same, same_bytes
-from helpers.state_dicts.held_memory import memory_of, places_of
+from helpers.state_dicts.held_memory import memory_of, places_of, swap_memory
 from helpers.state_dicts.kinds import copied, is_empty_shell, raw_bytes
 
 _NOT_ALL = "could not be put back"
@@ -96,33 +96,6 @@ def what_is_left(error: BaseException) -> str:
     return f"the model is {'unchanged' if is_whole else 'partly changed'}"
 
 
-class _End(Exception):
-    pass
-
-
-@contextmanager
-def unchanged(model: nn.Module) -> Iterator[None]:
-    """Put the model back as it was when the block ends, with or without an error.
-
-    Raises:
-        TypeError: the model is not a module.
-        RuntimeError: something could not be put back; the text says what.
-
-    >>> norm = nn.BatchNorm1d(1)
-    >>> with unchanged(norm):
-    ...     _ = norm(torch.rand(4, 1))
-    >>> norm.num_batches_tracked
-    tensor(0)
-    """
-    try:
-        with all_or_nothing(model):
-            yield
-            raise _End
-    except _End as end:
-        if what_is_left(end) != "the model is unchanged":
-            raise RuntimeError(*end.__notes__) from None
-
-
 def _ways_back(model: nn.Module) -> list[tuple[str, Callable[[], None]]]:
     """Return what to do, in this order, to have the model as it is now."""
     steps = []
@@ -152,21 +125,6 @@ def _ways_back(model: nn.Module) -> list[tuple[str, Callable[[], None]]]:
             raise ValueError(f"{name}: {error}") from None
         steps.append((name, partial(_extra_back, holders[name], before)))
     return steps
-
-
-def swap_memory(a: Tensor, b: Tensor) -> None:
-    """Exchange memory, device and all else of two tensors, but who is who in Python.
-
-    As `torch.utils.swap_tensors`, which refuses where something refers weakly to one of
-    the two, as an LSTM does to its weights; but class and attributes stay where they are.
-
-    >>> shell = nn.Parameter(torch.empty(2, device="meta"))
-    >>> swap_memory(shell, torch.ones(2, requires_grad=True))
-    >>> shell
-    Parameter containing:
-    tensor([1., 1.], requires_grad=True)
-    """
-    torch._C._swap_tensor_impl(a, b)
 
 
 def extra_state_holders(model: nn.Module) -> dict[str, nn.Module]:
