@@ -101,6 +101,7 @@ def load_checkpoint(
         IncompatibleCheckpointError: `save_checkpoint` did not write it, or it does not
             fit.
 
+    >>> import torch
     >>> from tempfile import TemporaryDirectory
     >>> from helpers.checkpoints import save_checkpoint
     >>> model, fresh = nn.Linear(3, 2), nn.Linear(3, 2)
