@@ -18,4 +18,4 @@ What each module is for, which notebooks teach it, and what to copy along with i
     arguments               the argument checks that the others share
 
 Save, Load, Ship 0.2.0: helpers/__init__.py · repairs: CHANGELOG.md
-"""  # noqa: E501
+"""

@@ -109,7 +109,8 @@ def read_structure(archive: Archive) -> Any:
         raise UnsafeCheckpointError(
             f"{archive.path} asks for {shown}, which weights_only=True refuses. A whole "
             "pickled model does, and so does a file with code in it. Nothing in it was "
-            "executed. Ask its author for model.state_dict() and plain values."
+            "executed. Ask its author for model.state_dict() and plain values; or, if "
+            "these are tensors of a library that you use (torchao), import it first."
         )
     reader = _Reader(archive)
     try:

@@ -64,7 +64,8 @@ def test_code_in_the_pickle_is_named_and_not_run(tmp_path):
     assert refused(path, UnsafeCheckpointError) == (
         f"{path} asks for {os.mkdir.__module__}.mkdir, which weights_only=True refuses. A "
         "whole pickled model does, and so does a file with code in it. Nothing in it was "
-        "executed. Ask its author for model.state_dict() and plain values."
+        "executed. Ask its author for model.state_dict() and plain values; or, if these "
+        "are tensors of a library that you use (torchao), import it first."
     )
     assert not trap.exists()
     torch.load(path, weights_only=False)
