@@ -347,6 +347,26 @@ def test_whatever_is_kept_comes_back_in_its_own_types(tmp_path, make, dtype, sta
     assert [*other._optimizer_load_state_dict_pre_hooks] == hooks
 
 
+class OfItsOwn:
+    """Wraps another, and is no optimizer of torch's, as those of some trainers."""
+
+    def __init__(self, parameters):
+        self.inner = torch.optim.SGD(parameters)
+        self.state, self.param_groups = self.inner.state, self.inner.param_groups
+
+    def load_state_dict(self, state_dict):
+        self.inner.load_state_dict(state_dict)
+        self.state, self.param_groups = self.inner.state, self.inner.param_groups
+
+
+def test_what_a_foreign_class_wraps_keeps_its_types():
+    optimizer = OfItsOwn(make_model(torch.bfloat16).parameters())
+    saved = optimizer.inner.state_dict() | {"state": {0: as_no_parameter_is()}}
+    load_state(optimizer, saved)
+    (loaded,) = optimizer.state.values()
+    assert plain(loaded) == plain(as_no_parameter_is())
+
+
 class Doubling(torch.optim.SGD):
     """Changes what it loads, before torch's own method and after it."""
 
