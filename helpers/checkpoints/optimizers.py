@@ -135,7 +135,7 @@ def load_state(optimizer: Optimizer, state: dict[str, Any]) -> None:
 def _with_inner(optimizer: Any) -> Iterator[Optimizer]:
     """Yield the optimizer, and those that it wraps: all that torch's own method loads."""
     seen: set[int] = set()
-    waiting = [optimizer]
+    waiting = [optimizer, *vars(optimizer).values()]  # it may be of no class of torch's
     while waiting:
         one = waiting.pop()
         if id(one) in seen:

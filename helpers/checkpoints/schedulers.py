@@ -57,15 +57,17 @@ def scheduler_problem(
         return f"it holds {len(inner)} schedulers, the saved one {len(states)}"
     groups = len(getattr(getattr(scheduler, "optimizer", None), "param_groups", ()))
     for key in _PER_GROUP:
-        if key in state and hasattr(scheduler, key):
-            ours, theirs = len(getattr(scheduler, key)), len(state[key])
-            # Functions go into those that are there. Other lists are replaced, and may
-            # have grown since the scheduler was made, as torch lets min_lrs.
-            if theirs != ours and (key == "lr_lambdas" or theirs != groups):
-                return (
-                    f"its {key} are of {ours} groups, the saved one's of {theirs}: create "
-                    "it before or after add_param_group, as the saved one was"
-                )
+        ours, theirs = getattr(scheduler, key, None), state.get(key)
+        if not isinstance(ours, list) or not isinstance(theirs, list):
+            continue
+        # Functions go into those that are there. Other lists are replaced, and may have
+        # grown since the scheduler was made, as ReduceLROnPlateau's min_lrs do.
+        fitting = {len(ours)} if key == "lr_lambdas" else {len(ours), groups}
+        if len(theirs) not in fitting:
+            return (
+                f"its {key} are of {len(ours)} groups, the saved one's of {len(theirs)}: "
+                "create it before or after add_param_group, as the saved one was"
+            )
     told = saved.get("functions", {})  # not in files of older versions
     for where, function, kept in _functions(scheduler, state):
         what = f"an object with {', '.join(kept)}" if kept else told.get(where)

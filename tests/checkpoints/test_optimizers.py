@@ -10,6 +10,7 @@ from torch import nn
 
 from helpers.checkpoints import load_checkpoint, save_checkpoint
 from helpers.checkpoints.optimizers import load_state
+from helpers.state_dicts.kinds import contents
 from tests.checkpoints.runs import plain, problem_of
 
 ALL = {
@@ -346,6 +347,26 @@ def test_whatever_is_kept_comes_back_in_its_own_types(tmp_path, make, dtype, sta
     assert [*other._optimizer_load_state_dict_pre_hooks] == hooks
 
 
+class OfItsOwn:
+    """Wraps another, and is no optimizer of torch's, as those of some trainers."""
+
+    def __init__(self, parameters):
+        self.inner = torch.optim.SGD(parameters)
+        self.state, self.param_groups = self.inner.state, self.inner.param_groups
+
+    def load_state_dict(self, state_dict):
+        self.inner.load_state_dict(state_dict)
+        self.state, self.param_groups = self.inner.state, self.inner.param_groups
+
+
+def test_what_a_foreign_class_wraps_keeps_its_types():
+    optimizer = OfItsOwn(make_model(torch.bfloat16).parameters())
+    saved = optimizer.inner.state_dict() | {"state": {0: as_no_parameter_is()}}
+    load_state(optimizer, saved)
+    (loaded,) = optimizer.state.values()
+    assert plain(loaded) == plain(as_no_parameter_is())
+
+
 class Doubling(torch.optim.SGD):
     """Changes what it loads, before torch's own method and after it."""
 
@@ -397,6 +418,16 @@ def test_a_state_that_contains_itself_is_refused():
     with pytest.raises(ValueError, match="the state contains itself, or is nested too"):
         load_state(optimizer, optimizer.state_dict() | {"state": {0: loop}})
     assert not optimizer._optimizer_load_state_dict_pre_hooks
+
+
+def test_all_of_a_state_goes_to_the_device_of_its_parameter():
+    """The meta device stands for a GPU."""
+    weight = torch.empty(2, device="meta")
+    optimizer = torch.optim.SGD([weight])
+    load_state(optimizer, optimizer.state_dict() | {"state": {0: as_no_parameter_is()}})
+    found = [one for one in contents(optimizer.state[weight]) if torch.is_tensor(one)]
+    stay = [one for one in found if not one.is_meta]
+    assert len(found) == 11 and {one.item() for one in stay} == {2.0**24 + 1}, "the steps"
 
 
 def test_the_counter_of_what_computes_on_the_device_is_there_as_float32():
