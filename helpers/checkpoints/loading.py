@@ -131,7 +131,7 @@ def load_checkpoint(
         for part, objects in parts.items():
             for name, thing in objects.items():
                 try:
-                    _load(thing, states[part][name], known)
+                    _load(part, thing, states[part][name], known)
                 except Exception as error:
                     where = label(part, name)
                     error.add_note(
@@ -159,10 +159,10 @@ def load_checkpoint(
     )
 
 
-def _load(thing: Any, state: Any, known: tuple[set[int], set[int]]) -> None:
+def _load(part: str, thing: Any, state: Any, known: tuple[set[int], set[int]]) -> None:
     if isinstance(thing, nn.Module):
         load_model(thing, state, *known)
-    elif isinstance(thing, Optimizer):
+    elif part == "optimizer":  # also of a class that only looks like torch's
         load_state(thing, own_copy(state))
     else:
         thing.load_state_dict(own_copy(state))
