@@ -1,6 +1,6 @@
 # Which Python makes .venv: make lab PYTHON=python3.12
 PYTHON ?= python3
-# What lab, mutations, again, reopening, labels, firefox, notebooks, handouts and bench pass on: make lab ARGS=--no-browser
+# What lab, mutations, again, reopening, labels, firefox, peers, notebooks, handouts and bench pass on: make lab ARGS=--no-browser
 ARGS ?=
 
 # Bytecode is kept whatever the environment says: the tests start some hundred processes,
@@ -18,7 +18,7 @@ EXAMPLES = --doctest-modules --ignore=helpers/classroom
 FAILED = { echo; echo "This step failed. $(1)."; exit 1; }
 
 .NOTPARALLEL:
-.PHONY: help lab style check test mutations again reopening labels firefox wheel notebooks handouts bench install runtimes
+.PHONY: help lab style check test mutations again reopening labels firefox wheel peers notebooks handouts bench install runtimes
 
 help:
 	@echo "make lab        open the course in JupyterLab   (on a server: ARGS=--no-browser)"
@@ -30,6 +30,7 @@ help:
 	@echo "make labels     measure the words of every panel over all settings   (one: ARGS='-k tolerance')"
 	@echo "make firefox    try every panel and quiz in Firefox, too"
 	@echo "make wheel      build the wheel, install it elsewhere, and use it"
+	@echo "make peers      let other scanners judge the inspector's files beside it"
 	@echo "make notebooks  execute the notebooks in place  (one: ARGS=notebooks/NN_name.ipynb)"
 	@echo "make handouts   write what a teacher hands out  (one: ARGS=notebooks/NN_name.ipynb)"
 	@echo "make bench      print tables of times and memory"
@@ -76,6 +77,9 @@ firefox: install
 
 wheel: install
 	@$(PYTEST) tests/wheel.py || $(call FAILED,pyproject.toml says what goes into it)
+
+peers: install
+	@$(PYTEST) tests/peers/side_by_side.py $(ARGS) || $(call FAILED,tests/peers/ has the files and asks the scanners)
 
 notebooks: install
 	@$(RUN) tests/make_notebooks.py $(ARGS)

@@ -8,7 +8,7 @@ DOORS = {
     "lab": ("helpers.classroom.setup.lab", "open the course in JupyterLab"),
     "doctor": ("helpers.classroom.setup.doctor", "what is here, what is missing"),
     "inspect": (
-        "helpers.model_files.inspect_command",
+        "helpers.model_files.inspecting",
         "what a model file is, and if it is safe",
     ),
     "handouts": ("helpers.classroom.handouts.command", "write what a teacher hands out"),

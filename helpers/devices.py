@@ -197,12 +197,14 @@ def _read(path: Path) -> Mapping[str, Tensor]:
         raise ValueError(f"{path} is not a .pt file but {found}")
     try:
         content = torch.load(path, map_location="cpu", weights_only=True)
-    except pickle.UnpicklingError as error:
-        # torch's text proposes weights_only=False, which is how a crafted file gets to run.
+    except pickle.UnpicklingError:
+        # torch's text proposes weights_only=False, which is how a crafted file gets to run:
+        # it is not to stand above ours either.
         raise ValueError(
             f"{path} is not a .pt file, or holds more than tensors (a whole model?); save "
-            "model.state_dict() instead"
-        ) from error
+            "model.state_dict() instead. Tensors of another library (torchao) load once it "
+            "is imported. What else is in it says: python -m helpers inspect FILE"
+        ) from None
     except PermissionError:  # its own text says enough, and names the file
         raise
     except Exception as error:  # RuntimeError, EOFError, KeyError: depends on the damage

@@ -3,6 +3,7 @@
 Save, Load, Ship 0.2.0: helpers/training.py · repairs: CHANGELOG.md
 """
 
+import json
 import random
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -38,8 +39,7 @@ def capture_rng() -> dict[str, Any]:
     """Return the states of Python's, NumPy's, torch's and every GPU's generator.
 
     All of it is lists, numbers and tensors, which torch.load(weights_only=True) accepts.
-    Generators that you made yourself (torch.Generator, np.random.default_rng) are not
-    in it.
+    Generators of your own (torch.Generator, np.random.default_rng) are not in it.
 
     >>> state = capture_rng()
     >>> first = torch.rand(2), random.random()
@@ -48,23 +48,19 @@ def capture_rng() -> dict[str, Any]:
     (True, True)
     """
     version, words, gauss = random.getstate()
-    of_numpy = np.random.get_state(legacy=False)
-    on_gpus = {
-        kind: [module.get_rng_state(number) for number in _numbers(module)]
-        for kind, module in _gpu_modules().items()
-    }
     return {
         "python": [version, torch.tensor(words), gauss],
-        "numpy": [
-            of_numpy["bit_generator"],
-            torch.tensor(of_numpy["state"]["key"].tolist()),
-            of_numpy["state"]["pos"],
-            of_numpy["has_gauss"],
-            of_numpy["gauss"],
-        ],
+        "numpy": _of_numpy(np.random.get_state(legacy=False)),
         "torch": torch.get_rng_state(),
-        **on_gpus,
+        **{k: [*map(m.get_rng_state, found)] for k, (m, found) in _gpus().items()},
     }
+
+
+def _of_numpy(state: dict[str, Any]) -> Any:
+    if state["bit_generator"] != "MT19937":
+        return json.loads(json.dumps(state, default=lambda array: array.tolist()))
+    key, position = torch.tensor(state["state"]["key"].tolist()), state["state"]["pos"]
+    return ["MT19937", key, position, state["has_gauss"], state["gauss"]]
 
 
 def restore_rng(state: dict[str, Any]) -> None:
@@ -74,7 +70,7 @@ def restore_rng(state: dict[str, Any]) -> None:
     not here are left out.
 
     Raises:
-        ValueError: the state is not one of `capture_rng`; no generator has changed.
+        ValueError: as `check_rng`; no generator has changed.
 
     >>> state = capture_rng()
     >>> first = torch.randperm(5)
@@ -95,25 +91,25 @@ def _set_all(state: dict[str, Any]) -> None:
     random.setstate(_python_state(state))
     np.random.set_state(_numpy_state(state))
     torch.set_rng_state(state["torch"].cpu())
-    for kind, module in _gpu_modules().items():
-        for number, saved in zip(_numbers(module), state.get(kind, []), strict=False):
+    for kind, (module, numbers) in _gpus().items():
+        for number, saved in zip(numbers, state.get(kind, []), strict=False):
             module.set_rng_state(saved.cpu(), number)
 
 
-def _gpu_modules() -> dict[str, Any]:
-    return {"cuda": torch.cuda, "xpu": torch.xpu, "mps": torch.mps}
-
-
-def _numbers(module: Any) -> range:
-    """Return the numbers of the GPUs that one of torch's modules finds here."""
-    return range(module.device_count() if module.is_available() else 0)
+def _gpus() -> dict[str, tuple[Any, range]]:
+    """Return kind -> (torch's module for it, the numbers of those that it finds here)."""
+    return {
+        kind: (module, range(module.device_count() if module.is_available() else 0))
+        for kind, module in (("cuda", torch.cuda), ("xpu", torch.xpu), ("mps", torch.mps))
+    }
 
 
 def check_rng(state: dict[str, Any]) -> None:
     """Try a captured state on new generators; those in use do not change.
 
     Raises:
-        ValueError: the state is not one of `capture_rng`.
+        ValueError: the state is not one of `capture_rng`, or NumPy's global generator is
+            of another kind.
 
     >>> check_rng({})
     Traceback (most recent call last):
@@ -121,16 +117,22 @@ def check_rng(state: dict[str, Any]) -> None:
     """
     try:
         random.Random().setstate(_python_state(state))
-        np.random.RandomState().set_state(_numpy_state(state))
+        of_numpy, ours = _numpy_state(state), type(np.random.mtrand.get_bit_generator())
+        theirs = of_numpy["bit_generator"]
+        if ours.__name__ == theirs:
+            np.random.RandomState(ours()).set_state(of_numpy)
         torch.Generator().set_state(state["torch"].cpu())
         # Files of older versions know CUDA alone.
         for on_gpu in [*state["cuda"], *state.get("xpu", []), *state.get("mps", [])]:
             if on_gpu.dtype != torch.uint8:
                 raise ValueError(f"a state of a GPU is {on_gpu.dtype}")
-    except (TypeError, ValueError, LookupError, RuntimeError, AttributeError) as error:
+    except Exception as error:
         raise ValueError(
             f"this is not a state of capture_rng ({type(error).__name__}: {error})"
         ) from error
+    if ours.__name__ != theirs:
+        cure = f"call np.random.set_bit_generator(np.random.{theirs}()) before"
+        raise ValueError(f"NumPy's generator is {ours.__name__} now: {cure}")
 
 
 def _python_state(state: dict[str, Any]) -> tuple:
@@ -138,9 +140,12 @@ def _python_state(state: dict[str, Any]) -> tuple:
     return version, tuple(words.tolist()), gauss
 
 
-def _numpy_state(state: dict[str, Any]) -> tuple:
-    name, keys, position, has_gauss, cached = state["numpy"]
-    return name, keys.cpu().numpy().astype(np.uint32), position, has_gauss, cached
+def _numpy_state(state: dict[str, Any]) -> dict[str, Any]:
+    if isinstance(state["numpy"], dict):
+        return state["numpy"]
+    name, key, position, has_gauss, cached = state["numpy"]
+    within = {"key": key.cpu().numpy().astype(np.uint32), "pos": position}
+    return {"bit_generator": name, "state": within, "has_gauss": has_gauss, "gauss": cached}
 
 
 def train_epoch(

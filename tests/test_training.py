@@ -7,6 +7,11 @@ import pytest
 import torch
 from torch import nn
 
+from helpers.checkpoints import (
+    IncompatibleCheckpointError,
+    load_checkpoint,
+    save_checkpoint,
+)
 from helpers.training import (
     accuracy,
     capture_rng,
@@ -119,6 +124,76 @@ def test_a_broken_state_changes_no_generator(change):
     with pytest.raises(ValueError, match="this is not a state of capture_rng"):
         restore_rng(broken)
     assert draw_from_everywhere() == expected
+
+
+@pytest.fixture(params=["PCG64", "PCG64DXSM", "Philox", "SFC64"])
+def other_numpy(request):
+    before = np.random.get_bit_generator()
+    np.random.set_bit_generator(getattr(np.random, request.param)(7))
+    yield request.param
+    np.random.set_bit_generator(before)
+
+
+def draw_from_numpy():
+    small = np.random.randint(100, size=3, dtype=np.int32)  # half of 64 bits is kept
+    return [np.random.randn(), *small.tolist(), np.random.rand()]
+
+
+def test_another_generator_of_numpy_passes_through_a_file(tmp_path, other_numpy):
+    np.random.randn()
+    np.random.randint(100, dtype=np.int32)
+    torch.save(capture_rng(), tmp_path / "rng.pt")
+    expected = draw_from_numpy()
+    state = torch.load(tmp_path / "rng.pt", weights_only=True)
+    for _ in range(2):
+        restore_rng(state)
+        assert draw_from_numpy() == expected
+    model = nn.Linear(2, 1)
+    path = save_checkpoint(tmp_path / "a.pt", model=model)
+    expected = draw_from_numpy()
+    load_checkpoint(path, model=model)
+    assert draw_from_numpy() == expected
+    load_checkpoint(path, model=model, restore_rng=False)
+
+
+def test_a_broken_state_of_another_generator_is_refused(other_numpy):
+    state = capture_rng()
+    expected = draw_from_numpy()
+    restore_rng(state)
+    for broken in ({}, {"state": 3}, {"state": {}}):
+        with pytest.raises(ValueError, match="this is not a state of capture_rng"):
+            restore_rng({**state, "numpy": {"bit_generator": other_numpy} | broken})
+    inner = dict.fromkeys(state["numpy"]["state"], [2**70] * 4)
+    with pytest.raises(ValueError, match="this is not a state of capture_rng"):
+        restore_rng({**state, "numpy": state["numpy"] | {"state": inner}})
+    assert draw_from_numpy() == expected
+
+
+def test_a_state_of_another_kind_says_which_generator_to_set(tmp_path, other_numpy):
+    state, model = capture_rng(), nn.Linear(2, 1)
+    path = save_checkpoint(tmp_path / "a.pt", model=model)
+    ours = np.random.get_bit_generator()
+    np.random.set_bit_generator(np.random.MT19937(3))
+    usual = capture_rng()
+    assert usual["numpy"][0] == "MT19937" and len(usual["numpy"]) == 5
+    message = (
+        f"NumPy's generator is MT19937 now: call np.random.set_bit_generator(np.random."
+        f"{other_numpy}()) before"
+    )
+    expected = draw_from_everywhere()
+    restore_rng(usual)
+    with pytest.raises(ValueError) as caught:
+        restore_rng(state)
+    assert str(caught.value) == message
+    with pytest.raises(IncompatibleCheckpointError) as caught:
+        load_checkpoint(path, model=model)
+    assert message in str(caught.value)
+    assert draw_from_everywhere() == expected
+    np.random.set_bit_generator(getattr(np.random, other_numpy)())
+    restore_rng(state)
+    with pytest.raises(ValueError, match=r"is .* now: call .*MT19937"):
+        restore_rng(usual)
+    np.random.set_bit_generator(ours)
 
 
 def test_states_of_gpus_that_are_not_here_are_left_out():

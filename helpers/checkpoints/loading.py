@@ -3,27 +3,24 @@
 Save, Load, Ship 0.2.0: helpers/checkpoints/loading.py · repairs: CHANGELOG.md
 """
 
-import copy
 import os
 import warnings
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import torch
 from torch import nn
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
 from helpers.checkpoints.archive.errors import IncompatibleCheckpointError
-from helpers.checkpoints.matching import repeated
+from helpers.checkpoints.model_loading import load_model, own_copy, require_written
 from helpers.checkpoints.optimizers import load_state, makes_new_state
 from helpers.checkpoints.parts import Named, checked_parts, label
 from helpers.checkpoints.planning import plan_loading
 from helpers.checkpoints.reading import read_content
-from helpers.state_dicts.kinds import copied
 from helpers.state_dicts.restoring import all_or_nothing, unchanged_on_error
 from helpers.training import capture_rng, check_rng
 from helpers.training import restore_rng as _restore_rng  # also an argument's name
@@ -78,8 +75,11 @@ def load_checkpoint(
 
     Args:
         path: the file.
-        model: gets the values in place, on the device where it is. Here and below, where
-            several were saved by name: a dict with some or all of those names.
+        model: gets the values in place, on the device where it is. Built on the meta
+            device, it gets the file's own tensors: pages of the file, copied when they are
+            written to. Then replace the file, as `save_checkpoint` does, but never write
+            into it. Here and below, where several were saved by name: a dict with some or
+            all of those names.
         optimizer: of the class that was saved. Whether it is `capturable` or `fused`
             depends on the machine and stays as it is.
         scheduler: of the class that was saved. Give its plain functions (LambdaLR) again
@@ -94,11 +94,13 @@ def load_checkpoint(
             map_location is none of those.
         ValueError: the optimizer holds a parameter that is not the model's, or
             the map_location is "meta".
-        RuntimeError: the tensors cannot go to the map_location.
+        RuntimeError: the tensors cannot go to the map_location, or a tensor of the model
+            does not hold what was written into it.
         FileNotFoundError, PermissionError, CheckpointError: as `verify`.
         IncompatibleCheckpointError: `save_checkpoint` did not write it, or it does not
             fit.
 
+    >>> import torch
     >>> from tempfile import TemporaryDirectory
     >>> from helpers.checkpoints import save_checkpoint
     >>> model, fresh = nn.Linear(3, 2), nn.Linear(3, 2)
@@ -121,22 +123,30 @@ def load_checkpoint(
                 f"{path} does not fit the random number generators: {error}. Nothing was "
                 "changed."
             ) from error
-    extra, metadata = _own(content["extra"]), copy.deepcopy(content["metadata"])
+    extra, metadata = own_copy(content["extra"]), own_copy(content["metadata"])
+    known: tuple[set[int], set[int]] = set(), set()
+    values = {name: dict(state) for name, state in states["model"].items()}
     with _all_unchanged_on_error(parts):
         for part, objects in parts.items():
             for name, thing in objects.items():
                 try:
-                    _loader(thing)(states[part][name])
+                    _load(part, thing, states[part][name], known)
                 except Exception as error:
                     where = label(part, name)
                     error.add_note(
                         f"{where} did not take what {path} holds of it; nothing was changed"
                     )
                     raise
+        require_written(parts["model"], values)
         if rng is not None:
             _restore_rng(rng)
-    for note in notes:
-        warnings.warn(f"{path}: {note}", stacklevel=2)
+        for name, each in parts["model"].items():
+            tensors = (*each.named_parameters(), *each.named_buffers())
+            if left := [own for own, tensor in tensors if tensor.is_meta]:
+                where, what = label("model", name), ", ".join(left)
+                notes.append(f"{where}: the file has no values for {what}: still on meta")
+        for note in notes:  # before all is settled: a warning may be an error
+            warnings.warn(f"{path}: {note}", stacklevel=2)
     return Checkpoint(
         content["epoch"],
         content["step"],
@@ -148,36 +158,13 @@ def load_checkpoint(
     )
 
 
-def _loader(thing: Any) -> Callable[[Any], Any]:
-    """Return what loads a state into a thing."""
+def _load(part: str, thing: Any, state: Any, known: tuple[set[int], set[int]]) -> None:
     if isinstance(thing, nn.Module):
-        return lambda state: _load_model(thing, state)
-    if isinstance(thing, Optimizer):
-        return lambda state: load_state(thing, _own(state))
-    return lambda state: thing.load_state_dict(_own(state))
-
-
-def _own(value: Any) -> Any:
-    """Return a copy of what is still pages of the file."""
-    try:
-        return copy.deepcopy(value)
-    except Exception:  # sparse CSR and others cannot be copied deeply
-        return copied(value)
-
-
-def _load_model(model: nn.Module, state: dict[str, Any]) -> None:
-    with ExitStack() as stack:
-        for name, own in model.state_dict(keep_vars=True).items():
-            if not isinstance(own, torch.Tensor):
-                state[name] = _own(state[name])  # set_extra_state may keep it
-            elif own.is_inference():
-                stack.enter_context(torch.inference_mode())  # may be written only so
-            elif (once := repeated(own)) is not own:
-                # copy_ refuses a tensor that repeats its values, except from itself.
-                with torch.no_grad():
-                    once.copy_(repeated(state[name], like=own))
-                state[name] = own
-        model.load_state_dict(state)
+        load_model(thing, state, *known)
+    elif part == "optimizer":  # also of a class that only looks like torch's
+        load_state(thing, own_copy(state))
+    else:
+        thing.load_state_dict(own_copy(state))
 
 
 @contextmanager

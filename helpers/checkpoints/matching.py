@@ -9,6 +9,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch._subclasses.fake_tensor import FakeTensor
 
 from helpers.checkpoints.optimizers import order_problem
 from helpers.checkpoints.parts import Named, class_problem, group_names, named_parameters
@@ -29,7 +30,7 @@ def model_problem(model: nn.Module, saved: dict[str, Any]) -> str | None:
     >>> model_problem(nn.Linear(3, 2), nn.Linear(3, 2, bias=False).state_dict())
     'bias is missing from the file'
     """
-    ours = model.state_dict()
+    ours = live_state(model)
     for prefix, wrapper in _PREFIXES.items() if ours else ():
         if set(saved) == {prefix + name for name in ours}:
             return f"its names begin with {prefix!r}, {wrapper}: wrap the model first"
@@ -37,9 +38,17 @@ def model_problem(model: nn.Module, saved: dict[str, Any]) -> str | None:
             return f"only the model's names begin with {prefix!r}, {wrapper}: unwrap it"
     problems = [f"{name} is missing from the file" for name in ours if name not in saved]
     problems += [f"{name} is not in the model" for name in saved if name not in ours]
-    fitting = [name for name in ours if name in saved]
-    for name in fitting:
-        if problem := _entry_problem(ours[name], saved[name]):
+    owned = {
+        id(tensor)
+        for module in model.modules()
+        for named in (module._parameters, module._buffers)
+        if isinstance(named, dict)  # TorchScript has its own, and lends copies
+        for tensor in named.values()
+    }
+    for name in ours:
+        if name in saved and (
+            problem := _entry_problem(ours[name], saved[name], id(ours[name]) in owned)
+        ):
             problems.append(f"{name} {problem}")
     if not problems:
         problems = [
@@ -47,7 +56,33 @@ def model_problem(model: nn.Module, saved: dict[str, Any]) -> str | None:
             for first, name in _ties(ours)
             if not is_same(saved[first], saved[name])
         ]
-    return _join(problems)
+    return _join(problems or [*_views_on_meta(ours)])
+
+
+def live_state(model: nn.Module) -> dict[str, Any]:
+    """Return the model's state dict with its own tensors in it, not detached ones.
+
+    Where its class has a `state_dict()` that takes no keywords, with what that returns.
+
+    >>> model = nn.Linear(3, 2)
+    >>> live_state(model)["weight"] is model.weight
+    True
+    """
+    try:
+        return model.state_dict(keep_vars=True)
+    except TypeError:
+        return model.state_dict()
+
+
+def meta_place(tensor: Tensor) -> tuple:
+    """Return what is equal for two tensors on the meta device that would be one memory.
+
+    >>> shell = torch.empty(2, device="meta")
+    >>> meta_place(shell.data) == meta_place(shell) != meta_place(shell[:1])
+    True
+    """
+    storage = tensor.untyped_storage()
+    return storage._cdata, tensor.storage_offset(), tensor.shape, tensor.stride()
 
 
 def _ties(state: dict[str, Any]) -> Iterator[tuple[str, str]]:
@@ -56,17 +91,41 @@ def _ties(state: dict[str, Any]) -> Iterator[tuple[str, str]]:
     for name, value in state.items():
         if isinstance(value, Tensor) and not kind_of(value) and value.numel():
             place = value.data_ptr(), value.dtype, value.shape, value.stride()
+            place = meta_place(value) if value.is_meta else place
             if first.setdefault(place, name) != name:
                 yield first[place], name
 
 
-def _entry_problem(ours: Any, saved: Any) -> str | None:
+def _views_on_meta(state: dict[str, Any]) -> Iterator[str]:
+    """Yield what is wrong where two entries are different parts of one memory to come."""
+    first: dict[int, tuple[tuple, str]] = {}
+    for name, value in state.items():
+        if isinstance(value, Tensor) and value.is_meta and not kind_of(value):
+            place = meta_place(value)
+            known, other = first.setdefault(place[0], (place, name))
+            if known != place:
+                yield (
+                    f"{other} and {name} are views of one memory in the model, and have "
+                    "none (meta): build the model with memory"
+                )
+
+
+def _entry_problem(ours: Any, saved: Any, is_owned: bool) -> str | None:
     if in_words(ours) != in_words(saved):
         return f"is {in_words(saved)} in the file, {in_words(ours)} in the model"
     if not isinstance(ours, Tensor):
         return None
     if is_empty_shell(ours):
-        return "of the model is on the meta device, without memory"
+        if (
+            not is_owned
+            or not ours.is_meta
+            or kind_of(ours)
+            or isinstance(ours, FakeTensor)
+        ):
+            return "of the model has no memory (meta, or fake): call model.to_empty() first"
+        if ours._backward_hooks or ours._post_accumulate_grad_hooks:
+            return "of the model has hooks and no memory (meta): register them afterwards"
+        return None  # it gets the file's memory
     if repeated(ours) is not ours:
         once = repeated(saved, like=ours)
         if not is_same(saved, once.expand_as(saved)):

@@ -6,11 +6,14 @@ parameters in another order would swap their moments without a word.
 Save, Load, Ship 0.2.0: helpers/checkpoints/optimizers.py · repairs: CHANGELOG.md
 """
 
+import copy
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack
 from itertools import chain
 from typing import Any
 
+import torch
 from torch import Tensor
 from torch.optim import Optimizer
 
@@ -50,7 +53,7 @@ def order_problem(
     shared = [
         key
         for at, size in of_one.items()
-        for key, value in state["state"].get(at, {}).items()
+        for key, value in _by_key(state["state"].get(at, {})).items()
         if any(n != size and n in totals for n in _sizes(value))  # LBFGS: all in a row
     ]
     beside = {key: value for key, value in state["state"].items() if key not in of_one}
@@ -77,10 +80,12 @@ def fit_state(
     place, notes = _places(state, names), []
     if place is None:
         return state, []
-    saved = {frozenset(group): k for k, group in enumerate(names)}
+    saved: dict[frozenset, list[int]] = {}  # groups without parameters look alike
+    for k, group in enumerate(names):
+        saved.setdefault(frozenset(group), []).append(k)
     groups = []
     for group, live in zip(ours, optimizer.param_groups, strict=True):
-        entry = state["param_groups"][saved[frozenset(group)]].copy()
+        entry = state["param_groups"][saved[frozenset(group)].pop(0)].copy()
         # torch pairs these with its parameters in turn, whatever the numbers are.
         entry["params"] = [place[name] for name in group]
         if "param_names" in live:
@@ -99,10 +104,11 @@ def fit_state(
 
 
 def load_state(optimizer: Optimizer, state: dict[str, Any]) -> None:
-    """Load a state, and keep the dtypes in which it was saved.
+    """Load a state, and keep the types and dtypes in which it was saved.
 
     torch makes every tensor the parameter's dtype: of a bfloat16 model, NAdam's float32
-    product of momenta would come back rounded.
+    product of momenta would come back rounded. What the optimizer's own hooks and its own
+    load_state_dict do to the state, they do here as well.
 
     Raises:
         ValueError: the state contains itself, or is nested too deeply for torch.
@@ -115,19 +121,69 @@ def load_state(optimizer: Optimizer, state: dict[str, Any]) -> None:
     >>> optimizer.state[weight]["sum"].dtype
     torch.float32
     """
-    try:
-        optimizer.load_state_dict(state)
-    except RecursionError:  # in torch's own copy of it
-        raise ValueError("the state contains itself, or is nested too deeply") from None
-    if not makes_new_state(optimizer):
-        return  # it has its own ways
-    for group, live in zip(state["param_groups"], optimizer.param_groups, strict=True):
-        for at, parameter in zip(group["params"], live["params"], strict=True):
-            loaded, saved = optimizer.state.get(parameter), state["state"].get(at)
-            if isinstance(loaded, dict) and isinstance(saved, dict):
-                # "step" has rules of its own, which follow "capturable" and "fused".
-                for key in saved.keys() & loaded.keys() - {"step"}:
-                    loaded[key] = _as_saved(saved[key], loaded[key])
+    with ExitStack() as stack:
+        for each in _with_inner(optimizer):
+            # The last of its hooks before torch would convert what the others left.
+            handle = each.register_load_state_dict_pre_hook(_keyed_by_parameter)
+            stack.callback(handle.remove)
+        try:
+            optimizer.load_state_dict(state)
+        except RecursionError:  # here, or in torch's own copy of it
+            raise ValueError("the state contains itself, or is nested too deeply") from None
+
+
+def _with_inner(optimizer: Any) -> Iterator[Optimizer]:
+    """Yield the optimizer, and those that it wraps: all that torch's own method loads."""
+    seen: set[int] = set()
+    waiting = [optimizer, *vars(optimizer).values()]  # it may be of no class of torch's
+    while waiting:
+        one = waiting.pop()
+        if id(one) in seen:
+            continue
+        seen.add(id(one))
+        if isinstance(one, Optimizer):
+            waiting += vars(one).values()
+            if "_optimizer_load_state_dict_pre_hooks" in vars(one):
+                yield one
+        elif type(one) is dict:
+            waiting += one.values()
+        elif type(one) in (list, tuple):
+            waiting += one
+
+
+def _keyed_by_parameter(optimizer: Optimizer, state: dict[str, Any]) -> dict[str, Any]:
+    """Return the state keyed by parameters: what has no number, torch takes as it is."""
+    owners = {
+        at: (parameter, group)
+        for group, live in zip(state["param_groups"], optimizer.param_groups, strict=False)
+        for at, parameter in zip(group["params"], live["params"], strict=False)
+    }
+    kept = {}
+    for at, value in state["state"].items():
+        if at in owners:
+            parameter, group = owners[at]
+            kept[parameter] = _placed(value, parameter, group)
+        else:
+            kept[at] = value
+    return {**state, "state": kept}
+
+
+def _placed(value: Any, parameter: Tensor, group: dict[str, Any], key: Any = None) -> Any:
+    """Return a value with its tensors on the parameter's device."""
+    if isinstance(value, Tensor):
+        if key != "step":
+            return value.to(parameter.device)
+        # As torch does: it stays where it is, except for what computes on the device.
+        computes = group.get("capturable") or group.get("fused")
+        return value.to(parameter.device, torch.float32) if computes else value
+    if isinstance(value, dict):
+        placed = copy.copy(value)
+        for inner, each in value.items():
+            placed[inner] = _placed(each, parameter, group, inner)
+        return placed
+    if type(value) in (list, tuple, set):
+        return type(value)(_placed(each, parameter, group) for each in value)
+    return value
 
 
 def makes_new_state(optimizer: Optimizer) -> bool:
@@ -144,17 +200,6 @@ def makes_new_state(optimizer: Optimizer) -> bool:
     return type(optimizer).load_state_dict is Optimizer.load_state_dict and not any(hooks)
 
 
-def _as_saved(saved: Any, loaded: Any) -> Any:
-    if isinstance(saved, Tensor) and isinstance(loaded, Tensor):
-        is_kept = saved.dtype == loaded.dtype or saved.shape != loaded.shape
-        return loaded if is_kept else saved.to(loaded.device)
-    if isinstance(saved, str):
-        return saved  # torch takes it for a list of characters
-    if type(saved) in (list, tuple) and type(saved) is type(loaded):
-        return type(saved)(map(_as_saved, saved, loaded))
-    return loaded
-
-
 def _places(state: dict[str, Any], names: _Groups) -> dict[str, Any] | None:
     """Return parameter's name -> its number in the saved state, None if it has no such."""
     try:
@@ -164,6 +209,10 @@ def _places(state: dict[str, Any], names: _Groups) -> dict[str, Any] | None:
         return None
     is_usual = counts == [*map(len, names)]
     return dict(zip(chain(*names), chain(*numbers), strict=True)) if is_usual else None
+
+
+def _by_key(kept: Any) -> dict[Any, Any]:
+    return kept if isinstance(kept, dict) else {"state": kept}
 
 
 def _is_one_number(value: Any) -> bool:

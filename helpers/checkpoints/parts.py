@@ -71,19 +71,6 @@ def class_problem(what: str, ours: object, saved: dict[str, Any]) -> str | None:
     return f"the {what} is of class {mine}, the saved one of class {theirs}"
 
 
-def describe_scheduler(scheduler: Any) -> dict[str, Any]:
-    """Return its class and, of those that hold others, theirs.
-
-    >>> import torch
-    >>> from torch.optim.lr_scheduler import ChainedScheduler, ConstantLR
-    >>> optimizer = torch.optim.SGD([torch.zeros(1)], lr=0.1)
-    >>> describe_scheduler(ChainedScheduler([ConstantLR(optimizer)]))
-    {'class': 'ChainedScheduler', 'schedulers': [{'class': 'ConstantLR'}]}
-    """
-    inner = [describe_scheduler(each) for each in getattr(scheduler, "_schedulers", ())]
-    return {"class": type(scheduler).__name__} | ({"schedulers": inner} if inner else {})
-
-
 def named_parameters(model: nn.Module | Named) -> dict[str, nn.Parameter]:
     """Return name -> parameter, each once; of several models, "MODEL.NAME".
 
@@ -97,6 +84,27 @@ def named_parameters(model: nn.Module | Named) -> dict[str, nn.Parameter]:
             if id(parameter) not in seen:
                 seen.add(id(parameter))
                 found[name if key is None else f"{key}.{name}"] = parameter
+    return found
+
+
+def other_names(model: nn.Module | Named) -> dict[str, list[str]]:
+    """Return, of each parameter that is shared, its name -> the others that it has.
+
+    >>> net = nn.ModuleDict({"a": nn.Linear(2, 2, bias=False)})
+    >>> net["b"] = net["a"]
+    >>> other_names(net), other_names({"x": net, "y": net["a"]})
+    ({'a.weight': ['b.weight']}, {'x.a.weight': ['x.b.weight', 'y.weight']})
+    """
+    models: Named = {None: model} if isinstance(model, nn.Module) else model
+    first = {id(parameter): name for name, parameter in named_parameters(models).items()}
+    found: dict[str, list[str]] = {}
+    for key in sorted(models, key=str):
+        # A model may have a named_parameters() of its own, which knows each once.
+        every = nn.Module.named_parameters(models[key], remove_duplicate=False)
+        for name, parameter in every:
+            full, known = name if key is None else f"{key}.{name}", first.get(id(parameter))
+            if known not in (None, full):
+                found.setdefault(known, []).append(full)
     return found
 
 

@@ -3,9 +3,8 @@
 Save, Load, Ship 0.2.0: helpers/checkpoints/planning.py · repairs: CHANGELOG.md
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
-from types import FunctionType
 from typing import Any
 
 from torch import nn
@@ -16,13 +15,12 @@ from helpers.checkpoints.optimizers import fit_state
 from helpers.checkpoints.parts import (
     Named,
     class_problem,
-    describe_scheduler,
     group_names,
     label,
+    named_parameters,
+    other_names,
 )
-
-# A scheduler's lists with an entry for each of the optimizer's groups.
-_PER_GROUP = ("base_lrs", "min_lrs", "lr_lambdas")
+from helpers.checkpoints.schedulers import functions_left_out, scheduler_problem
 
 
 def plan_loading(
@@ -45,20 +43,25 @@ def plan_loading(
     (['weight', 'bias'], [])
     """
     metadata, notes = content["metadata"], []
+    names = _our_names(parts["model"], metadata)
+    shapes = {names[name]: shape for name, shape in metadata.get("parameters", {}).items()}
+    said_of = {part: _stored(metadata, metadata, part) for part in parts}
+    said_of["optimizer"] = {
+        name: said | {"groups": [[names[one] for one in group] for group in said["groups"]]}
+        for name, said in said_of.get("optimizer", {}).items()
+    }
     states: dict[str, Named] = {}
     for part, objects in parts.items():
         there = states[part] = _stored(content, metadata, part)
-        told = _stored(metadata, metadata, part)
         for name, thing in objects.items():
             where = label(part, name)
-            state, said = there.get(name, {}), told.get(name, {})
+            state, said = there.get(name, {}), said_of[part].get(name, {})
             problem = _absence(part, name, there)
             if problem is None and part == "optimizer":
-                shapes = metadata["parameters"]
                 problem = optimizer_problem(parts["model"], thing, said, state, shapes)
             elif problem is None and part == "scheduler":
-                problem = _scheduler_problem(thing, said, state)
-                problem = problem or _moved_groups(name, thing, parts, metadata)
+                problem = scheduler_problem(thing, said, state)
+                problem = problem or _moved_groups(name, thing, parts, said_of["optimizer"])
             elif problem is None and part == "others":
                 problem = class_problem("object", thing, said)
             if problem is None and isinstance(thing, nn.Module):
@@ -75,9 +78,31 @@ def plan_loading(
                 notes += [
                     f"{where}: torch does not save the functions in {what}; those of the "
                     "given one go on"
-                    for what in _functions_left_out(thing, state)
+                    for what in functions_left_out(thing, said, state)
                 ]
     return states, notes
+
+
+def _our_names(models: Named, metadata: dict[str, Any]) -> dict[str, str]:
+    """Return a saved parameter's name -> the one that it has here.
+
+    One that is shared has several, and another may come first, as where only one of two
+    models is loaded.
+    """
+    ours = {name: name for name in named_parameters(models)}
+    for name, others in other_names(models).items():
+        ours |= dict.fromkeys(others, name)
+    saved, aliases = metadata.get("parameters", {}), metadata.get("aliases", {})
+    names, taken = {}, set(saved)
+    for name in saved:
+        found = {ours[one] for one in (name, *aliases.get(name, ())) if one in ours}
+        # Shared on one side alone: the names then say what differs.
+        if len(found) == 1 and not found & taken:
+            taken |= found
+            names[name] = found.pop()
+        else:
+            names[name] = name
+    return names
 
 
 def _stored(content: Mapping[str, Any], metadata: Mapping[str, Any], part: str) -> Named:
@@ -103,7 +128,7 @@ def _absence(part: str, name: str | None, there: Named) -> str | None:
 
 
 def _moved_groups(
-    name: str | None, scheduler: Any, parts: dict[str, Named], metadata: dict[str, Any]
+    name: str | None, scheduler: Any, parts: dict[str, Named], optimizers: Named
 ) -> str | None:
     """Return what is wrong if the scheduler's optimizer has its groups in another order.
 
@@ -111,7 +136,7 @@ def _moved_groups(
     """
     optimizer = getattr(scheduler, "optimizer", None)
     of = [key for key, each in parts["optimizer"].items() if each is optimizer]
-    said = _stored(metadata, metadata, "optimizer").get(*of or [name])
+    said = optimizers.get(*of or [name])
     if said is None or optimizer is None:
         return None
     try:
@@ -122,54 +147,3 @@ def _moved_groups(
         return None
     saved = "; ".join(", ".join(group) for group in said["groups"])
     return f"its optimizer's groups are in another order: build them in the order {saved}"
-
-
-def _scheduler_problem(
-    scheduler: Any, saved: dict[str, Any], state: dict[str, Any]
-) -> str | None:
-    if problem := class_problem("scheduler", scheduler, saved):
-        return problem
-    states, inner = state.get("_schedulers", []), getattr(scheduler, "_schedulers", [])
-    if len(states) != len(inner):
-        return f"it holds {len(inner)} schedulers, the saved one {len(states)}"
-    groups = len(getattr(getattr(scheduler, "optimizer", None), "param_groups", ()))
-    for key in _PER_GROUP:
-        if groups and key in state and len(state[key]) != groups:
-            return f"its optimizer has {groups} groups, the saved one's {len(state[key])}"
-    for where, function, kept in _functions(scheduler, state):
-        if kept and isinstance(function, FunctionType):
-            return (
-                f"{where} is a plain function; an object with {', '.join(kept)} was saved"
-            )
-    for k, each in enumerate(inner):
-        # Files of older versions do not say which schedulers another one held.
-        told = saved.get("schedulers", [describe_scheduler(each) for each in inner])[k]
-        if problem := _scheduler_problem(each, told, states[k]):
-            return f"number {k + 1} in it: {problem}"
-    return None
-
-
-def _functions_left_out(scheduler: Any, state: dict[str, Any]) -> list[str]:
-    """Return the classes whose functions are not in the state, with where they are held.
-
-    torch saves the attributes of a callable object, and nothing of a plain function.
-    """
-    found = [
-        f"{where.partition('[')[0]} of {type(scheduler).__name__}"
-        for where, _, kept in _functions(scheduler, state)
-        if not kept
-    ]
-    inner = getattr(scheduler, "_schedulers", [])
-    for each, of_each in zip(inner, state.get("_schedulers", []), strict=True):
-        found += _functions_left_out(each, of_each)
-    return list(dict.fromkeys(found))
-
-
-def _functions(scheduler: Any, state: dict[str, Any]) -> Iterator[tuple[str, Any, Any]]:
-    """Yield (where it is held, the function, what was saved of it)."""
-    lambdas = getattr(scheduler, "lr_lambdas", ())
-    of_lambdas = state.get("lr_lambdas", [None] * len(lambdas))
-    for k, (function, kept) in enumerate(zip(lambdas, of_lambdas, strict=True)):
-        yield f"lr_lambdas[{k}]", function, kept
-    if (scale := getattr(scheduler, "_scale_fn_custom", None)) is not None:
-        yield "scale_fn", scale, state.get("_scale_fn_custom")

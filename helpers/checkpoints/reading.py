@@ -3,8 +3,10 @@
 Save, Load, Ship 0.2.0: helpers/checkpoints/reading.py · repairs: CHANGELOG.md
 """
 
+import mmap
 import os
 from collections.abc import Mapping
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -47,7 +49,8 @@ def read_content(path: Path, map_location: Any) -> dict[str, Any]:
             except Exception as error:
                 if not _is_still(archive, checked):
                     continue
-                raise _load_error(path, map_location, error) from error
+                # torch's own text may propose weights_only=False.
+                raise _load_error(path, map_location, error) from None
             if _is_still(archive, checked):
                 return content
     raise CorruptCheckpointError(
@@ -57,7 +60,11 @@ def read_content(path: Path, map_location: Any) -> dict[str, Any]:
 
 
 def _load(path: Path, map_location: Any) -> dict[str, Any]:
-    return torch.load(path, map_location=map_location, weights_only=True, mmap=True)
+    private: Any = nullcontext()
+    if os.name == "posix":  # whatever the default is: what is written is not for the file
+        private = torch.serialization.set_default_mmap_options(mmap.MAP_PRIVATE)
+    with private:
+        return torch.load(path, map_location=map_location, weights_only=True, mmap=True)
 
 
 def _load_error(path: Path, map_location: Any, error: Exception) -> Exception:
@@ -69,7 +76,7 @@ def _load_error(path: Path, map_location: Any, error: Exception) -> Exception:
     except Exception as other:
         return IncompatibleCheckpointError(
             f"{path}: its checksums are right, but torch {torch.__version__} cannot load "
-            f"it: {other}"
+            f"it: {str(other).rpartition('WeightsUnpickler error: ')[2].splitlines()[0]}"
         )
     return RuntimeError(
         f"map_location is {map_location!r}: {path} cannot go there: {error}"

@@ -23,12 +23,13 @@ from helpers.checkpoints.archive.pickles import unsafe_globals
 from helpers.checkpoints.parts import (
     Named,
     checked_parts,
-    describe_scheduler,
     group_names,
     label,
     named_parameters,
+    other_names,
 )
 from helpers.checkpoints.plain import PlainCheck
+from helpers.checkpoints.schedulers import describe_scheduler
 from helpers.training import capture_rng
 
 # The second where parts were given by name, which older helpers cannot read.
@@ -74,8 +75,8 @@ def save_checkpoint(
         TypeError: a model is not a module, another part has no state_dict() and
             load_state_dict(), or the metrics are not a dict.
         ValueError: something cannot be loaded again with weights_only=True or into its
-            model, or the optimizer holds a parameter that is not the model's. Nothing was
-            written.
+            model, a lazy layer has no weights yet, or the optimizer holds a parameter that
+            is not the model's. Nothing was written.
         RuntimeError: torch.save refuses, as where two tensors of different dtypes share
             their memory. Nothing was written.
         OSError: the file cannot be written; what was at the path is unchanged.
@@ -98,6 +99,9 @@ def save_checkpoint(
     if not isinstance(metrics, Mapping | None):
         raise TypeError(f"metrics is {type_of(metrics)}; expected a dict: name -> number")
     metrics = {name: _number(name, value) for name, value in (metrics or {}).items()}
+    for part, objects in parts.items():
+        for name, thing in objects.items():
+            _refuse_lazy(label(part, name), thing)
     metadata = _metadata(parts, metrics, architecture)
     states = {part: _states(part, objects) for part, objects in parts.items()}
     payload = {
@@ -124,6 +128,18 @@ def save_checkpoint(
             f"{check.deepest[:60]}... is nested more deeply than torch.save can follow"
         ) from None
     return path
+
+
+def _refuse_lazy(where: str, thing: Any) -> None:
+    layers = thing.named_modules() if isinstance(thing, nn.Module) else ()
+    for inside, layer in layers:
+        tensors = *layer._parameters.values(), *layer._buffers.values()
+        if any(map(nn.parameter.is_lazy, tensors)):
+            what = f"the layer {inside!r} of {where}" if inside else where
+            raise ValueError(
+                f"{what} is lazy and has no weights yet ({type(layer).__name__}): run one "
+                "batch through the model before it is saved. Nothing was written."
+            )
 
 
 def _states(part: str, objects: Named) -> Named:
@@ -158,7 +174,7 @@ def _metadata(
     for name, one in parts["optimizer"].items():
         told["optimizer"][name]["groups"] = group_names(models, one)
     classes = {name: each["class"] for name, each in told["model"].items()}
-    parameters = named_parameters(models).items()
+    parameters, aliases = named_parameters(models).items(), other_names(models)
     several = [part for part in parts if parts[part] and None not in parts[part]]
     return {
         "format_version": FORMAT_VERSIONS[bool(several)],
@@ -166,6 +182,7 @@ def _metadata(
         "time": datetime.now(UTC).isoformat(),
         "architecture": {"class": _as_given(classes), "config": architecture},
         "parameters": {name: tuple(value.shape) for name, value in parameters},
+        **({"aliases": aliases} if aliases else {}),
         "optimizer": _as_given(told["optimizer"]),
         "scheduler": _as_given(told["scheduler"]),
         "metrics": metrics,

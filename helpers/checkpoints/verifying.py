@@ -12,7 +12,7 @@ from typing import Any
 
 from helpers.checkpoints.archive.container import Archive, open_archive
 from helpers.checkpoints.archive.errors import IncompatibleCheckpointError
-from helpers.checkpoints.archive.pickles import read_structure
+from helpers.checkpoints.archive.pickles import StandIn, read_structure
 from helpers.checkpoints.saving import FORMAT_VERSIONS, KEYS
 
 _NO_DIGEST = "no digest of headers and directory: changes there may go unseen"
@@ -137,9 +137,9 @@ def _own_content(archive: Archive) -> dict[str, Any]:
     content = read_structure(archive)
     keys = list(content) if isinstance(content, dict) else []
     if not set(KEYS) <= set(keys) or not isinstance(content["metadata"], dict):
-        held = f"the keys {', '.join(map(str, keys[:6]))}"
+        held = f"the keys {', '.join(map(str, keys[:6]))}" if keys else "nothing"
         if not isinstance(content, dict):
-            held = f"a {type(content).__name__}"
+            held = "a tensor" if type(content) is StandIn else f"a {type(content).__name__}"
         raise IncompatibleCheckpointError(
             f"{archive.path} was not written by save_checkpoint: it holds {held}. Read it "
             "by hand: torch.load(path, weights_only=True), then load_state_dict of each "

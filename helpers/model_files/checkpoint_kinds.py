@@ -6,7 +6,7 @@ Save, Load, Ship 0.2.0: helpers/model_files/checkpoint_kinds.py · repairs: CHAN
 from dataclasses import dataclass
 from typing import Any
 
-from helpers.model_files.pickle_values import Made
+from helpers.model_files.pickle_instructions import Made
 from helpers.model_files.pickled_tensors import pairs
 
 # Whose it is, and keys that nobody else's has together. The first that fits counts.
@@ -23,6 +23,11 @@ _WRITERS = (
     ("fairseq", "model extra_state optimizer_history"),
     ("Transformers' trainer (random number generators)", "python numpy cpu"),
 )
+_ALONE = {
+    "an optimizer": "state param_groups",
+    "a scheduler": "last_epoch _step_count",
+    "a GradScaler": "scale growth_factor _growth_tracker",
+}
 _TENSORS = ("torch._utils._rebuild_", "torch._tensor._rebuild_", "torch.nn.parameter.")
 _NOT_WEIGHTS = {"rng", "rng_state", "cpu", "cuda", "python", "numpy"}
 
@@ -50,22 +55,11 @@ class PickleKind:
     optimizers: tuple[str, ...] = ()
 
 
-def is_tensor(value: Any) -> bool:
-    """Return whether it stands for a tensor.
-
-    >>> is_tensor(Made("torch._utils._rebuild_tensor_v2", ()))
-    True
-    """
+def _is_tensor(value: Any) -> bool:
     return isinstance(value, Made) and value.name.startswith(_TENSORS)
 
 
-def is_module(value: Any) -> bool:
-    """Return whether it stands for a whole model.
-
-    >>> state = Made("dict", (), items=["_modules", Made("dict", ())])
-    >>> is_module(Made("my.Net", (), state))
-    True
-    """
+def _is_module(value: Any) -> bool:
     state = pairs(value.state) if isinstance(value, Made) else None
     return any(key == "_modules" for key, _ in state or ())
 
@@ -76,11 +70,11 @@ def kind_of(value: Any) -> PickleKind:
     >>> kind_of(Made("dict", (), items=["last_epoch", 3, "_step_count", 4])).what
     "a scheduler's state alone"
     """
-    if is_module(value):
+    if _is_module(value):
         return PickleKind(
             f"a whole pickled model, {value.name}", "it has the parts of a module", (), True
         )
-    if is_tensor(value):
+    if _is_tensor(value):
         return PickleKind("one tensor", "nothing is around it", None)
     outer = pairs(value)
     if outer is None:
@@ -89,32 +83,30 @@ def kind_of(value: Any) -> PickleKind:
             return PickleKind("the arguments of Transformers' trainer", name, None)
         return PickleKind(f"a pickled {name}", "no mapping is around it", None)
     keys = {key for key, _ in outer if type(key) is str}
-    if {"state", "param_groups"} <= keys:
-        return PickleKind(
-            "an optimizer's state alone", "state, param_groups", None, False, ("",)
-        )
-    if {"last_epoch", "_step_count"} <= keys:
-        return PickleKind("a scheduler's state alone", "last_epoch, _step_count", None)
-    if {"scale", "growth_factor", "_growth_tracker"} <= keys:
-        return PickleKind("a GradScaler's state alone", "growth_factor", None)
+    for part, alone in _ALONE.items():
+        if set(alone.split()) <= keys:
+            places = ("",) if part == "an optimizer" else ()
+            return PickleKind(f"{part}'s state alone", alone, None, False, places)
     optimizers, best, path, is_model = [], 0, None, False
     todo: list[tuple[tuple[Any, ...], Any]] = [((), value)]
+    seen = set()  # a hostile one may be in itself, under thousands of names
     for place, some in todo:  # grows, to three levels
         inner = pairs(some) or ()
         names = {key for key, _ in inner if type(key) is str}
         if {"state", "param_groups"} <= names:
             optimizers.append(".".join(map(str, place)))
             continue
-        keep = names - _NOT_WEIGHTS
-        count = sum(type(k) is str and k in keep and is_tensor(x) for k, x in inner)
+        count = 0
+        for key, part in inner:
+            if _is_tensor(part):
+                count += type(key) is str and key not in _NOT_WEIGHTS
+            elif len(place) < 2 and isinstance(part, Made) and id(part) not in seen:
+                seen.add(id(part))
+                todo.append(((*place, key), part))
         if count > best and not set(place) & _NOT_WEIGHTS:
             best, path, is_model = count, place, False
-        elif is_module(some) and not best and path is None:
+        elif _is_module(some) and not best and path is None:
             path, is_model = place, True
-        if len(place) < 2:
-            todo += [
-                ((*place, key), part) for key, part in inner if type(key) in (str, int)
-            ]
     writer = next(((who, k) for who, k in _WRITERS if set(k.split()) <= keys), None)
     found = tuple(optimizers)
     if writer:

@@ -1,41 +1,62 @@
-"""Read the list of tensors in a folder of torch.distributed.checkpoint.
+"""Read a folder of torch.distributed.checkpoint: its list, and the pickles in its files.
 
 The list, `.metadata`, is a pickle, which that library loads as such: whatever it names is
-imported. Entries that are no tensors are pickles in the files of weights.
+imported. So are entries that are no tensors, each a file of torch.save in a larger one.
 
 Save, Load, Ship 0.2.0: helpers/model_files/distributed_folders.py · repairs: CHANGELOG.md
 """
 
 import math
 import os
+import pickletools
+from collections import defaultdict
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
-from helpers.model_files.file_findings import SAFE, UNSAFE, Findings, TensorEntry
+from helpers.model_files.file_findings import (
+    DAMAGED,
+    SAFE,
+    UNKNOWN,
+    UNSAFE,
+    WHOLE,
+    Findings,
+    TensorEntry,
+)
 from helpers.model_files.following import follow
 from helpers.model_files.global_names import ALLOWED, DANGEROUS, judge
-from helpers.model_files.judging import HostileError, add_entry, bytes_of, inside
+from helpers.model_files.judging import HostileError, add_entry, bytes_of, inside, judging
+from helpers.model_files.pickle_instructions import Made
+from helpers.model_files.torch_archives import read_zip
+from helpers.model_files.torch_pickles import conclude, follow_all
+from helpers.model_files.zip_records import MOST_AT_ONCE, STORED, read_directory
 
-_OWN = "torch.distributed.checkpoint."
-_KNOWN = {
-    *(f"{_OWN}metadata.{name}" for name in ("Metadata", "MetadataIndex", "StorageMeta")),
-    *(f"{_OWN}metadata.{name}StorageMetadata" for name in ("Tensor", "Chunk", "Bytes")),
-    f"{_OWN}metadata.TensorProperties",
-    f"{_OWN}metadata._MEM_FORMAT_ENCODING",
-    f"{_OWN}filesystem._StorageInfo",
+_OWN = "torch.distributed.checkpoint.metadata."
+_TENSOR = f"{_OWN}TensorStorageMetadata"
+_WORDS = """Metadata MetadataIndex StorageMeta TensorStorageMetadata ChunkStorageMetadata
+    BytesStorageMetadata TensorProperties _MEM_FORMAT_ENCODING"""
+_KNOWN = {f"{_OWN}{name}" for name in _WORDS.split()} | {
+    *(
+        f"pathlib.{name}Path"
+        for name in ("Posix", "Windows", "_local.Posix", "_local.Windows")
+    ),
+    "torch.distributed.checkpoint.filesystem._StorageInfo",
+    # As an older torch wrote them.
+    "torch.distributed._shard.sharded_tensor.metadata.TensorProperties",
+    "torch.distributed._shard.sharded_tensor.metadata.MEM_FORMAT_ENCODING",
     "torch.serialization._get_layout",
-    "pathlib.PosixPath",
-    "pathlib.WindowsPath",
 }
-_LARGEST = 64 << 20
+_FOREIGN = "its list of tensors, .metadata, is not as torch writes it"
+_MOST_STEPS = 10_000_000  # of some 70 for each part of a tensor
+_NOT_ALL = "not all of its entries have checksums"
 
 
 def read_dcp(path: Path, file: None, findings: Findings, verify: bool) -> None:
-    """Fill in the tensors that a folder lists, and hold the list against its files.
+    """Fill in what a folder lists and what its pickles hold, and look at its files.
 
     Raises:
-        HostileError: its list is larger than any model's, or names a file elsewhere.
-        ValueError: its list cannot be followed, or files are missing or cut short.
+        HostileError: its list or a pickle asks for what no model needs, or hides something.
+        ValueError: its list cannot be followed, or files are missing, cut short or damaged.
 
     >>> from tempfile import TemporaryDirectory
     >>> with TemporaryDirectory() as folder:
@@ -49,61 +70,159 @@ def read_dcp(path: Path, file: None, findings: Findings, verify: bool) -> None:
         raise ValueError("its list of tensors, .metadata, is no regular file")
     with os.scandir(path) as found:
         findings.size = sum(e.stat().st_size for e in found if e.is_file())
-    if verify:
-        findings.bytes_checked = "the format has no checksums"
-    if metadata.stat().st_size > _LARGEST:
-        raise HostileError(f"its .metadata is larger than {_LARGEST:,} bytes")
-    followed = follow(metadata.read_bytes())
+    with metadata.open("rb") as opened:
+        data = opened.read(MOST_AT_ONCE)
+    followed = follow(data, most=_MOST_STEPS)
     for name in followed.names:
         findings.names[name] = ALLOWED if name in _KNOWN else judge(name)
+    is_long = followed.problem and followed.steps == _MOST_STEPS
+    if is_long or len(data) == MOST_AT_ONCE:
+        findings.structure = UNKNOWN
+        findings.structure_why = "its list of tensors, .metadata, is too long to follow"
+        return
     if followed.problem:
         raise ValueError(f"its list of tensors, .metadata: {followed.problem}")
-    content = _attributes(followed.value)
-    pickles = []
-    for name, entry in _pairs(content.get("state_dict_metadata")):
-        if (found_tensor := _tensor(str(name), _attributes(entry))) is None:
-            pickles.append(str(name))
-        else:
-            add_entry(findings, found_tensor)
-    if pickles:
-        findings.values["pickled entries"] = ", ".join(pickles[:20])
-    _judge(findings, pickles)
+    _expect_all_shown(data, followed.value)
+    findings.opens = [
+        "import torch",
+        "from torch.distributed.checkpoint.format_utils import dcp_to_torch_save",
+        f"dcp_to_torch_save({str(path)!r}, 'model.pt')",
+        "state_dict = torch.load('model.pt', weights_only=True)",
+    ]
+    if verify:
+        findings.bytes_checked = WHOLE  # until one is not
+        findings.notes.append("Its list, .metadata, has no checksum.")
+    reader = _Reader(path, findings, verify)
+    reader.read(_attributes(followed.value))
+    conclude(findings, [])
     if findings.safety == SAFE:
-        findings.opens = [
-            "import torch",
-            "from torch.distributed.checkpoint.format_utils import dcp_to_torch_save",
-            f"dcp_to_torch_save({str(path)!r}, 'model.pt')",
-            "state_dict = torch.load('model.pt', weights_only=True)",
-        ]
-    needed: dict[str, int] = {}
-    for _, entry in _pairs(content.get("storage_data")):
-        match _attributes(entry):
-            case {"relative_path": str(name), "offset": int(start), "length": int(length)}:
-                needed[name] = max(needed.get(name, 0), start + length)
-    for name, least in needed.items():
-        part = inside(path, name)
+        findings.safety = UNKNOWN if reader.unjudged else SAFE
+        findings.safety_why = [*reader.unjudged, "its pickles name nothing foreign"][0]
+    if findings.safety != SAFE:
+        findings.opens = []
+
+
+class _Reader:
+    def __init__(self, path: Path, findings: Findings, verify: bool):
+        self.path, self.findings, self.verify = path, findings, verify
+        self.pickled: set[str] = set()
+        self.unjudged: list[str] = []
+
+    def read(self, content: dict[str, Any]) -> None:
+        for name, entry in _pairs(content["state_dict_metadata"]):
+            # The class decides what torch does with it, whatever else stands there.
+            if isinstance(entry, Made) and entry.name == _TENSOR:
+                add_entry(self.findings, _tensor(str(name), _attributes(entry)))
+            else:
+                self.pickled.add(name)
+        places, placed = defaultdict(set), set()
+        for index, place in _pairs(content["storage_data"]):
+            name, about = _attributes(index).get("fqn"), _attributes(place)
+            file, at, length = map(about.__getitem__, ("relative_path", "offset", "length"))
+            are_numbers = type(at) is type(length) is int and min(at, length) >= 0
+            if not are_numbers or not type(name) is type(file) is str:
+                raise ValueError(_FOREIGN)
+            packing = str(about.get("transform_descriptors") or "")
+            places[file].add((at, at + length, name, packing))
+            placed.add(name)
+        if lost := self.pickled - placed:
+            raise ValueError(f"its list does not say where {min(map(str, lost))!r} is")
+        for file, parts in places.items():
+            self.file(file, sorted(parts))
+
+    def file(self, name: str, parts: list[tuple[int, int, str, str]]) -> None:
+        part, end = inside(self.path, name), max(end for _, end, *_ in parts)
         if part is None:
             raise ValueError(f"its file {name!r} is missing")
-        if part.stat().st_size < least:
-            raise ValueError(f"its file {name!r} was cut short: {least:,} bytes are listed")
+        if part.stat().st_size < end:
+            raise ValueError(f"its file {name!r} was cut short: {end:,} bytes are listed")
+        behind = 0
+        with part.open("rb") as file:
+            for start, end, entry, packing in parts:
+                if self.verify or entry in self.pickled:
+                    if start < behind:  # so that none is followed twice
+                        raise ValueError(f"entries overlap in its file {name!r}")
+                    behind = end
+                    self.entry(entry, _Part(file, start, end), packing)
+
+    def entry(self, name: str, part: Any, packing: str) -> None:
+        inner, findings = Findings(self.path), self.findings
+        with judging(inner):
+            if packing:
+                inner.is_ = inner.safety_why = f"packed by {packing}"
+            elif part.read(4) == b"PK\3\4":
+                if any(record.method != STORED for record in read_directory(part)[0]):
+                    raise HostileError("it is compressed, which torch never does")
+                read_zip(self.path, part, inner, self.verify)
+            elif name in self.pickled:
+                if part.seek(0, os.SEEK_END) > MOST_AT_ONCE:
+                    raise ValueError("it is too large to follow")
+                part.seek(0)
+                parts = follow_all(part.read(), inner)
+                wrong = parts[0].problem if parts else "it is empty"
+                conclude(inner, [wrong] if wrong else [])
+        for asked, verdict in inner.names.items():
+            findings.names.setdefault(asked, verdict)
+            if verdict != ALLOWED:
+                findings.names[asked] = verdict
+                findings.notes.append(f"{asked} is named by its entry {name!r}.")
+        if self.verify and inner.bytes_checked != WHOLE:
+            is_bad = inner.bytes_checked == DAMAGED
+            findings.bytes_checked = DAMAGED if is_bad else _NOT_ALL
+        why = f"its entry {name!r}: {inner.structure_why or inner.safety_why}"
+        if inner.structure == DAMAGED:
+            raise ValueError(why)
+        if inner.safety == UNSAFE and DANGEROUS not in inner.names.values():
+            raise HostileError(why)
+        if name in self.pickled:
+            self.unjudged += [why] if inner.safety == UNKNOWN else []
+            for key, text in (inner.values or {"": inner.is_.partition(" (")[0]}).items():
+                findings.values[f"{name}.{key}".removesuffix(".")] = text
+            for entry in inner.entries:
+                whole = f"{name}.{entry.name}".removesuffix(".")
+                storage = f"{name}: {entry.storage}"
+                add_entry(findings, replace(entry, name=whole, storage=storage))
 
 
-def _judge(findings: Findings, pickles: list[str]) -> None:
-    asked = {verdict: name for name, verdict in findings.names.items()}
-    if name := asked.get(DANGEROUS):
-        findings.safety, findings.safety_why = UNSAFE, f"its .metadata asks for {name}"
-    elif others := [name for verdict, name in asked.items() if verdict != ALLOWED]:
-        findings.safety_why = f"its .metadata asks for {others[0]}"
-    elif pickles:
-        findings.safety_why = f"{pickles[0]!r} is a pickle in its files, which loading runs"
-    else:
-        findings.safety, findings.safety_why = SAFE, "its .metadata names nothing foreign"
+class _Part:
+    """A part of a file, as a file of its own."""
+
+    def __init__(self, file: BinaryIO, start: int, end: int):
+        self.file, self.start, self.size, self.at = file, start, end - start, 0
+
+    def seek(self, place: int, whence: int = os.SEEK_SET) -> int:
+        self.at = place + (self.size if whence == os.SEEK_END else 0)
+        return self.at
+
+    def read(self, size: int = -1) -> bytes:
+        left = max(0, self.size - self.at)
+        self.file.seek(self.start + self.at)
+        data = self.file.read(left if size < 0 else min(size, left))
+        self.at += len(data)
+        return data
+
+
+def _expect_all_shown(data: bytes, value: Any) -> None:
+    """Refuse objects filled twice, or apart from the list: they could hide much."""
+    todo, filled = [value], dict[int, bool]()
+    for made in todo:  # grows
+        if id(made) not in filled:
+            is_made = isinstance(made, Made)
+            filled[id(made)] = is_made and made.state is not None
+            if is_made:
+                todo += [made.args, made.state, made.items]
+            elif isinstance(made, (list, tuple)):
+                todo += made
+    fillings = sum(op.name == "BUILD" for op, _, _ in pickletools.genops(data))
+    if fillings != sum(filled.values()):
+        raise HostileError("its .metadata fills objects that are not shown in its list")
 
 
 def _pairs(made: Any) -> list[tuple[Any, Any]]:
-    items = getattr(made, "items", None)
-    items = items if isinstance(items, list) else []
-    return list(zip(items[::2], items[1::2], strict=False))
+    # Of what other mappings are made from, not all would be seen.
+    if not isinstance(made, Made) or made.name != "dict":
+        raise ValueError(_FOREIGN)
+    return list(zip(*[iter(made.items or [])] * 2, strict=False))
 
 
 def _attributes(made: Any) -> dict[str, Any]:
@@ -111,10 +230,8 @@ def _attributes(made: Any) -> dict[str, Any]:
     return {key: value for key, value in pairs if isinstance(key, str)}
 
 
-def _tensor(name: str, entry: dict[str, Any]) -> TensorEntry | None:
-    if "size" not in entry:
-        return None
-    args = getattr(entry["size"], "args", None)
+def _tensor(name: str, entry: dict[str, Any]) -> TensorEntry:
+    args = getattr(entry.get("size"), "args", None)
     shape = args[0] if isinstance(args, tuple) and len(args) == 1 else None
     properties = getattr(entry.get("properties"), "state", None)
     sizes = shape if isinstance(shape, tuple) and len(shape) <= 64 else (-1,)

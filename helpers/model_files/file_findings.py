@@ -10,7 +10,9 @@ SAFE, UNSAFE, UNKNOWN = "safe", "unsafe", "unknown"
 WHOLE, DAMAGED, NOT_CHECKED = "whole", "damaged", "bytes not checked"
 
 
-@dataclass(frozen=True)
+@dataclass(
+    slots=True
+)  # not frozen: files have thousands, and that would take thrice as long
 class TensorEntry:
     """One tensor in a file.
 

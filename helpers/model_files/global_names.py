@@ -4,7 +4,6 @@ Save, Load, Ship 0.2.0: helpers/model_files/global_names.py · repairs: CHANGELO
 """
 
 import sys
-from _compat_pickle import IMPORT_MAPPING, NAME_MAPPING
 from itertools import product
 
 ALLOWED, UNKNOWN_NAME, DANGEROUS = "allowed", "unknown", "dangerous"
@@ -61,7 +60,8 @@ HARMLESS = (
     | _each("pathlib.{}", "PosixPath WindowsPath PurePosixPath PureWindowsPath")
 )
 # What runs code or opens files, beside the standard library.
-_DANGEROUS = (
+_DANGEROUS = _each(
+    "{}",
     "asynchat asyncore cgi commands distutils imp lib2to3 pipes smtpd telnetlib IPython "
     "aiohttp cloudpickle dill fsspec hydra ipykernel joblib jsonpickle keras numba pip "
     "pkg_resources pytest requests setuptools sympy tensorflow urllib3 yaml __builtin__ "
@@ -71,13 +71,14 @@ _DANGEROUS = (
     "torch.cuda torch.distributed torch.export torch.from_file torch.fx torch.hub "
     "torch.jit torch.library torch.load torch.multiprocessing torch.onnx torch.ops "
     "torch.package torch.profiler torch.save torch.serialization torch.storage "
-    "torch.testing torch.utils torch.xpu"
+    "torch.testing torch.utils torch.xpu",
 )
 _HARMLESS_PARTS = ("torch.distributed.tensor.", "torch.distributed.device_mesh.")
 # Anywhere in a name: each module has what it imports itself as an attribute.
-_INSIDE = (
+_INSIDE = _each(
+    "{}",
     "os posix nt sys subprocess builtins importlib runpy pty socket shutil ctypes pickle "
-    "marshal pdb code eval exec system popen getattr"
+    "marshal pdb code eval exec system popen getattr",
 )
 
 
@@ -99,21 +100,10 @@ def judge(name: str) -> str:
     within = {".".join(parts[: i + 1]) for i in range(len(parts))}
     if (
         parts[0] in sys.stdlib_module_names
-        or not within.isdisjoint(_DANGEROUS.split())
-        or not set(parts).isdisjoint(_INSIDE.split())
+        or not within.isdisjoint(_DANGEROUS)
+        or not set(parts).isdisjoint(_INSIDE)
         or any(part.startswith("__") for part in parts[1:])
         or not all(map(str.isidentifier, parts))
     ):
         return DANGEROUS
     return UNKNOWN_NAME
-
-
-def modern(module: str, name: str) -> str:
-    """Return the dotted name that Python 3 imports for what Python 2 called so.
-
-    >>> modern("__builtin__", "eval"), modern("os", "system")
-    ('builtins.eval', 'os.system')
-    """
-    if (module, name) in NAME_MAPPING:
-        return ".".join(NAME_MAPPING[module, name])
-    return f"{IMPORT_MAPPING.get(module, module)}.{name}"

@@ -1,53 +1,66 @@
-"""What is this file, is it safe, is it whole, and what is in it?
+"""What is this file, is it safe, is it whole, and what is in it? Nothing in it is run.
 
 Save, Load, Ship 0.2.0: helpers/model_files/inspecting.py · repairs: CHANGELOG.md
 """
 
+import argparse
 import os
 import stat
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, BinaryIO
 
+from helpers.model_files.array_files import read_gguf, read_numpy
 from helpers.model_files.distributed_folders import read_dcp
-from helpers.model_files.file_findings import DAMAGED, UNSAFE, Findings
-from helpers.model_files.gguf_files import read_gguf
+from helpers.model_files.file_findings import (
+    DAMAGED,
+    NOT_CHECKED,
+    SAFE,
+    UNSAFE,
+    Findings,
+)
 from helpers.model_files.global_names import DANGEROUS
 from helpers.model_files.judging import judging
-from helpers.model_files.model_folders import read_folder, read_index
-from helpers.model_files.numpy_arrays import read_npy, read_npz
 from helpers.model_files.onnx_models import read_onnx
-from helpers.model_files.recognizing import recognize
+from helpers.model_files.recognizing import open_now, recognize
 from helpers.model_files.reporting import FileReport
-from helpers.model_files.safetensors_files import read_safetensors
+from helpers.model_files.safetensors_files import find_weights, read_index, read_safetensors
 from helpers.model_files.torch_archives import read_zip
 from helpers.model_files.torch_pickles import note_wrappers, read_pickle, read_tar
 
+_COMMAND = "python -m helpers inspect"
+_NO_CHECKSUMS = "the format has no checksums: a flipped bit in the values cannot be seen"
 _READERS: dict[str, Callable[[Path, Any, Findings, bool], None]] = {
     **dict.fromkeys(("torch zip", "torchscript", "pt2", "torch.package", "zip"), read_zip),
     **dict.fromkeys(("legacy torch", "pickle"), read_pickle),
     **dict.fromkeys(("legacy tar", "tar"), read_tar),
-    **dict.fromkeys(("adapter", "hub model"), read_folder),
     "dcp": read_dcp,
     "shard index": read_index,
     "safetensors": read_safetensors,
     "onnx": read_onnx,
     "gguf": read_gguf,
-    "npy": read_npy,
-    "npz": read_npz,
+    "npy": read_numpy,
+    "npz": read_numpy,
 }
+# What cannot hold code: why, and the line that opens it.
+_NO_CODE = "the format has no place for code"
+_OPERATORS = "a graph of operators: it names them, and holds no code"
+_NUMBERS = "its arrays are plain numbers", "arrays = numpy.load({}, allow_pickle=False)"
+_PLAIN = {
+    "safetensors": (_NO_CODE, "state_dict = safetensors.torch.load_file({})"),
+    "gguf": (_NO_CODE, "reader = gguf.GGUFReader({})"),
+    "onnx": (_OPERATORS, "session = onnxruntime.InferenceSession({})"),
+    "npy": _NUMBERS,
+    "npz": _NUMBERS,
+}
+_ARCHIVE_END = 22 + 65535
+_HUB = "adapter", "hub model"
 # What a name promises.
-_SUFFIXES = {
-    ".safetensors": "safetensors",
-    ".onnx": "onnx",
-    ".gguf": "gguf",
-    ".npz": "npz",
-    ".npy": "npy",
-    ".pt2": "pt2",
-    **dict.fromkeys(
-        (".pt", ".pth", ".ckpt"), "torch zip, legacy torch, torchscript, legacy tar"
-    ),
-}
+_SAME = ".safetensors", ".onnx", ".gguf", ".npz", ".npy", ".pt2"
+_PT = "torch zip, torchscript, legacy torch, legacy tar"
+_SUFFIXES = {suffix: suffix[1:] for suffix in _SAME}
+_SUFFIXES |= dict.fromkeys((".pt", ".pth", ".ckpt"), _PT)
 
 
 def inspect_file(path: str | os.PathLike, verify: bool = False) -> FileReport:
@@ -73,14 +86,39 @@ def inspect_file(path: str | os.PathLike, verify: bool = False) -> FileReport:
         raise FileNotFoundError(f"{str(path)!r} is no path: {error}") from error
     if not stat.S_ISREG(status.st_mode):
         return _recognized(report, None, verify)
-    # Without O_NONBLOCK, a named pipe that has just taken the file's place makes one wait.
-    waits = getattr(os, "O_NONBLOCK", 0)
-    with open(path, "rb", opener=lambda p, flags: os.open(p, flags | waits)) as file:
+    with open_now(path) as file:
         status = os.fstat(file.fileno())
         if not stat.S_ISREG(status.st_mode):
             raise FileNotFoundError(f"{path} was replaced while it was opened: try again")
         report.size = status.st_size
         return _recognized(report, file, verify)
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Print the report of a file: ``python -m helpers inspect FILE``.
+
+    Returns:
+        0; 1 for a file that is unsafe or damaged; 2 for one that cannot be opened.
+
+    >>> main([__file__, "--json"])  # doctest: +ELLIPSIS
+    {...
+    0
+    """
+    parser = argparse.ArgumentParser(_COMMAND, description=__doc__.split("\n")[0])
+    parser.add_argument("file", help="a model file, or a folder that is one")
+    parser.add_argument("--verify", action="store_true", help="read and check every byte")
+    parser.add_argument("--json", action="store_true", help="print everything as JSON")
+    arguments = parser.parse_args(argv)
+    try:
+        report = inspect_file(arguments.file, verify=arguments.verify)
+    except OSError as error:
+        print(f"{_COMMAND}: {error}", file=sys.stderr)
+        return 2
+    text = report.to_json() if arguments.json else str(report)
+    known = sys.stdout.encoding or "utf-8"  # a terminal may not have every letter
+    print(text.encode(known, "backslashreplace").decode(known))
+    is_bad = report.safety == UNSAFE or DAMAGED in (report.structure, report.bytes_checked)
+    return int(is_bad)
 
 
 def _recognized(report: FileReport, file: BinaryIO | None, verify: bool) -> FileReport:
@@ -89,27 +127,64 @@ def _recognized(report: FileReport, file: BinaryIO | None, verify: bool) -> File
     promised = _SUFFIXES.get(report.path.suffix.lower())
     if promised and found.kind not in promised:
         report.notes.append(f"Its suffix {report.path.suffix} promises something else.")
-    reader = _READERS.get(found.kind)
-    if reader:
+    if found.kind in _READERS or found.kind in _HUB:
         with judging(report):
-            try:
-                reader(report.path, file, report, verify)
-            except (LookupError, TypeError, AttributeError, MemoryError) as error:
-                name = type(error).__name__
-                raise ValueError(f"it is not as its format wants it ({name})") from error
+            _read(found.kind, report.path, file, report, verify)
     else:
         report.notes.append(f"Next: {found.next_step}.")
+        if file is not None:
+            _look_behind(report.path, file, report)
+    if found.kind in _HUB:  # the reader of its weights said what those are
+        report.kind, report.is_ = found.kind, found.is_
     if found.kind in ("safetensors", "shard index"):
         note_wrappers(report, [entry.name for entry in report.entries])
     if found.kind in ("cut zip", "empty", "zeros"):
         report.structure = DAMAGED
     dangerous = [name for name, verdict in report.names.items() if verdict == DANGEROUS]
-    if dangerous and report.safety != UNSAFE:  # the reader broke off before its verdict
+    if dangerous and report.safety != UNSAFE:  # the reader did not come to a verdict
         report.safety, report.safety_why = UNSAFE, f"it asks for {dangerous[0]}"
-    if report.structure == DAMAGED or (report.safety == UNSAFE and not dangerous):
         report.opens = []
-    if report.structure == DAMAGED and not report.safety_why:
-        report.safety_why = "it cannot be read to its end"
     if report.structure == DAMAGED:
+        report.safety_why = report.safety_why or "it cannot be read to its end"
         report.notes.append("It is damaged: restore it from a copy.")
     return report
+
+
+def _read(
+    kind: str, path: Path, file: BinaryIO | None, findings: Findings, verify: bool
+) -> None:
+    """Read a file as what it is, and a folder of Hugging Face's by its weights."""
+    try:
+        if kind in _HUB:
+            path = find_weights(path, findings)
+            with open_now(path) as opened:
+                found = recognize(path, opened)
+                if found.kind not in _READERS:
+                    raise ValueError(f"{path.name} in it is {found}")
+                return _read(found.kind, path, opened, findings, verify)
+        if kind in _PLAIN:
+            findings.safety, (findings.safety_why, line) = SAFE, _PLAIN[kind]
+            module = line.split()[2].partition("(")[0].rpartition(".")[0]
+            findings.opens = [f"import {module}", line.format(repr(str(path)))]
+        if file is not None and kind != "npz" and _READERS[kind] is not read_zip:
+            _look_behind(path, file, findings)
+        _READERS[kind](path, file, findings, verify)
+    except (LookupError, TypeError, AttributeError, MemoryError) as error:
+        name = type(error).__name__
+        raise ValueError(f"it is not as its format wants it ({name})") from error
+    if verify and findings.bytes_checked == NOT_CHECKED and findings.safety == SAFE:
+        findings.bytes_checked = _NO_CHECKSUMS
+    return None
+
+
+def _look_behind(path: Path, file: BinaryIO, findings: Findings) -> None:
+    """Judge an archive at a file's end, which some programs open in the file's place."""
+    size = file.seek(0, os.SEEK_END)
+    file.seek(max(0, size - _ARCHIVE_END))
+    if b"PK\5\6" not in file.read():
+        return
+    with judging(inner := Findings(path)):
+        read_zip(path, file, inner, verify=False)
+    findings.names |= inner.names
+    if inner.is_:
+        findings.notes.append(f"At its end stands {inner.is_}, which some programs open.")

@@ -3,29 +3,26 @@
 Save, Load, Ship 0.2.0: helpers/model_files/pickled_tensors.py · repairs: CHANGELOG.md
 """
 
-import math
-import re
-from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any
 
-from helpers.model_files.file_findings import TensorEntry
+from helpers.model_files.file_findings import Findings, TensorEntry
 from helpers.model_files.following import follow
-from helpers.model_files.pickle_values import Made
+from helpers.model_files.judging import add_entry, bytes_of
+from helpers.model_files.pickle_instructions import Made
 
 _MOST_VALUES, _MOST_DEEP, _MOST_WRONG = 60, 100, 10
-_TEXT = 60  # characters of a value
+_TEXT, _MOST_DIMENSIONS = 60, 1000  # characters of a value
+# What torch calls its storages by, where it is not the dtype.
 _DTYPES = {
     "Double": "float64",
     "Float": "float32",
     "Half": "float16",
-    "BFloat16": "bfloat16",
     "Long": "int64",
     "Int": "int32",
     "Short": "int16",
     "Char": "int8",
     "Byte": "uint8",
-    "Bool": "bool",
     "ComplexDouble": "complex128",
     "ComplexFloat": "complex64",
     "Untyped": "uint8",
@@ -34,38 +31,15 @@ _MAPPINGS = {"dict", "collections.OrderedDict", "collections.defaultdict", "buil
 _LOADS = "torch.storage._load_from_bytes"
 # Their only content is the first argument.
 _WRAPPERS = {
-    "torch._utils._rebuild_parameter",
-    "torch._utils._rebuild_parameter_with_state",
+    *("torch.nn.parameter.Parameter", "torch.nn.parameter.Buffer"),
+    *("torch._utils._rebuild_parameter", "torch._utils._rebuild_parameter_with_state"),
     "torch._utils._rebuild_device_tensor_from_cpu_tensor",
     "torch._utils._rebuild_device_tensor_from_numpy",
     "torch._utils._rebuild_nested_tensor",
-    "torch.nn.parameter.Parameter",
-    "torch.nn.parameter.Buffer",
 }
 _DENSE = {
-    f"torch._utils._rebuild_{name}"
-    for name in ("tensor", "tensor_v2", "tensor_v3", "qtensor")
+    f"torch._utils._rebuild_{x}" for x in ("tensor", "tensor_v2", "tensor_v3", "qtensor")
 }
-
-
-@dataclass
-class Content:
-    """What a pickle holds.
-
-    Attributes:
-        entries: its tensors.
-        values: path -> short text, of the outermost values that are none.
-        storages: key -> (bytes that it claims, device).
-        wrong: what cannot be true.
-
-    >>> Content().entries
-    []
-    """
-
-    entries: list[TensorEntry] = field(default_factory=list)
-    values: dict[str, str] = field(default_factory=dict)
-    storages: dict[str, tuple[int, str]] = field(default_factory=dict)
-    wrong: list[str] = field(default_factory=list)
 
 
 def pairs(value: Any) -> list[tuple[Any, Any]] | None:
@@ -84,49 +58,61 @@ def pairs(value: Any) -> list[tuple[Any, Any]] | None:
     return found
 
 
-def read_content(value: Any) -> Content:
-    """Walk through nested mappings, lists and objects.
+def read_content(value: Any, findings: Findings) -> tuple[dict[str, int], list[str]]:
+    """Add the tensors that are in nested containers, and the outermost other values.
 
+    Raises:
+        HostileError: there are more tensors than any model has.
+
+    Returns:
+        Key of each storage -> the bytes that it claims; what cannot be true, as sentences.
+
+    >>> from pathlib import Path
     >>> inner = Made("dict", (), items=["epoch", 3])
-    >>> read_content(Made("dict", (), items=["run", inner])).values
+    >>> found = Findings(Path("a.pt"))
+    >>> read_content(Made("dict", (), items=["run", inner]), found)
+    ({}, [])
+    >>> found.values
     {'run.epoch': '3'}
     """
-    content, seen = Content(), set()
+    storages: dict[str, int] = {}
+    wrong: list[str] = []
+    seen, values = set(), findings.values
     todo: list[tuple[str, Any, int]] = [("", value, 0)]
     while todo:
         name, value, depth = todo.pop()
         if isinstance(value, Made):
             try:
-                if _read_tensor(name, value, content):
-                    continue
+                entry = _read_tensor(name, value, storages)
             except (ValueError, TypeError, LookupError, AttributeError) as error:
-                wrong = f"{name!r} describes no tensor: {error}"
-                content.wrong += [wrong] * (len(content.wrong) < _MOST_WRONG)
+                lie = f"{name!r} describes no tensor: {error}"
+                wrong += [lie] * (len(wrong) < _MOST_WRONG)
                 continue
-        inner = _inside(value)
-        if inner is None:
-            if value is not None and depth <= 3 and len(content.values) < _MOST_VALUES:
-                content.values[name] = short(value)
-        elif id(value) in seen:
-            content.values[name] = "the same object as another"
-        elif depth == _MOST_DEEP:
-            wrong = f"it is nested more than {_MOST_DEEP} deep"
-            content.wrong += [wrong] * (wrong not in content.wrong)
-        else:
+            if entry is not None:
+                add_entry(findings, entry)
+                continue
+        is_again = id(value) in seen  # perhaps thousands of times
+        inner = None if is_again else _inside(value)
+        if inner is not None or _is_large(value):
             seen.add(id(value))
+        if inner is None:
+            if value is not None and depth <= 3 and len(values) < _MOST_VALUES:
+                again = "the same object as another"
+                values[name] = again if is_again else _short(value)
+        elif depth == _MOST_DEEP:
+            deep = f"it is nested more than {_MOST_DEEP} deep"
+            wrong += [deep] * (deep not in wrong)
+        else:
             for key, some in reversed(inner):
                 hidden = key in ("_parameters", "_buffers", "_modules")
-                path = f"{name}.{short(key, '')}" if name else short(key, "")
+                step = key if type(key) is str and len(key) < _TEXT else _short(key, "")
+                path = f"{name}.{step}" if name else step
                 todo.append((name if hidden else path, some, depth + 1))
-    return content
+    findings.held = sum(storages.values())
+    return storages, wrong
 
 
-def short(value: Any, quote: str = "'") -> str:
-    """Return a value in a few characters.
-
-    >>> short("x" * 100, "")[-4:], short([1, 2]), short(Made("a.B"))
-    ('x...', 'list of 2', '<a.B>')
-    """
+def _short(value: Any, quote: str = "'") -> str:
     if isinstance(value, Made):
         return f"<{value.name[:_TEXT]}>"
     if isinstance(value, (list, tuple, bytes)):
@@ -153,12 +139,18 @@ def _inside(value: Any) -> list[tuple[Any, Any]] | None:
     return None
 
 
-def _read_tensor(name: str, value: Made, content: Content) -> bool:
-    """Add the tensor that a call would make; return whether it would make one."""
-    device = ""
-    for _ in range(_MOST_DEEP):  # a hostile one may wrap itself
-        if not value.args:
-            break
+def _is_large(value: Any) -> bool:
+    """Return whether one must not look into it for each of its names."""
+    if isinstance(value, Made):
+        return value.args is not None or value.state is not None
+    return isinstance(value, (list, tuple)) and len(value) > 100
+
+
+def _read_tensor(name: str, value: Made, storages: dict[str, int]) -> TensorEntry | None:
+    """Return the tensor that a call would make, None if it would make none."""
+    device, deep = "", 0
+    while value.name not in _DENSE and value.args and deep < _MOST_DEEP:
+        deep += 1  # a hostile one may wrap itself
         if value.name == "torch._tensor._rebuild_from_type_v2":
             function, _, args, _ = value.args
             value = Made(function.name, args, value.args[3])
@@ -169,45 +161,40 @@ def _read_tensor(name: str, value: Made, content: Content) -> bool:
             break
     args = value.args
     if value.name in _DENSE and args:
-        storage, offset, shape, stride = args[:4]
-        if storage.name == _LOADS:  # pickle.dump keeps a file of torch.save in bytes
-            storage = _fourth(storage.args[0])
-        shape, stride = _numbers(shape), _numbers(stride)
-        kind, key, place, count, *_ = storage.args[1:]
-        dtype = args[6] if value.name.endswith("_v3") else kind
-        dtype = _dtype(dtype.name)
-        width, total = (
-            bytes_per_element(dtype),
-            bytes_per_element(_dtype(kind.name)) * count,
-        )
-        content.storages.setdefault(str(key), (total, str(place)))
-        last = offset + sum((n - 1) * step for n, step in zip(shape, stride, strict=True))
-        if 0 not in shape and not (
-            min(offset, *shape, *stride, 0) >= 0 and (last + 1) * width <= total
-        ):
-            raise ValueError(f"element {last} of a storage of {total} bytes")
-        held = width * math.prod(
-            n for n, step in zip(shape, stride, strict=True) if step or not n
-        )
-        entry = TensorEntry(
-            name, shape, dtype, held, str(key), offset, device or str(place)
-        )
-    elif value.name == "torch._utils._rebuild_sparse_tensor" and args:
-        parts = Content()
-        for part in args[1]:
-            if isinstance(part, Made) and part.name in _DENSE:
-                _read_tensor(name, part, parts)
-        content.storages |= parts.storages
-        entry = parts.entries[-1]
-        held = sum(part.bytes for part in parts.entries)
-        shape = args[1][2 if len(parts.entries) == 2 else 3]
-        entry = TensorEntry(name, _numbers(shape), entry.dtype, held, device=entry.device)
-    elif value.name == "torch._utils._rebuild_meta_tensor_no_storage":
-        entry = TensorEntry(name, _numbers(args[1]), _dtype(args[0].name), 0, device="meta")
-    else:
-        return False
-    content.entries.append(entry)
-    return True
+        return _dense(name, value, storages, device)
+    if value.name == "torch._utils._rebuild_sparse_tensor" and args:
+        parts = [
+            _dense(name, part, storages, device)
+            for part in args[1][:4]
+            if isinstance(part, Made) and part.name in _DENSE
+        ]
+        shape = _numbers(args[1][2 if len(parts) == 2 else 3])
+        held = sum(part.bytes for part in parts)
+        return TensorEntry(name, shape, parts[-1].dtype, held, device=parts[-1].device)
+    if value.name == "torch._utils._rebuild_meta_tensor_no_storage":
+        shape, dtype = _numbers(args[1]), dtype_of(args[0].name)
+        return TensorEntry(name, shape, dtype, 0, device="meta")
+    return None
+
+
+def _dense(name: str, value: Made, storages: dict[str, int], device: str) -> TensorEntry:
+    """Return a tensor of a storage, and note the storage."""
+    storage, offset, shape, stride, *more = value.args
+    if storage.name == _LOADS:  # pickle.dump keeps a file of torch.save in bytes
+        (data,), storage.name, storage.args = storage.args, "(a storage)", ()
+        storage.args = _fourth(data).args
+    shape, stride = _numbers(shape), _numbers(stride)
+    _, kind, key, place, count, *_ = storage.args
+    dtype = dtype_of((more[2] if value.name.endswith("_v3") else kind).name)
+    total = _width(dtype_of(kind.name)) * count
+    storages.setdefault(str(key), total)
+    last, held = offset, _width(dtype)
+    for n, step in zip(shape, stride, strict=True):
+        last += (n - 1) * step
+        held *= n if step or not n else 1
+    if offset < 0 or (0 not in shape and (last + 1) * _width(dtype) > total):
+        raise ValueError(f"element {last} of a storage of {total} bytes")
+    return TensorEntry(name, shape, dtype, held, str(key), offset, device or str(place))
 
 
 def _fourth(data: bytes) -> Any:
@@ -222,26 +209,26 @@ def _fourth(data: bytes) -> Any:
 def _numbers(value: Any) -> tuple[int, ...]:
     if isinstance(value, Made) and value.name == "torch.Size":
         value = value.args[0]
-    if not isinstance(value, tuple) or any(type(n) is not int or n < 0 for n in value):
-        raise ValueError("its shape is no tuple of numbers")
-    return value
+    if type(value) is tuple and len(value) <= _MOST_DIMENSIONS:
+        for n in value:
+            if type(n) is not int or n < 0:
+                break
+        else:
+            return value
+    raise ValueError("its shape is no tuple of numbers")
 
 
 @lru_cache(64)
-def _dtype(name: str) -> str:
-    """Return the dtype of "torch.float32", or of a storage such as "torch.FloatStorage"."""
+def _width(dtype: str) -> int:
+    return bytes_of(dtype, 1)
+
+
+@lru_cache(64)
+def dtype_of(name: str) -> str:
+    """Return the dtype of "torch.float32", or of a storage of torch.
+
+    >>> dtype_of("torch.float32"), dtype_of("torch.cuda.HalfStorage")
+    ('float32', 'float16')
+    """
     name = name.rpartition(".")[2].removesuffix("Storage")
     return _DTYPES.get(name, name.lower())
-
-
-@lru_cache(64)
-def bytes_per_element(dtype: str) -> int:
-    """Return the bytes of an element as torch holds it: packed ones count as a byte.
-
-    >>> bytes_per_element("float32"), bytes_per_element("int4")
-    (4, 1)
-    """
-    found = re.match(
-        r"(?:q|qu|u|b)?(?:int|float|complex)(\d+)$|bfloat(16)|bits(16)$", dtype
-    )
-    return max(1, int(found[1] or found[2] or found[3]) // 8) if found else 1

@@ -4,7 +4,6 @@ Save, Load, Ship 0.2.0: helpers/model_files/recognizing.py · repairs: CHANGELOG
 """
 
 import os
-import pickletools
 import re
 import stat
 import struct
@@ -13,7 +12,8 @@ from itertools import islice
 from pathlib import Path
 from typing import BinaryIO
 
-from helpers.model_files.protobuf import SPAN, VARINT, fields
+from helpers.model_files.following import follow
+from helpers.model_files.protobuf import SPAN, VARINT, Messages
 from helpers.model_files.wording import MAGIC, MEMBERS, RECORDS, WORDS
 
 _HEAD, _TAIL, _DIRECTORY = 4096, 22 + 65535, 32 << 20
@@ -22,6 +22,9 @@ _LEGACY = b"\x8a\x0al\xfc\x9cF\xf9 j\xa8P\x19"  # the number that torch.save beg
 # ONNX: the wire type of each field of a ModelProto that may stand before the graph.
 _ONNX = {1: VARINT, 5: VARINT} | dict.fromkeys((2, 3, 4, 6, 7, 8, 14, 20, 25, 26), SPAN)
 _GRAPH = 7
+# Instructions of a pickle that end with their line; or the end.
+_LINES = {b"", *(bytes([byte]) for byte in b"FILSVcigpP")}
+_LONGEST = 9  # bytes of an instruction that is not a line or a text
 _REFUSAL = (
     r"access denied|not found|unauthori[sz]ed|forbidden|invalid (user|cred)|rate.?limit"
     r'|quota|too many requests|(bad|internal|service) \w+|"(error|message|detail)"\s*:'
@@ -76,10 +79,17 @@ def recognize(path: str | os.PathLike, file: BinaryIO | None = None) -> Recogniz
         return _say(kind, f"{name} is in it" if name else "the file system says so")
     if not stat.S_ISREG(mode):
         return _say("no file", "the file system says so")
-    # A pipe may have come to the path by now; without O_NONBLOCK it could wait forever.
-    waits = getattr(os, "O_NONBLOCK", 0)
-    with open(path, "rb", opener=lambda p, flags: os.open(p, flags | waits)) as opened:
+    with open_now(path) as opened:
         return _by_bytes(path, opened)
+
+
+def open_now(path: Path) -> BinaryIO:
+    """Open a file to be read; a pipe that has just taken its place is not waited for.
+
+    >>> open_now(Path(__file__)).close()
+    """
+    waits = getattr(os, "O_NONBLOCK", 0)
+    return open(path, "rb", opener=lambda p, flags: os.open(p, flags | waits))
 
 
 def _say(kind: str, evidence: str, detail: str = "") -> Recognized:
@@ -101,52 +111,52 @@ def _by_bytes(path: Path, file: BinaryIO) -> Recognized:
     for start, magic, kind, *packer in MAGIC:
         if head.startswith(magic, start):
             return _say(kind, begins, *packer)
-    if head[257:262] == b"ustar":
-        return _say("legacy tar" if head.startswith(b"sys_info\0") else "tar", begins)
     plausible = path.suffix == ".safetensors" or head[6:8] == b"\0\0"
     if head[8:9] == b"{" and head[9:10] in b'"} \t\r\n' and plausible:
         return _say("safetensors", "a length and a JSON header at its beginning")
     if head[:1] == b"\x80" and head[1:2] in (b"\2", b"\3", b"\4", b"\5"):
         return _say("legacy torch" if _LEGACY in head[:64] else "pickle", begins)
-    if kind := _protobuf(file, size):
+    is_text = not re.search(rb"[^\t\n\f\r\x1b -~\x80-\xff]", head + tail)
+    if not is_text and (kind := _protobuf(Messages(file))):
         return _say(kind, "its fields are those of the format's protobuf")
+    if _is_pickle(head, is_text):
+        return _say("pickle", "its first instructions are a pickle's, of an old protocol")
     if not any(head) and not any(tail):
         return _say("zeros", begins)
-    return _text(head, tail) or _say("unknown", begins, repr(head[:16]))
+    return (is_text and _text(head, tail)) or _say("unknown", begins, repr(head[:16]))
 
 
 def _zip(file: BinaryIO, tail: bytes, size: int) -> tuple[str, str]:
-    end = tail.rfind(b"PK\5\6")
-    if end < 0 or end + 22 + int.from_bytes(tail[end + 20 : end + 22], "little") > len(
-        tail
-    ):
+    # Only the names: their reader looks at the rest, and takes its time.
+    end, found, are_arrays, at = tail.rfind(b"PK\5\6"), set(), True, 0
+    length, comment = int.from_bytes(tail[end + 12 : end + 16], "little"), tail[end + 20 :]
+    if end < 0 or int.from_bytes(comment[:2], "little") > len(comment) - 2:
         return "cut zip", "it begins as a zip archive, and has no directory at its end"
-    start = int.from_bytes(tail[end + 16 : end + 20], "little")
-    far = tail.rfind(b"PK\6\6", 0, end)
-    if start == 0xFFFFFFFF and far >= 0:  # zip64
-        start = int.from_bytes(tail[far + 48 : far + 56], "little")
-    file.seek(min(start, size))
-    directory, at, root, found, is_npz = file.read(_DIRECTORY), 0, "", set(), True
+    is_large = tail.startswith(b"PK\6\7", end - 20)
+    stop = size - len(tail) + end - 76 * is_large
+    file.seek(max(0, stop - length))
+    directory = file.read(min(length, _DIRECTORY))
     while directory.startswith(b"PK\1\2", at) and at + 46 <= len(directory):
-        lengths = struct.unpack_from("<HHH", directory, at + 28)
+        lengths = struct.unpack_from("<3H", directory, at + 28)
         name = directory[at + 46 : at + 46 + lengths[0]].decode("utf-8", "replace")
-        root = root or name.partition("/")[0] + "/"  # torch's archives have one
-        found |= {name, name.removeprefix(root)} & _MARKS
-        is_npz = is_npz and name.endswith(".npy")
+        found |= {name, name.partition("/")[2]} & _MARKS  # torch's archives have a folder
+        are_arrays = are_arrays and name.endswith(".npy")
         at += 46 + sum(lengths)
     for kind, name in RECORDS:
         if name in found:
             return kind, f"its archive holds {name!r}"
-    if is_npz and at:
+    if length and not at:
+        return "cut zip", "its directory is damaged"
+    if length and are_arrays:
         return "npz", "its archive holds .npy files alone"
     return "zip", "its archive holds no record of a known kind"
 
 
-def _protobuf(file: BinaryIO, size: int) -> str:
+def _protobuf(messages: Messages) -> str:
     """Return "onnx" or "core ml" where the outermost fields are those, else ""."""
     seen: set[int] = set()
     try:
-        for field in islice(fields(file, 0, size), 1000):
+        for field in islice(messages.fields(messages.whole), 1000):
             if field.number >= 200 and field.wire == SPAN and {1, 2} <= seen:
                 return "core ml"
             if _ONNX.get(field.number) != field.wire:
@@ -162,10 +172,6 @@ def _text(head: bytes, tail: bytes) -> Recognized | None:
     start = head.lstrip(b"\xef\xbb\xbf \t\r\n")
     if start.startswith(b"<"):
         return _say("web page", f"it begins with {start[:16]!r}")
-    if start[:1] in (b"(", b"]", b"}", b"c") and _is_pickle(head):
-        return _say("pickle", "its first instructions are a pickle's, of protocol 0 or 1")
-    if re.search(rb"[^\t\n\f\r\x1b -~\x80-\xff]", head + tail):
-        return None
     try:
         words = head.decode("utf-8", "strict" if len(head) < _HEAD else "ignore").strip()
     except UnicodeDecodeError:
@@ -176,17 +182,18 @@ def _text(head: bytes, tail: bytes) -> Recognized | None:
         return _say("shard index", 'a JSON file with a "weight_map"')
     if len(head) < _HEAD and re.search(_REFUSAL, words[:400], re.IGNORECASE):
         return _say("server error", evidence, first)
-    return _say("json" if start[:1] in (b"{", b"[") else "text", evidence, first)
+    is_json = re.match(rb'[{[]\s*["{[\]}\d-]', start)
+    return _say("json" if is_json else "text", evidence, first)
 
 
-def _is_pickle(head: bytes) -> bool:
-    count = 0
-    try:
-        for opcode, _, _ in pickletools.genops(head):
-            count += 1
-            if opcode.name == "STOP":
-                break
-    except ValueError as error:  # the head ends inside an instruction, or it is text
-        if len(head) < _HEAD or "unknown" in str(error):
+def _is_pickle(head: bytes, is_text: bool) -> bool:
+    followed = follow(head)
+    if followed.problem:  # cut off with the head, or no pickle
+        rest = head[followed.end :]
+        is_cut = len(rest) <= _LONGEST or (rest[:1] in _LINES and b"\n" not in rest)
+        if len(head) < _HEAD or not is_cut:
             return False
-    return count > 2
+    # Letters are instructions, too: of text, names or a container are asked for.
+    are_names = all(map(str.isidentifier, ".".join(followed.names).split(".")))
+    is_likely = not is_text or are_names or head[:1] in (b"(", b"]", b"}")
+    return is_likely and followed.steps > 2 + bool(followed.problem)

@@ -5,7 +5,7 @@ Save, Load, Ship 0.2.0: helpers/model_files/reporting.py · repairs: CHANGELOG.m
 
 import json
 from collections import Counter, defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from html import escape
 
@@ -33,12 +33,11 @@ class FileReport(Findings):
 
     def __str__(self) -> str:
         """Return the report as text; nothing in it can steer a terminal."""
-        lines = [f"{self.path.name}: {self.is_}, {_size(self.size)}"]
-        for title, rows in self._parts():
+        lines = [self._head()]
+        for title, rows in self._parts().items():
+            one = len(rows) == 1
             lines += (
-                ["", title, *(f"  {row}" for row in rows)]
-                if len(rows) > 1
-                else [f"{title}: {rows[0]}"]
+                [f"{title}: {rows[0]}"] if one else ["", title, *(f"  {r}" for r in rows)]
             )
         return "\n".join(_clean(line) for line in lines)
 
@@ -47,11 +46,10 @@ class FileReport(Findings):
 
     def _repr_html_(self) -> str:
         """Return the report for a notebook: long parts are folded."""
-        head = f"{self.path.name}: {self.is_}, {_size(self.size)}"
         # A file's names are no formulas: MathJax leaves these classes alone (3, and 2).
         parts = ['<div class="mathjax_ignore tex2jax_ignore">']
-        parts.append(f"<p><b>{escape(_clean(head))}</b></p>")
-        for title, rows in self._parts():
+        parts.append(f"<p><b>{escape(_clean(self._head()))}</b></p>")
+        for title, rows in self._parts().items():
             shown = "\n".join(escape(_clean(row)) for row in rows)
             is_open = " open" if len(rows) < 15 else ""
             # JupyterLab shows <pre> alone in the font of its prose.
@@ -67,44 +65,38 @@ class FileReport(Findings):
         """Return everything that was found as JSON."""
         return json.dumps({**asdict(self), "path": str(self.path)}, indent=1)
 
-    def _parts(self) -> Iterator[tuple[str, list[str]]]:
-        """Yield titles and lines of all that is known."""
-        yield "safety", [_with(self.safety, self.safety_why)]
+    def _head(self) -> str:
+        return f"{self.path.name}: {self.is_}, {_size(self.size)}"
+
+    def _parts(self) -> dict[str, list[str]]:
+        """Return titles and lines of all that is known."""
         structure = "not judged" if self.structure == NOT_CHECKED else self.structure
+        structure = f"{structure}: {self.structure_why}".removesuffix(": ")
         checked = _CHECKED.get(self.bytes_checked, self.bytes_checked)
-        yield "structure", [f"{_with(structure, self.structure_why)}; {checked}"]
-        yield "because", ["; ".join(self.evidence)]
-        if self.entries:
-            for title, values in (
-                ("dtypes", [entry.dtype for entry in self.entries]),
-                ("devices", [entry.device for entry in self.entries if entry.device]),
-            ):
-                counts = Counter(values).most_common(_MOST_NAMES)
-                if counts:
-                    yield title, [", ".join(f"{count} {name}" for name, count in counts)]
-        if self.optimizer is not None:
-            yield "optimizer", [_size(self.optimizer)]
         judged = defaultdict(list)
         for name, verdict in self.names.items():
-            judged[verdict].append(name)
-        for verdict, names in judged.items():
+            judged[f"{verdict} imports"].append(name)
+        for title, names in judged.items():
             more = f", and {len(names) - _MOST_NAMES} more" * (len(names) > _MOST_NAMES)
-            yield f"{verdict} imports", [", ".join(names[:_MOST_NAMES]) + more]
-        if shared := _shared(self.entries):
-            yield "shared memory", shared
-        if self.values:
-            yield (
-                "values",
-                [f"{name} = {text}" for name, text in self.values.items()][:_MOST_LINES],
-            )
-        if self.entries:
-            held = self.held or sum(entry.bytes for entry in self.entries)
-            many = f"{len(self.entries)} tensor" + "s" * (len(self.entries) > 1)
-            yield f"{many}, {_size(held)}", _tree(self.entries)
-        if self.notes:
-            yield "notes", list(dict.fromkeys(self.notes))[:_MOST_LINES]
-        if self.opens:
-            yield "open it with", self.opens
+            judged[title] = [", ".join(names[:_MOST_NAMES]) + more]
+        values = [f"{name} = {text}" for name, text in self.values.items()]
+        many = f"{len(self.entries)} tensor" + "s" * (len(self.entries) > 1)
+        held = self.held or sum(entry.bytes for entry in self.entries)
+        parts = {
+            "safety": [f"{self.safety}: {self.safety_why}".removesuffix(": ")],
+            "structure": [f"{structure}; {checked}"],
+            "because": ["; ".join(self.evidence)],
+            "dtypes": _counted(entry.dtype for entry in self.entries),
+            "devices": _counted(entry.device for entry in self.entries if entry.device),
+            "optimizer": [] if self.optimizer is None else [_size(self.optimizer)],
+            **judged,
+            "shared memory": _shared(self.entries),
+            "values": values[:_MOST_LINES],
+            f"{many}, {_size(held)}": _tree(self.entries),
+            "notes": list(dict.fromkeys(self.notes))[:_MOST_LINES],
+            "open it with": self.opens,
+        }
+        return {title: rows for title, rows in parts.items() if rows}
 
 
 def _size(count: int) -> str:
@@ -115,8 +107,9 @@ def _size(count: int) -> str:
     return f"{count:.3g} GB"
 
 
-def _with(verdict: str, why: str) -> str:
-    return f"{verdict}: {why}" if why else verdict
+def _counted(words: Iterable[str]) -> list[str]:
+    counts = Counter(words).most_common(_MOST_NAMES)
+    return [", ".join(f"{count} {word}" for word, count in counts)] if counts else []
 
 
 def _clean(text: str) -> str:
@@ -144,22 +137,19 @@ def _shared(entries: list[TensorEntry]) -> list[str]:
 def _tree(entries: list[TensorEntry]) -> list[str]:
     """Return keys with shapes and bytes, as deep as there is room for."""
     for depth in range(8, 0, -1):
-        groups: dict[tuple[str, ...], list[TensorEntry]] = defaultdict(list)
+        groups = defaultdict(list)
         for entry in entries:
-            groups[tuple(entry.name.split(".")[:depth])].append(entry)
+            groups[".".join(entry.name.split(".")[:depth])].append(entry)
         if len(groups) <= _MOST_LINES:
             break
     rows = []
-    for path, group in list(groups.items())[:_MOST_LINES]:
-        name = ".".join(path)
+    for name, group in list(groups.items())[:_MOST_LINES]:
+        what, total = f"{len(group)} tensors", sum(entry.bytes for entry in group)
         if len(group) == 1:
-            only = group[0]
-            shape = " x ".join(map(str, only.shape)) or "scalar"
-            rows.append((only.name, f"{shape} {only.dtype}", _size(only.bytes)))
-        else:
-            total = sum(entry.bytes for entry in group)
-            rows.append((f"{name}.*", f"{len(group)} tensors", _size(total)))
-    wide = min(60, max(len(row[0]) for row in rows))
+            what = f"{' x '.join(map(str, group[0].shape)) or 'scalar'} {group[0].dtype}"
+        row = (group[0].name if len(group) == 1 else f"{name}.*", what, _size(total))
+        rows.append(row)
+    wide = min(60, max((len(name) for name, *_ in rows), default=0))
     lines = [f"{name:{wide}}  {what:24} {size:>8}" for name, what, size in rows]
     more = len(groups) - len(lines)
     return lines + [f"... and {more} more"] * (more > 0)

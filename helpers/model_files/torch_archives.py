@@ -3,7 +3,6 @@
 Save, Load, Ship 0.2.0: helpers/model_files/torch_archives.py · repairs: CHANGELOG.md
 """
 
-import hashlib
 import io
 import re
 import zlib
@@ -11,19 +10,20 @@ from contextlib import suppress
 from pathlib import Path
 from typing import BinaryIO
 
-from helpers.model_files.file_findings import DAMAGED, SAFE, UNKNOWN, WHOLE, Findings
+from helpers.model_files.file_findings import DAMAGED, WHOLE, Findings
 from helpers.model_files.torch_pickles import conclude, describe, follow_all
 from helpers.model_files.torch_programs import read_exported, read_script
 from helpers.model_files.zip_records import (
     MOST_AT_ONCE,
+    SEAL,
     STORED,
     ZipRecord,
     chunks,
+    digest,
     read_directory,
     read_record,
 )
 
-_SEAL, _HEX_DIGITS = b"save-load-ship sha256 ", 64
 _STORAGE = re.compile(r"[^/]*/data/\w+")
 _PICKLES = (".pkl", ".pickle", ".pt", ".pth", ".bin")
 _MOST_DEEP = 2  # archives in archives
@@ -45,6 +45,8 @@ def read_zip(path: Path, file: BinaryIO, findings: Findings, verify: bool) -> No
     >>> found.is_
     'a zip archive, but not of torch'
     """
+    if type(file) is io.BufferedReader and isinstance(file.raw, io.FileIO):
+        file = file.raw  # headers stand far apart: a buffer would be filled for each
     records, wrong, end = read_directory(file)
     inner = {record.name.partition("/")[2].lower(): record for record in records}
     is_script = "constants.pkl" in inner or "bytecode.pkl" in inner
@@ -57,30 +59,28 @@ def read_zip(path: Path, file: BinaryIO, findings: Findings, verify: bool) -> No
             wrong += _look_inside(before, read_directory(before)[0], findings, 0)
     unjudged = _PROGRAM
     if main is not None:
+        unjudged = ""
         wrong += _saved(path, file, findings, main, inner)
     elif is_script:
         read_script(path, file, findings, inner)
     elif "archive_format" in inner or "serialized_exported_program.json" in inner:
         wrong += read_exported(path, file, findings, inner)
     else:
-        findings.is_, unjudged = (
-            "a zip archive, but not of torch",
-            "not all of it was judged",
-        )
+        findings.is_ = "a zip archive, but not of torch"
         findings.evidence.append(f"{len(records)} records, none is called data.pkl")
-    if main is not None and len({record.name.partition("/")[0] for record in records}) > 1:
-        wrong.append("its records stand in several folders: readers disagree on them")
-    packed = sum(record.method != STORED for record in records)
-    if packed and main is not None:
-        findings.notes.append(
-            f"{packed} records are compressed; torch.save never does that."
-        )
-    sealed = _check_seal(file, records, end, wrong)
+        unjudged = "not all of it was judged"
+    file.seek(end)
+    seal = file.read(len(SEAL) + 65)
+    is_sealed, end = seal.startswith(SEAL), end + len(SEAL)
+    if is_sealed and not wrong and digest(file, records, end) != seal[len(SEAL) :]:
+        wrong.append("its headers or its directory are not those that were written")
     if verify:
-        _check_bytes(file, records, findings, wrong, sealed)
-    conclude(findings, wrong)
-    if main is None and findings.safety == SAFE:
-        findings.safety, findings.safety_why = UNKNOWN, unjudged
+        _check_bytes(file, records, findings, wrong)
+        if not is_sealed and findings.bytes_checked in (WHOLE, DAMAGED):
+            findings.notes.append(
+                "Its headers and its directory have no checksum of their own."
+            )
+    conclude(findings, wrong, unjudged)
 
 
 def _saved(
@@ -91,26 +91,32 @@ def _saved(
     inner: dict[str, ZipRecord],
 ) -> list[str]:
     """Follow the pickle of torch.save; return what is wrong."""
+    findings.kind = "torch zip"
+    if any(record.method != STORED for record in inner.values()):
+        findings.notes.append("Records are compressed; torch.save never does that.")
+    order = inner.get("byteorder")
+    is_swapped = order and order.size < 99 and read_record(file, order) != b"little"
+    if is_swapped:
+        findings.notes.append("Its bytes are in the order of a big-endian machine.")
     data = read_record(file, main)
     wrong = [_bad_sum(main)] if main.crc not in (0, zlib.crc32(data)) else []
+    if len({record.name.partition("/")[0] for record in inner.values()}) > 1:
+        wrong.append("its records stand in several folders: readers disagree on them")
     parts = follow_all(data, findings)
     if not parts:
         return [*wrong, "its pickle is empty"]
-    findings.kind = "torch zip"
-    content = describe(path, findings, parts[0], "torch zip")
+    record = "" if is_swapped else main.name
+    storages, lies = describe(path, findings, parts[0], "torch zip", record)
     if parts[0].problem:
         wrong.append(f"its pickle cannot be followed: {parts[0].problem}")
     elif parts[0].end != len(data):
         wrong.append(f"{len(data) - parts[0].end} bytes follow its pickle")
-    for key, (claimed, _) in content.storages.items():
-        record = inner.get(f"data/{key}".lower())
-        if record is None or record.size < claimed:
-            there = f"has {record.size}" if record else "is missing"
+    for key, claimed in storages.items():
+        stored = inner.get(f"data/{key}".lower())
+        if stored is None or stored.size < claimed:
+            there = f"has {stored.size}" if stored else "is missing"
             wrong.append(f"storage {key!r} claims {claimed} bytes, its record {there}")
-    order = inner.get("byteorder")
-    if order and order.size < 99 and read_record(file, order) != b"little":
-        findings.notes.append("Its bytes are in the order of a big-endian machine.")
-    return wrong + content.wrong
+    return wrong + lies
 
 
 def _look_inside(
@@ -123,9 +129,8 @@ def _look_inside(
             continue  # the bytes of a tensor: nobody takes them for anything else
         try:
             file.seek(max(0, record.start))
-            head = (
-                file.read(4) if record.method == STORED else next(chunks(file, record), b"")
-            )
+            is_stored = record.method == STORED  # and perhaps gigabytes
+            head = file.read(4) if is_stored else next(chunks(file, record), b"")
             is_pickle = head[:1] == b"\x80" or record.name.lower().endswith(_PICKLES)
             is_archive = head[:4] == b"PK\x03\x04" and depth < _MOST_DEEP
             if record.size > MOST_AT_ONCE:
@@ -141,31 +146,8 @@ def _look_inside(
     return wrong
 
 
-def _check_seal(
-    file: BinaryIO, records: list[ZipRecord], end: int, wrong: list[str]
-) -> bool:
-    """Return whether save_checkpoint sealed the file; note where the seal is broken."""
-    file.seek(end)
-    comment = file.read(len(_SEAL) + _HEX_DIGITS + 1)
-    if not comment.startswith(_SEAL) or wrong:
-        return comment.startswith(_SEAL)
-    sha, position = hashlib.sha256(), 0
-    ends = [(r.start, r.start + r.packed) for r in records] + [(end + len(_SEAL), 0)]
-    for start, behind in ends:
-        file.seek(position)
-        sha.update(file.read(max(0, start - position)))
-        position = behind
-    if sha.hexdigest().encode() != comment[len(_SEAL) :]:
-        wrong.append("its headers or its directory are not those that were written")
-    return True
-
-
 def _check_bytes(
-    file: BinaryIO,
-    records: list[ZipRecord],
-    findings: Findings,
-    wrong: list[str],
-    sealed: bool,
+    file: BinaryIO, records: list[ZipRecord], findings: Findings, wrong: list[str]
 ) -> None:
     """Compare every record with its CRC-32."""
     if not any(record.crc for record in records if record.size):
@@ -182,10 +164,6 @@ def _check_bytes(
             bad.append(str(error))
     wrong += [sentence for sentence in bad if sentence not in wrong]
     findings.bytes_checked = DAMAGED if bad else WHOLE
-    if not sealed:
-        findings.notes.append(
-            "Its headers and its directory have no checksum of their own."
-        )
 
 
 def _bad_sum(record: ZipRecord) -> str:

@@ -5,6 +5,7 @@ Save, Load, Ship 0.2.0: helpers/model_files/torch_pickles.py · repairs: CHANGEL
 
 import mmap
 import tarfile
+from itertools import islice
 from pathlib import Path
 from typing import BinaryIO
 
@@ -19,18 +20,23 @@ from helpers.model_files.file_findings import (
 )
 from helpers.model_files.following import MOST_STEPS, Followed, follow
 from helpers.model_files.global_names import ALLOWED, DANGEROUS, UNKNOWN_NAME, judge
-from helpers.model_files.opening_lines import (
-    WRAPPERS,
-    is_torch_layer,
-    left_by_wrappers,
-    pickle_lines,
-    strip_line,
-    torch_lines,
-)
-from helpers.model_files.pickled_tensors import Content, read_content
+from helpers.model_files.opening_lines import opening_lines
+from helpers.model_files.pickled_tensors import read_content
 
+# What wrappers put into the names of a model's tensors.
+_WRAPPERS = {
+    "_orig_mod.": "torch.compile",
+    "_fsdp_wrapped_module.": "FullyShardedDataParallel",
+    "_checkpoint_wrapped_module.": "activation checkpointing",
+    "module.": "nn.DataParallel",
+    "base_model.model.": "peft",
+    "model.": "a class around the model, such as Lightning's,",
+}
+# The first three stand anywhere in a name, the others begin it.
+_ANYWHERE, _FIRST = list(_WRAPPERS)[:3], list(_WRAPPERS)[3:]
 _LEGACY = 0x1950A86A20F9469CFC6C  # the number that torch.save began with before 1.6
 _MOST_PICKLES = 20
+_BARE = "a bare pickle"
 _NO_SUMS = "no checksums: a changed byte goes unseen"
 _SAFE = "all that it asks for is what torch.load(weights_only=True) allows"
 ASK = "Ask its author for model.state_dict(), saved with torch.save."
@@ -51,13 +57,16 @@ def read_pickle(path: Path, file: BinaryIO, findings: Findings, verify: bool) ->
         parts = follow_all(data, findings)
         is_legacy = parts[0].value == _LEGACY and len(parts) > 3
         main = parts[3 if is_legacy else 0]
-        how = "in the format of torch before 1.6" if is_legacy else "a bare pickle"
-        content = describe(path, findings, main, how, is_bare=not is_legacy)
-        wrong, end = content.wrong, parts[0].end
-        if is_legacy:
-            end = _end_of_storages(data, parts[4:5], content)
-            if any(map(is_torch_layer, findings.names)):  # kept with its source, refused
-                findings.opens = []
+        how = "in the format of torch before 1.6" if is_legacy else _BARE
+        storages, wrong = describe(path, findings, main, how)
+        end = parts[0].end
+        if is_legacy:  # its storages follow, each behind its count
+            if len(parts) < 5 or not isinstance(parts[4].value, list):
+                raise ValueError("the list of its storages is missing")
+            keys = [str(key) for key in parts[4].value]
+            end = parts[4].end + sum(8 + storages.get(key, 0) for key in keys)
+            # One in an unknown object has an unknown size.
+            end = end if storages.keys() >= {*keys} else len(data)
         if main.problem:
             wrong.insert(0, f"its pickle cannot be followed: {main.problem}")
         elif end != len(data):
@@ -80,11 +89,9 @@ def read_tar(path: Path, file: BinaryIO, findings: Findings, verify: bool) -> No
     'a tar archive, but not of torch'
     """
     file.seek(0)
-    members: dict[str, tarfile.TarInfo] = {}
     try:
         with tarfile.open(fileobj=file, mode="r:") as archive:
-            for member, _ in zip(archive, range(10_000), strict=False):
-                members[member.name] = member
+            members = {some.name: some for some in islice(archive, 10_000)}
     except (tarfile.TarError, EOFError) as error:
         raise ValueError(f"its tar archive breaks off: {error}") from error
     is_torch = {"pickle", "storages"} <= members.keys()
@@ -97,9 +104,7 @@ def read_tar(path: Path, file: BinaryIO, findings: Findings, verify: bool) -> No
             for name in ("pickle", "storages", "tensors", "sys_info"):
                 if name in members:
                     follow_all(data, findings, members[name].offset_data)
-    conclude(findings, [])
-    if findings.safety == SAFE:
-        findings.safety, findings.safety_why = UNKNOWN, "weights_only=True does not read it"
+    conclude(findings, [], "weights_only=True does not read it")
 
 
 def follow_all(
@@ -130,43 +135,38 @@ def follow_all(
 
 
 def describe(
-    path: Path, findings: Findings, followed: Followed, how: str, is_bare: bool = False
-) -> Content:
-    """Fill in what a pickle holds, and the lines that open it: torch's, if it is not bare.
+    path: Path, findings: Findings, followed: Followed, how: str, record: str = ""
+) -> tuple[dict[str, int], list[str]]:
+    """Fill in what a pickle holds, and the lines that open it; return as `read_content`.
 
-    >>> found = Findings(Path("a.pt"))
-    >>> describe(Path("a.pt"), found, follow(b"}."), "torch zip").wrong
-    []
+    `record` is its name where it stands in an archive.
+
+    >>> describe(Path("a.pt"), found := Findings(Path("a.pt")), follow(b"}."), "torch zip")
+    ({}, [])
     >>> found.is_
     'a dictionary without weights (torch zip)'
     """
-    kind, content = kind_of(followed.value), read_content(followed.value)
+    kind, read = kind_of(followed.value), read_content(followed.value, findings)
     findings.is_ = f"{kind.what} ({how})"
     findings.evidence.append(kind.why)
-    findings.entries, findings.values = content.entries, content.values
-    findings.held = sum(size for size, _ in content.storages.values())
-    for place in kind.optimizers:
+    for place in kind.optimizers[:100]:  # a hostile file has more
         begins = f"{place}." if place else ""
-        sizes = [e.bytes for e in content.entries if e.name.startswith(begins)]
+        sizes = [e.bytes for e in findings.entries if e.name.startswith(begins)]
         findings.optimizer = (findings.optimizer or 0) + sum(sizes)
-    if is_bare:
-        findings.opens = pickle_lines(path, findings.names) if not followed.problem else []
-    elif followed.foreign:
+    if followed.foreign and how != _BARE:
         shown = ", ".join(sorted(followed.foreign)[:4])
         findings.notes.append(
             f"torch.load(weights_only=True) does not read its instructions: {shown}."
         )
-    elif not followed.problem:
-        findings.opens = torch_lines(path, findings.names, kind)
+    is_bare = how == _BARE
+    if not followed.problem and (is_bare or record or not followed.foreign):
+        unread = record if followed.foreign else ""
+        findings.opens = opening_lines(path, findings.names, kind, unread, is_bare)
     if kind.weights is not None:
         begins = "".join(f"{key}." for key in kind.weights)
-        names = [
-            e.name.removeprefix(begins)
-            for e in content.entries
-            if e.name.startswith(begins)
-        ]
-        note_wrappers(findings, names)
-    return content
+        names = [e.name for e in findings.entries if e.name.startswith(begins)]
+        note_wrappers(findings, [name.removeprefix(begins) for name in names])
+    return read
 
 
 def note_wrappers(findings: Findings, names: list[str]) -> None:
@@ -176,17 +176,28 @@ def note_wrappers(findings: Findings, names: list[str]) -> None:
     >>> found.notes
     ["Names hold 'module.', which nn.DataParallel leaves."]
     """
-    found = left_by_wrappers(names)
-    findings.notes += [
-        f"Names hold {some!r}, which {WRAPPERS[some]} leaves." for some in found
-    ]
-    state = findings.opens[-1].split()[0] if findings.opens else ""
-    if state and (line := strip_line(found, state)):
+    found = [inner for inner in _ANYWHERE if any(inner in name for name in names)]
+    calls = [f".replace({some!r}, '')" for some in found]
+    for inner in found:
+        names = [name.replace(inner, "") for name in names]
+    for first in _FIRST:
+        if names and all(name.startswith(first) for name in names):
+            found.append(first)
+            names = [name.removeprefix(first) for name in names]
+    # The other two could belong to the model.
+    calls += [".removeprefix('module.')"] if "module." in found else []
+    for some in found:
+        findings.notes.append(f"Names hold {some!r}, which {_WRAPPERS[some]} leaves.")
+    if calls and findings.opens:
+        state, key = findings.opens[-1].split()[0], "key" + "".join(calls)
+        line = f"{state} = {{{key}: value for key, value in {state}.items()}}"
         findings.opens.append(line)
 
 
-def conclude(findings: Findings, wrong: list[str]) -> None:
+def conclude(findings: Findings, wrong: list[str], unjudged: str = "") -> None:
     """Write the verdicts: on the names that a pickle would import, and on the structure.
+
+    `unjudged` is why it is not safe, whatever the names are.
 
     >>> conclude(found := Findings(Path("a.pt"), names={"os.system": "dangerous"}), [])
     >>> found.safety, found.safety_why
@@ -205,17 +216,5 @@ def conclude(findings: Findings, wrong: list[str]) -> None:
             findings.safety = safety
             findings.safety_why = f"it asks for {', '.join(named[:4])}{more}"
             return
-    findings.safety = UNKNOWN if wrong else SAFE
-    findings.safety_why = "its structure is damaged" if wrong else _SAFE
-
-
-def _end_of_storages(data: mmap.mmap, keys: list[Followed], content: Content) -> int:
-    """Return where the storages end that follow the pickles; each begins with its count."""
-    if not keys or not isinstance(keys[0].value, list):
-        raise ValueError("the list of its storages is missing")
-    at = keys[0].end
-    for key in map(str, keys[0].value):
-        if key not in content.storages:  # of a tensor in an unknown object
-            return len(data)
-        at += 8 + content.storages[key][0]
-    return at
+    findings.safety = UNKNOWN if wrong or unjudged else SAFE
+    findings.safety_why = "its structure is damaged" if wrong else unjudged or _SAFE

@@ -10,7 +10,6 @@ from typing import BinaryIO
 from helpers.model_files.file_findings import Findings, TensorEntry
 from helpers.model_files.following import follow
 from helpers.model_files.global_names import ALLOWED, judge
-from helpers.model_files.opening_lines import exported_lines, script_lines
 from helpers.model_files.pickled_tensors import read_content
 from helpers.model_files.zip_records import ZipRecord, read_record
 
@@ -24,6 +23,41 @@ _DTYPES = (
     "bool bfloat16 ? ? ? ? ? ? ? ? ? ? ? ? ? ? uint16 float8_e4m3fn float8_e5m2 "
     "float8_e4m3fnuz float8_e5m2fnuz float8_e8m0fnu uint32 uint64"
 )
+# A copy without the program, and plain objects in place of its modules.
+_SCRIPT_LINES = """\
+import io
+import zipfile
+import torch
+class Part: pass
+def flat(part, prefix=""):
+    for name, value in vars(part).items():
+        if isinstance(value, Part):
+            yield from flat(value, f"{{prefix}}{{name}}.")
+        elif isinstance(value, torch.Tensor):
+            yield prefix + name, value
+copy = io.BytesIO()
+with zipfile.ZipFile({path!r}) as old, zipfile.ZipFile(copy, "w") as new:
+    for name in old.namelist():
+        if "/code/" not in name and not name.endswith(("constants.pkl", "bytecode.pkl")):
+            new.writestr(name, old.read(name))
+copy.seek(0)
+parts = [(list if name[:6] == "torch." else Part, name) for name in {names}]
+with torch.serialization.safe_globals(parts):
+    state = dict(flat(torch.load(copy, map_location="cpu", weights_only=True)))"""
+_EXPORTED_LINES = """\
+import json
+import zipfile
+import torch
+dtypes = {dtypes}
+def read(about):
+    meta = about["tensor_meta"]
+    data = bytearray(archive.read({folder!r} + about["path_name"])) or bytearray(16)
+    shape, strides = ([n["as_int"] for n in meta[key]] for key in ("sizes", "strides"))
+    flat = torch.frombuffer(data, dtype=getattr(torch, dtypes[meta["dtype"]]))
+    return flat.as_strided(shape, strides, meta["storage_offset"]["as_int"])
+with zipfile.ZipFile({path!r}) as archive:
+    config = json.loads(archive.read({config!r}))["config"]
+    state = {{name: read(about) for name, about in config.items()}}"""
 
 
 def read_script(
@@ -46,12 +80,11 @@ def read_script(
     findings.evidence.append(f"{len(code)} files of code are in it")
     if "data.pkl" in inner:
         followed = follow(read_record(file, inner["data.pkl"]))
-        content = read_content(followed.value)
-        findings.entries, findings.values = content.entries, content.values
-        findings.held = sum(size for size, _ in content.storages.values())
+        read_content(followed.value, findings)
         parts = [name for name in followed.names if name.startswith(_PARTS)]
         if all(judge(name) == ALLOWED for name in followed.names if name not in parts):
-            findings.opens = script_lines(path, parts)
+            lines = _SCRIPT_LINES.format(names=sorted(parts), path=str(path))
+            findings.opens = lines.splitlines()
 
 
 def read_exported(
@@ -88,6 +121,8 @@ def read_exported(
                 findings.entries.append(entry)
         are_plain = not any(about["use_pickle"] for about in config.values())
         if name.endswith("weights_config.json") and are_plain:
-            findings.opens = exported_lines(path, record.name, dtypes)
+            slots = {"path": str(path), "dtypes": dtypes, "config": record.name}
+            folder = record.name.rpartition("/")[0] + "/"
+            findings.opens = _EXPORTED_LINES.format(folder=folder, **slots).splitlines()
     findings.held = sum({entry.storage: entry.bytes for entry in findings.entries}.values())
     return wrong

@@ -15,10 +15,7 @@ WORDS = {
         "it holds code, not a state dict. Ask its author for the weights; run code only if "
         "you trust it",
     ),
-    "pt2": (
-        "a program of torch.export",
-        "if you trust it, torch.export.load(path) opens it",
-    ),
+    "pt2": ("a program of torch.export", "if you trust it: torch.export.load(path)"),
     "torch.package": ("an archive of torch.package", f"it holds code. {_ASK}"),
     "legacy torch": (
         "a file in the format of torch before 1.6",
@@ -47,8 +44,8 @@ WORDS = {
     "savedmodel": ("a SavedModel of TensorFlow", "open it with tf.saved_model.load(path)"),
     "zip": ("a zip archive of something else", _UNPACK),
     "cut zip": (
-        "a zip archive without its end",
-        "it was cut short: restore it from a copy",
+        "a zip archive without its end, or with a damaged one",
+        "it was cut short or changed: restore it from a copy",
     ),
     "tar": ("a tar archive", _UNPACK),
     "packed": ("compressed by {}", _UNPACK),
@@ -88,6 +85,8 @@ MAGIC = (
     (0, b"\x28\xb5\x2f\xfd", "packed", "zstd"),
     (0, b"7z\xbc\xaf", "packed", "7-Zip"),
     (0, b"version https://git-lfs", "git lfs pointer"),
+    (0, b"sys_info\0", "legacy tar"),
+    (257, b"ustar", "tar"),
     (4, b"TFL3", "tflite"),
     (4, b"ET1", "executorch"),
     (0, b"\x89PNG", "picture"),
@@ -106,15 +105,21 @@ RECORDS = (
     ("torch zip", "data.pkl"),
     ("keras", "model.weights.h5"),
 )
+# The weights in a folder of Hugging Face's: the first that is there is read.
+WEIGHTS = (
+    "adapter_model.safetensors",
+    "*.safetensors.index.json",
+    "model.safetensors",
+    "adapter_model.bin",
+    "*.bin.index.json",
+    "pytorch_model.bin",
+)
 # Kind, and a file of its folder.
 MEMBERS = (
     ("dcp", ".metadata"),
     ("adapter", "adapter_config.json"),
     ("savedmodel", "saved_model.pb"),
     ("core ml", "Data/com.apple.CoreML"),
-    ("hub model", "*.safetensors.index.json"),
-    ("hub model", "*.bin.index.json"),
-    ("hub model", "model.safetensors"),
-    ("hub model", "pytorch_model.bin"),
+    *(("hub model", name) for name in WEIGHTS),
     ("unpacked", "data.pkl"),
 )

@@ -6,28 +6,32 @@ be shown different content.
 Save, Load, Ship 0.2.0: helpers/model_files/zip_records.py · repairs: CHANGELOG.md
 """
 
+import hashlib
 import struct
 import zlib
 from collections import Counter
-from collections.abc import Iterator
-from dataclasses import dataclass
-from typing import BinaryIO
+from collections.abc import Iterable, Iterator
+from typing import BinaryIO, NamedTuple
 
 from helpers.model_files.judging import HostileError
 
 STORED, DEFLATED = 0, 8
 MOST_AT_ONCE = 64 << 20  # bytes of a directory or of a pickle
+END_SIZE = 22  # of the entry that ends an archive, without its comment
+# Before the SHA-256, in an archive's comment, of all its bytes but the records'.
+SEAL = b"save-load-ship sha256 "
 _CHUNK = 1 << 20
 _BOMB = 200  # times the file's size: no weights are packed so well
 _DISAGREE = "readers disagree on what is in it"
+_ENTRY = struct.Struct("<8x2H4x3L3H8xL").unpack_from
+_HEADER = struct.Struct("<4s2x2H16x2H").unpack_from
 
 
-@dataclass(frozen=True, slots=True)
-class ZipRecord:
+class ZipRecord(NamedTuple):
     """One file in an archive: `packed` bytes at `start` that become `size`.
 
-    >>> ZipRecord("a/data/0", start=704, packed=8, size=8, crc=0, method=STORED).size
-    8
+    >>> ZipRecord("a/data/0", start=704, packed=8, size=8, crc=0, method=STORED).end
+    712
     """
 
     name: str
@@ -36,6 +40,11 @@ class ZipRecord:
     size: int
     crc: int
     method: int
+
+    @property
+    def end(self) -> int:
+        """The first byte behind it."""
+        return self.start + self.packed
 
 
 def read_directory(file: BinaryIO) -> tuple[list[ZipRecord], list[str], int]:
@@ -56,10 +65,10 @@ def read_directory(file: BinaryIO) -> tuple[list[ZipRecord], list[str], int]:
     length, wrong = file.seek(0, 2), []
     tail = _read(file, max(0, length - (1 << 16) - 98), length)
     base, at = length - len(tail), tail.rfind(b"PK\x05\x06")
-    if not 0 <= at <= len(tail) - 22:
+    if not 0 <= at <= len(tail) - END_SIZE:
         raise ValueError("its directory is missing, which ends it: it was cut short")
     count, size, start, comment = struct.unpack_from("<H2LH", tail, at + 10)
-    if at + 22 + comment != len(tail):
+    if at + END_SIZE + comment != len(tail):
         wrong.append("its end is not where the file ends: something follows it")
     behind = base + at
     if at >= 76 and tail.startswith(b"PK\x06\x07", at - 20):
@@ -78,33 +87,37 @@ def read_directory(file: BinaryIO) -> tuple[list[ZipRecord], list[str], int]:
     if shift:
         wrong.append(f"{shift} bytes before it belong to no record: {_DISAGREE}")
     start += shift
-    records = sorted(_entries(_read(file, start, start + size), count, shift))
-    names = Counter(name.lower() for _, _, name, *_ in records)  # as torch's reader does
-    twice = [name for name, n in names.items() if n > 1]
-    wrong += [f"record {name!r} is there twice: {_DISAGREE}" for name in twice[:1]]
+    entries = sorted(_entries(_read(file, start, start + size), count, shift))
     found, behind = [], shift
-    for header, flags, name, packed, unpacked, crc, method in records:
-        local = _read(file, header, header + 30 + 4 * len(name)).ljust(30)
-        first = header + 30 + sum(struct.unpack_from("<2H", local, 26))
-        flags |= int.from_bytes(local[6:8], "little")
-        own = (local[:4], local[8:10], _text(local[30 : 30 + local[26] + 256 * local[27]]))
-        if own != (b"PK\x03\x04", method.to_bytes(2, "little"), name) or flags & 1:
+    for header, flags, raw, packed, unpacked, crc, method in entries:
+        name, wide = _text(raw), len(raw)
+        file.seek(header if 0 <= header < length else length)
+        local = file.read(30 + wide)
+        magic, own_flags, own_method, own_wide, more = _HEADER(local.ljust(30))
+        own = (magic, own_method, own_wide, local[30:])
+        if own != (b"PK\x03\x04", method, wide, raw) or (flags ^ own_flags) & 1:
             wrong.append(f"record {name!r} has another header: {_DISAGREE}")
+        elif flags & 1:
+            wrong.append(f"record {name!r} is encrypted")
         # A record's sums may follow it, in up to 24 bytes.
         if not 0 <= header - behind <= 24:
             kind = "stand in no record" if header > behind else "are in two records"
             wrong.append(f"{abs(header - behind)} bytes before {name!r} {kind}")
+        first = header + 30 + own_wide + more
         behind = max(behind, first + packed)
         if behind > start or (method == STORED and packed != unpacked):
             wrong.append(f"record {name!r} claims bytes that are not there")
         found.append(ZipRecord(name, first, packed, unpacked, crc, method))
+    names = Counter(record.name.lower() for record in found)  # as torch's reader does
+    if twice := [name for name, n in names.items() if n > 1]:
+        wrong.append(f"record {twice[0]!r} is there twice: {_DISAGREE}")
     if start - behind > 24:
         wrong.append(f"{start - behind} bytes before its directory stand in no record")
     if (total := sum(record.size for record in found)) > max(_BOMB * length, 1 << 26):
         raise HostileError(
             f"its {length} bytes claim to become {total}, to fill the memory"
         )
-    return found, wrong, base + at + 22
+    return found, wrong, base + at + END_SIZE
 
 
 def chunks(file: BinaryIO, record: ZipRecord) -> Iterator[bytes]:
@@ -122,9 +135,9 @@ def chunks(file: BinaryIO, record: ZipRecord) -> Iterator[bytes]:
     if record.method not in (STORED, DEFLATED):
         raise ValueError(f"record {record.name!r} is packed in an unknown way")
     unpack = zlib.decompressobj(-zlib.MAX_WBITS)
-    end, got = record.start + record.packed, 0
-    for start in range(record.start, end, _CHUNK):
-        data = _read(file, start, min(start + _CHUNK, end))
+    got = 0
+    for start in range(record.start, record.end, _CHUNK):
+        data = _read(file, start, min(start + _CHUNK, record.end))
         more = bool(data)
         if not more:
             break
@@ -163,6 +176,25 @@ def read_record(file: BinaryIO, record: ZipRecord) -> bytes:
     return b"".join(chunks(file, record))
 
 
+def digest(
+    file: BinaryIO, records: Iterable[ZipRecord], end: int, more: bytes = b""
+) -> bytes:
+    """Return SHA-256, as hex digits, of a file to its `end` without records, and of `more`.
+
+    `records` are in the order of the file.
+
+    >>> import io
+    >>> digest(io.BytesIO(b"hello"), [], 5)[:8]
+    b'2cf24dba'
+    """
+    sha, behind = hashlib.sha256(), 0
+    for record in records:
+        sha.update(_read(file, behind, record.start))
+        behind = record.end
+    sha.update(_read(file, behind, end) + more)
+    return sha.hexdigest().encode()
+
+
 def _read(file: BinaryIO, start: int, end: int) -> bytes:
     if not 0 <= start < 1 << 43:  # a directory can claim a place that no file has
         return b""
@@ -180,24 +212,24 @@ def _entries(directory: bytes, count: int, shift: int) -> Iterator[tuple]:
     while at < len(directory):
         if not directory.startswith(b"PK\x01\x02", at) or len(directory) < at + 46:
             raise ValueError("an entry of its directory is damaged")
-        flags, method = struct.unpack_from("<2H", directory, at + 8)
-        crc, packed, size, *lengths = struct.unpack_from("<3L3H", directory, at + 16)
-        (start,) = struct.unpack_from("<L", directory, at + 42)
+        flags, method, crc, packed, size, *lengths, start = _ENTRY(directory, at)
         name, more = at + 46, at + 46 + lengths[0]
-        text, at = _text(directory[name:more]), at + 46 + sum(lengths)
-        while (
-            0xFFFFFFFF in (size, packed, start) and more + 4 <= at
-        ):  # too large for 32 bits
+        raw, at = directory[name:more], at + 46 + sum(lengths)
+        # What is too large for 32 bits stands behind the name.
+        while 0xFFFFFFFF in (size, packed, start) and more + 4 <= at:
             kind, length = struct.unpack_from("<2H", directory, more)
             if kind == 1:
-                large = iter(struct.unpack_from(f"<{length // 8}Q", directory, more + 4))
-                numbers = (size, packed, start)
+                field = directory[more + 4 : min(at, more + 4 + length)]
+                large = (
+                    int.from_bytes(field[i : i + 8], "little")
+                    for i in range(0, len(field), 8)
+                )
                 size, packed, start = (
-                    next(large, n) if n == 0xFFFFFFFF else n for n in numbers
+                    next(large, n) if n == 0xFFFFFFFF else n for n in (size, packed, start)
                 )
                 break
             more += 4 + length
         count -= 1
-        yield start + shift, flags, text, packed, size, crc, method
+        yield start + shift, flags, raw, packed, size, crc, method
     if count:
         raise ValueError(f"its directory has {-count} records more than it says")

@@ -4,7 +4,8 @@ Save, Load, Ship 0.2.0: helpers/onnx_export/parity.py · repairs: CHANGELOG.md
 """
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 import onnxruntime
@@ -13,7 +14,15 @@ import torch
 from torch import nn
 
 from helpers.arguments import require_module
-from helpers.onnx_export.running import input_tensors, output_tensors, run, session
+from helpers.onnx_export.running import (
+    input_tensors,
+    output_tensors,
+    require_numbers,
+    run,
+    session,
+)
+from helpers.state_dicts.trying import unchanged
+from helpers.training import capture_rng, restore_rng
 
 
 @dataclass(frozen=True)
@@ -75,7 +84,8 @@ def check_parity(
     The model is compared in the mode it is in: one that was left in training mode fails,
     as it should. Every input is part of every batch size; inputs are repeated where a
     batch is larger than their number, and to fill the last batch. Random numbers that the
-    model draws, and statistics that it updates, are put back afterwards, also on an error.
+    model draws, and whatever it changes in itself, are put back afterwards, also on an
+    error; for that a copy of its state is held.
 
     Args:
         model: on the CPU.
@@ -89,7 +99,8 @@ def check_parity(
         TypeError: model is not a torch.nn.Module, or the inputs are not tensors.
         FileNotFoundError, ValueError: the file is missing or not ONNX; it does not take
             such inputs or such a batch; there is nothing to compare; the shapes of the
-            outputs differ, or one has no axis for the batch.
+            outputs differ, one has no axis for the batch, or is not dense and real.
+        RuntimeError: the model cannot be run, or something of it cannot be put back.
 
     >>> from tempfile import TemporaryDirectory
     >>> from helpers.onnx_export import export_onnx
@@ -101,36 +112,33 @@ def check_parity(
     """
     require_module(model)
     given = input_tensors("inputs", inputs)
+    require_numbers("inputs holds", given)
     _require_something(given, batch_sizes)
     ort_session = session(path)
     count = len(given[0])
-    state = {name: tensor.clone() for name, tensor in model.state_dict().items()}
     rows, gaps, magnitudes = [], torch.zeros(()), torch.zeros(())
-    try:
-        with torch.random.fork_rng(devices=[]), torch.no_grad():
-            for size in batch_sizes:
-                batches = [
-                    _compare(model, ort_session, given, numbers)
-                    for numbers in _batches(count, size)
-                ]
-                gap, magnitude, agree = (
-                    torch.cat(parts) for parts in zip(*batches, strict=True)
-                )
-                relative = (gap / magnitude)[magnitude > 0]
-                rows.append(
-                    {
-                        "batch": size,
-                        "max abs error": gap.max().item(),
-                        "max rel error": relative.max().item() if len(relative) else 0.0,
-                        "class agreement": agree.double().mean().item(),
-                        "passed": not bool(_fails(gap, magnitude, rtol, atol).any()),
-                    }
-                )
-                # The batches hold the inputs in their order, and then some again.
-                gaps = torch.maximum(gaps, gap[:count])
-                magnitudes = torch.maximum(magnitudes, magnitude[:count])
-    finally:
-        model.load_state_dict(state)
+    with unchanged(model), _same_chance(), torch.no_grad():
+        for size in batch_sizes:
+            batches = [
+                _compare(model, ort_session, given, numbers)
+                for numbers in _batches(count, size)
+            ]
+            gap, magnitude, agree = (
+                torch.cat(parts) for parts in zip(*batches, strict=True)
+            )
+            relative = (gap / magnitude)[magnitude > 0]
+            rows.append(
+                {
+                    "batch": size,
+                    "max abs error": gap.max().item(),
+                    "max rel error": relative.max().item() if len(relative) else 0.0,
+                    "class agreement": agree.double().mean().item(),
+                    "passed": not bool(_fails(gap, magnitude, rtol, atol).any()),
+                }
+            )
+            # The batches hold the inputs in their order, and then some again.
+            gaps = torch.maximum(gaps, gap[:count])
+            magnitudes = torch.maximum(magnitudes, magnitude[:count])
     table = pd.DataFrame(rows)
     return Parity(
         max_abs_error=float(table["max abs error"].max()),
@@ -143,6 +151,15 @@ def check_parity(
         gaps=gaps,
         magnitudes=magnitudes,
     )
+
+
+@contextmanager
+def _same_chance() -> Iterator[None]:
+    before = capture_rng()
+    try:
+        yield
+    finally:
+        restore_rng(before)
 
 
 def _require_something(given: tuple[torch.Tensor, ...], batch_sizes: Sequence[int]) -> None:
@@ -172,6 +189,7 @@ def _compare(
     # The file runs first: its errors say more clearly which input it rejects.
     found = output_tensors(run(ort_session, some))
     expected = output_tensors(model(*some))
+    require_numbers("the model returns", expected)
     if [one.shape for one in expected] != [one.shape for one in found]:
         raise ValueError(
             f"the model returns shapes {[tuple(one.shape) for one in expected]}, the file "
@@ -184,18 +202,34 @@ def _compare(
             f"{[tuple(one.shape) for one in expected]}; expected an axis of "
             f"{len(numbers)} in every output, to compare input by input"
         )
-    wanted = torch.cat([one.double().reshape(len(numbers), -1) for one in expected], dim=1)
-    got = torch.cat([one.double().reshape(len(numbers), -1) for one in found], dim=1)
+    expected = [_by_input(one, len(numbers)) for one in expected]
+    found = [_by_input(one, len(numbers)) for one in found]
+    parts = [_gap(*both) for both in zip(expected, found, strict=True)]
+    gap, magnitude = (torch.cat(each, dim=1) for each in zip(*parts, strict=True))
+    return gap, magnitude, _classes(expected[0]) == _classes(found[0])
+
+
+def _gap(expected: torch.Tensor, found: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """Return (absolute difference, |expected|), each (N, numbers of one input), float64."""
+    wanted, got = (one.double().reshape(len(one), -1) for one in (expected, found))
     # NaN on one side only is as wrong as can be; on both sides it is the same answer.
     gap = (wanted - got).abs().nan_to_num(nan=torch.inf, posinf=torch.inf)
     gap[(wanted == got) | (wanted.isnan() & got.isnan())] = 0
-    return gap, wanted.abs(), _classes(expected[0]) == _classes(found[0])
+    if not (expected.is_floating_point() or found.is_floating_point()):
+        # Two whole numbers can be one float64.
+        gap[(expected != found).reshape(gap.shape) & (gap == 0)] = 1
+    return gap, wanted.abs()
+
+
+def _by_input(output: torch.Tensor, count: int) -> torch.Tensor:
+    """Return an output with the axis of the inputs first: (N, numbers of one input)."""
+    return output.movedim(list(output.shape).index(count), 0)
 
 
 def _classes(output: torch.Tensor) -> torch.Tensor:
     if not output.is_floating_point():
         return output
-    rows = output if output.dim() > 1 else output[:, None]
+    rows = output.double() if output.dim() > 1 else output[:, None].double()
     return rows.argmax(dim=-1)
 
 

@@ -5,6 +5,7 @@ Save, Load, Ship 0.2.0: helpers/onnx_export/running.py · repairs: CHANGELOG.md
 
 import os
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 
 import onnxruntime
 import torch
@@ -12,6 +13,7 @@ from onnxruntime.capi import onnxruntime_pybind11_state as errors
 
 from helpers.arguments import require_one_of, type_of, whole_number
 from helpers.onnx_export.files import read_onnx, require_onnx
+from helpers.state_dicts.kinds import in_words, is_empty_shell, kind_of
 
 OPTIMIZATION = {
     "off": onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL,
@@ -63,7 +65,8 @@ def run(
 
     Raises:
         TypeError: the inputs are not tensors.
-        ValueError: the number, the type or the shape of the inputs is not the file's.
+        ValueError: the number, the type or the shape of the inputs is not the file's, or
+            they are not dense tensors of numbers.
 
     >>> from tempfile import TemporaryDirectory
     >>> from helpers.onnx_export import export_onnx
@@ -73,6 +76,7 @@ def run(
     torch.Size([7, 2])
     """
     given = input_tensors("inputs", inputs)
+    require_numbers("inputs holds", given)
     wanted = session.get_inputs()
     expected = ", ".join(f"{i.name}: {i.type} {i.shape}" for i in wanted)
     got = ", ".join(f"{tensor.dtype} {list(tensor.shape)}" for tensor in given)
@@ -116,6 +120,34 @@ tensors, one for each input of the model
         f"{argument} is {found}; expected a tensor, or a tuple of tensors, one for each "
         "input of the model"
     )
+
+
+def require_numbers(holds: str, tensors: Iterable[torch.Tensor]) -> None:
+    """Raise for a tensor that is not made of real numbers, element by element.
+
+    Args:
+        holds: how the error begins.
+        tensors: of any kind.
+
+    Raises:
+        ValueError: one is sparse, quantized, nested, complex, packed, or without values.
+
+    >>> require_numbers("inputs holds", [torch.eye(2).to_sparse()])
+    Traceback (most recent call last):
+    ValueError: inputs holds a tensor sparse COO float32 (2, 2); ONNX knows dense tensors \
+of real numbers: give it as one, such as x.to_dense() or torch.view_as_real(x)
+    """
+    for tensor in tensors:
+        is_dense = not kind_of(tensor) and not is_empty_shell(tensor)
+        if is_dense and not tensor.is_complex():
+            with suppress(RuntimeError):  # of packed bits
+                torch.zeros(1, dtype=tensor.dtype)[[0]].double()
+                continue
+        what = "on the meta device, without values" if tensor.is_meta else in_words(tensor)
+        raise ValueError(
+            f"{holds} a tensor {what}; ONNX knows dense tensors of real numbers: give it "
+            "as one, such as x.to_dense() or torch.view_as_real(x)"
+        )
 
 
 def output_tensors(outputs: object) -> list[torch.Tensor]:

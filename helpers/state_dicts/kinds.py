@@ -151,7 +151,7 @@ def contents(value: Any, opens: Callable[[Any], bool] | None = None) -> Iterator
             continue
         seen[id(one)] = one
         yield one
-        if opens is None or opens(one):
+        if kind_of(one) and (opens is None or opens(one)):
             inside = (pieces(one) or (None, []))[1]
             # The first piece of a quantized tensor is its own memory.
             waiting += reversed(inside[1:] if has_memory(one) else inside)

@@ -112,7 +112,25 @@ def load_matching(model: nn.Module, state_dict: StateDict) -> LoadReport:
         values[name] = copied(value) if is_own else value
         if name not in holders and value.dtype != targets[name].dtype:
             converted[name] = dtype_name(value), dtype_name(targets[name])
-    _write(model, targets, values)
+    at = "the start"
+    try:
+        with all_or_nothing(model), torch.no_grad():
+            for at, value in values.items():
+                if at in holders:
+                    holders[at].set_extra_state(value)
+                else:
+                    targets[at].copy_(value)
+            copies = {name: v for name, v in values.items() if name not in holders}
+            if lost := unwritten(targets, copies):
+                at = lost
+                raise RuntimeError(
+                    f"{lost} does not hold what was written into it: its type "
+                    f"({type(targets[lost]).__name__}) does not take it, or another "
+                    "entry has the same memory and other values"
+                )
+    except BaseException as error:
+        error.add_note(f"load_matching stopped at {at}; {what_is_left(error)}")
+        raise
 
     absent = [name for name in targets if name not in source]
     same = {name: first_at.get(places_of(targets[name])) for name in absent}
@@ -154,25 +172,3 @@ def _write_problem(target: Tensor, value: Any) -> str | None:
     except RuntimeError as error:  # such as packed 4-bit types
         return f"torch cannot write it: {str(error).splitlines()[0]}"
     return None
-
-
-def _write(model: nn.Module, targets: StateDict, values: StateDict) -> None:
-    name, holders = "the start", extra_state_holders(model)
-    try:
-        with all_or_nothing(model), torch.no_grad():
-            for name, value in values.items():
-                if name in holders:
-                    holders[name].set_extra_state(value)
-                else:
-                    targets[name].copy_(value)
-            copies = {name: v for name, v in values.items() if name not in holders}
-            if lost := unwritten(targets, copies):
-                name = lost
-                raise RuntimeError(
-                    f"{name} does not hold what was written into it: its type "
-                    f"({type(targets[name]).__name__}) does not take it, or another "
-                    "entry has the same memory and other values"
-                )
-    except BaseException as error:
-        error.add_note(f"load_matching stopped at {name}; {what_is_left(error)}")
-        raise

@@ -25,10 +25,6 @@ _NOT_ALL = "could not be put back"
 _Steps = list[tuple[str, Callable[[], None]]]
 
 
-class _End(Exception):
-    pass
-
-
 @contextmanager
 def unchanged_on_error(things: list[Any], known: Collection[int] = ()) -> Iterator[None]:
     """Put things back as they were when the block raises anything, even Ctrl-C.
@@ -94,29 +90,6 @@ def all_or_nothing(model: nn.Module) -> AbstractContextManager[None]:
     """
     require_module(model)
     return unchanged_on_error([model])
-
-
-@contextmanager
-def unchanged(model: nn.Module) -> Iterator[None]:
-    """Put the model back as it was when the block ends, with or without an error.
-
-    Raises:
-        TypeError: the model is not a module.
-        RuntimeError: something could not be put back; the text says what.
-
-    >>> norm = nn.BatchNorm1d(1)
-    >>> with unchanged(norm):
-    ...     _ = norm(torch.rand(4, 1))
-    >>> norm.num_batches_tracked
-    tensor(0)
-    """
-    try:
-        with all_or_nothing(model):
-            yield
-            raise _End
-    except _End as end:
-        if what_is_left(end) != "the model is unchanged":
-            raise RuntimeError(*end.__notes__) from None
 
 
 def _take(steps: _Steps) -> list[str]:

@@ -18,6 +18,7 @@ from helpers.state_dicts.kinds import (
     contents,
     dtype_name,
     is_freed,
+    kind_of,
     pieces,
     raw_bytes,
     shape_of,
@@ -116,9 +117,10 @@ def _beside_storages(value: Any) -> int:
     """Return the bytes of what has none in a storage, without those of its contents."""
     if isinstance(value, str):
         return len(value.encode(errors="surrogatepass"))
-    if isinstance(value, Tensor):  # one that shows nothing of what it is made of
-        is_opaque = pieces(value) is None and not storages_of(value)
-        return value.numel() * value.element_size() if is_opaque else 0
+    if isinstance(value, Tensor):
+        if not kind_of(value) or pieces(value) is not None:
+            return 0
+        return value.numel() * value.element_size()  # shows nothing of what it is made of
     if isinstance(value, bytes | bytearray):
         return len(value)
     if isinstance(value, np.ndarray):

@@ -12,7 +12,7 @@ from torch import Tensor, UntypedStorage
 from torch.utils._python_dispatch import is_traceable_wrapper_subclass
 
 from helpers.state_dicts.differences import same_bytes
-from helpers.state_dicts.held_memory import memory_of, places_of
+from helpers.state_dicts.held_memory import memory_of, places_of, swap_memory
 from helpers.state_dicts.kinds import is_empty_shell, raw_bytes
 
 
@@ -55,25 +55,6 @@ def tensor_back(tensor: Tensor) -> Callable[[], None]:
 def _same_memory(a: Tensor, b: Tensor) -> bool:
     outer = [(type(t), t.shape, t.dtype, t.device) for t in (a, b)]
     return outer[0] == outer[1] and places_of(a) == places_of(b)
-
-
-def swap_memory(a: Tensor, b: Tensor) -> None:
-    """Exchange memory, device and all else of two tensors, but who is who in Python.
-
-    As `torch.utils.swap_tensors`, which refuses where something refers weakly to one of
-    the two, as an LSTM does to its weights; but class and attributes stay where they are.
-
-    Raises:
-        RuntimeError: something in C++ holds one of them.
-
-    >>> from torch import nn
-    >>> shell = nn.Parameter(torch.empty(2, device="meta"))
-    >>> swap_memory(shell, torch.ones(2, requires_grad=True))
-    >>> shell
-    Parameter containing:
-    tensor([1., 1.], requires_grad=True)
-    """
-    torch._C._swap_tensor_impl(a, b)
 
 
 def memory_back(

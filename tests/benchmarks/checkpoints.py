@@ -18,6 +18,7 @@ import torch.distributed.checkpoint as dcp
 from torch import nn
 
 from helpers.checkpoints import load_checkpoint, save_checkpoint, verify
+from helpers.devices import load_to_device
 from helpers.measurement import format_bytes, peak_memory
 
 # Layers, their width, rounds: 100 x 1000 x 1000 x 4 bytes are 400 MB.
@@ -25,9 +26,10 @@ SIZES = ((100, 1000, 15), (2, 158, 100))
 RAW = "raw bytes, fsync, rename"
 
 
-def build(layers: int, width: int) -> nn.Module:
+def build(layers: int, width: int, device: str = "cpu") -> nn.Module:
     """Return a model of so many square weights."""
-    return nn.Sequential(*(nn.Linear(width, width, bias=False) for _ in range(layers)))
+    with torch.device(device):
+        return nn.Sequential(*(nn.Linear(width, width, bias=False) for _ in range(layers)))
 
 
 def write_raw(path: Path, data: bytes) -> None:
@@ -69,6 +71,10 @@ def loaders(model: nn.Module, folder: Path) -> dict[str, Callable]:
         ),
         "helper": lambda: load_checkpoint(folder / "helper.pt", model=model),
         "helper: verify alone": lambda: verify(folder / "helper.pt"),
+        "helper, built on meta": lambda: load_checkpoint(
+            folder / "helper.pt", model=build(len(model), model[0].in_features, "meta")
+        ),
+        "load_to_device": lambda: load_to_device(model, folder / "torch.pt", "cpu"),
         "safetensors": lambda: model.load_state_dict(
             safetensors.torch.load_file(folder / "a.safetensors")
         ),

@@ -15,7 +15,7 @@ from tests.state_dicts.samples import content
 CHANGING = {
     *("copy_", "fill_", "zero_", "update", "clear", "extend", "append", "setdefault"),
     *("load_state_dict", "_load_from_state_dict", "__setstate__", "set_extra_state"),
-    *("load_state", "_load_model", "_restore_rng", "restore_rng", "_set_all"),
+    *("load_state", "load_model", "_restore_rng", "restore_rng", "_set_all"),
     *("set_state", "setstate", "set_rng_state", "pop", "manual_seed"),
 }
 

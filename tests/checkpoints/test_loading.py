@@ -2,6 +2,7 @@
 
 import os
 import random
+import warnings
 from pathlib import Path
 
 import numpy as np
@@ -82,6 +83,134 @@ def test_nothing_that_was_loaded_hangs_on_the_file(tmp_path):
     before = run.state()
     path.write_bytes(bytes(path.stat().st_size))  # in place: the same file, other bytes
     assert run.state() == before and found.extra.sum() == 2000
+
+
+class Keeps(nn.Module):
+    """Takes the file's own tensor for its buffer."""
+
+    def __init__(self):
+        super().__init__()
+        self.register_buffer("bank", torch.rand(2000))
+
+    def _load_from_state_dict(self, state, prefix, *rest):
+        self.bank = state[prefix + "bank"]
+
+
+class Assigns(Net):
+    def load_state_dict(self, state, strict=True, assign=False):
+        return super().load_state_dict(state, strict=strict, assign=True)
+
+
+@pytest.mark.parametrize("make", [Keeps, Assigns, lambda: nn.Sequential(Keeps())])
+def test_not_even_what_a_module_keeps_of_the_values_hangs_on_the_file(tmp_path, make):
+    path = save_checkpoint(tmp_path / "a.pt", model=(saved := make()))
+    model = make()
+    load_checkpoint(path, model=model)
+    path.write_bytes(bytes(path.stat().st_size))
+    assert plain(model.state_dict()) == plain(saved.state_dict())
+
+
+def test_a_hook_may_keep_what_it_is_given(tmp_path):
+    path = save_checkpoint(tmp_path / "a.pt", model=Net())
+    model, kept = Net(), []
+    model.register_load_state_dict_pre_hook(lambda *given: kept.extend(given[1].values()))
+    load_checkpoint(path, model=model)
+    before = plain(kept)
+    path.write_bytes(bytes(path.stat().st_size))
+    assert plain(kept) == before
+
+
+class PlainDict(Net):
+    """As filters for adapters are written: without the keywords."""
+
+    def state_dict(self):
+        return super().state_dict()
+
+
+def test_a_state_dict_without_keywords_will_do(tmp_path):
+    path = save_checkpoint(tmp_path / "a.pt", model=(saved := PlainDict()))
+    model = PlainDict()
+    load_checkpoint(path, model=model)
+    assert plain(model.state_dict()) == plain(saved.state_dict())
+
+
+class Deaf(torch.Tensor):
+    """A class whose copy_ writes into something that is thrown away."""
+
+    @classmethod
+    def __torch_function__(cls, function, types, arguments=(), more=None):
+        if function is torch.Tensor.copy_:
+            return arguments[0]
+        return super().__torch_function__(function, types, arguments, more or {})
+
+
+class Mirror(nn.Module):
+    """Its decoder is the encoder transposed, or a matrix of its own."""
+
+    def __init__(self, is_view):
+        super().__init__()
+        self.encoder = nn.Parameter(torch.rand(3, 2))
+        decoder = self.encoder.data.T
+        self.register_buffer("decoder", decoder if is_view else torch.rand(2, 3))
+
+
+def test_views_of_one_memory_cannot_hold_two_values(tmp_path):
+    path = save_checkpoint(tmp_path / "a.pt", model=Mirror(is_view=False))
+    model = Mirror(is_view=True)
+    before = plain(model.state_dict())
+    with pytest.raises(RuntimeError, match="coder does not hold what the file holds: its"):
+        load_checkpoint(path, model=model)
+    assert plain(model.state_dict()) == before
+    path = save_checkpoint(tmp_path / "b.pt", model=(saved := Mirror(is_view=True)))
+    load_checkpoint(path, model=model)
+    assert plain(model.state_dict()) == plain(saved.state_dict())
+
+
+@pytest.mark.parametrize("device", ["cpu", "meta"])
+def test_two_models_that_share_a_layer_cannot_hold_two_values(tmp_path, device):
+    path = save_checkpoint(tmp_path / "a.pt", model={"a": Net(), "b": Net()})
+    with torch.device(device):
+        models = {"a": Net(), "b": Net()}
+    models["a"].first = models["b"].first
+    before = [p.is_meta or p.tolist() for p in models["a"].parameters()]
+    with pytest.raises(RuntimeError, match=r"first.\w+ does not hold what the file holds"):
+        load_checkpoint(path, model=models)
+    assert [p.is_meta or p.tolist() for p in models["a"].parameters()] == before
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_a_class_that_takes_no_values_is_found_out(tmp_path):
+    def make():
+        model = nn.Linear(3, 2)
+        model.weight = nn.Parameter(model.weight.data.as_subclass(Deaf))
+        return model
+
+    with torch.serialization.safe_globals([Deaf]):
+        try:
+            path = save_checkpoint(tmp_path / "a.pt", model=make())
+        except ValueError as error:
+            assert "cannot load" in str(error)
+            return
+        with pytest.raises(RuntimeError, match="weight does not hold what the file holds"):
+            load_checkpoint(path, model=make())
+
+
+def test_a_note_that_is_made_an_error_changes_nothing(tmp_path):
+    def make(factor):
+        run = Run(seed=1)
+        rule = torch.optim.lr_scheduler.LambdaLR(run.optimizer, lambda epoch: factor)
+        return run, {**run.parts, "scheduler": rule}
+
+    _, parts = make(0.5)
+    path = save_checkpoint(tmp_path / "a.pt", **parts)
+    run, parts = make(0.9)
+    run.step()
+    before, chance = plain([p.state_dict() for p in parts.values()]), plain(capture_rng())
+    with warnings.catch_warnings(), pytest.raises(UserWarning, match="lr_lambdas"):
+        warnings.simplefilter("error")
+        load_checkpoint(path, **parts)
+    assert plain([p.state_dict() for p in parts.values()]) == before
+    assert plain(capture_rng()) == chance
 
 
 def test_tied_weights_stay_tied(tmp_path):

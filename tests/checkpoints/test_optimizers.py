@@ -2,12 +2,15 @@
 
 import copy
 import inspect
+from collections import Counter, OrderedDict
 
 import pytest
 import torch
 from torch import nn
 
 from helpers.checkpoints import load_checkpoint, save_checkpoint
+from helpers.checkpoints.optimizers import load_state
+from helpers.state_dicts.kinds import contents
 from tests.checkpoints.runs import plain, problem_of
 
 ALL = {
@@ -272,6 +275,188 @@ def test_what_is_kept_beside_the_parameters_comes_back(tmp_path, kind, dtype):
     assert copy_of_state(runs[1]) == copy_of_state(runs[3])
 
 
+def as_no_parameter_is():
+    """Return numbers of each dtype that the parameters' would round, in every container."""
+    exact = {
+        "double": torch.tensor([1 + 2**-40], dtype=torch.float64),
+        "steps": torch.tensor(2**24 + 1),
+        "mask": torch.tensor([True]),
+        "step": torch.tensor(2.0**24 + 1, dtype=torch.float64),
+        "half": torch.tensor([1.5], dtype=torch.float16),
+    }
+    return {
+        "block_0": exact,
+        "deep": [({"in": OrderedDict(exact)},), exact["double"], ["words", None, 3]],
+        "top": exact["steps"],
+        "count": Counter("aab"),
+        "seen": {"a", 2},
+        "name": "text",
+        3: True,
+    }
+
+
+def types_of(value):
+    if isinstance(value, dict):
+        return type(value), [types_of(each) for each in value.values()]
+    if isinstance(value, list | tuple):
+        return type(value), [types_of(each) for each in value]
+    return type(value)
+
+
+class Super(torch.optim.SGD):
+    """Loads as its base class does."""
+
+    def load_state_dict(self, state_dict):
+        super().load_state_dict(state_dict)
+
+
+class Around(torch.optim.SGD):
+    """Wraps another in a list, and leaves the loading to it."""
+
+    def __init__(self, params):
+        super().__init__(params := [*params])
+        self.inner = [self, {"first": torch.optim.SGD(params)}]
+        self.state = self.inner[1]["first"].state
+
+    def load_state_dict(self, state_dict):
+        self.inner[1]["first"].load_state_dict(state_dict)
+        self.state = self.inner[1]["first"].state
+
+
+def with_hook(parameters):
+    optimizer = torch.optim.SGD(parameters)
+    optimizer.register_load_state_dict_pre_hook(lambda its, state: None)
+    optimizer.register_load_state_dict_post_hook(lambda its: None)
+    return optimizer
+
+
+@pytest.mark.parametrize("make", [torch.optim.SGD, Super, Around, with_hook])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+@pytest.mark.parametrize("state", [as_no_parameter_is, lambda: torch.full((2,), 1.001)])
+def test_whatever_is_kept_comes_back_in_its_own_types(tmp_path, make, dtype, state):
+    model, fresh = make_model(dtype), make_model(dtype)
+    optimizer, other = make(model.parameters()), make(fresh.parameters())
+    for parameter in model.parameters():
+        optimizer.state[parameter] = state()
+    path = save_checkpoint(tmp_path / "a.pt", model=model, optimizer=optimizer)
+    hooks = [*other._optimizer_load_state_dict_pre_hooks]
+    load_checkpoint(path, model=fresh, optimizer=other)
+    for its, saved in zip(fresh.parameters(), model.parameters(), strict=True):
+        loaded, expected = other.state[its], optimizer.state[saved]
+        assert plain(loaded) == plain(expected) and types_of(loaded) == types_of(expected)
+    assert [*other._optimizer_load_state_dict_pre_hooks] == hooks
+
+
+class OfItsOwn:
+    """Wraps another, and is no optimizer of torch's, as those of some trainers."""
+
+    def __init__(self, parameters):
+        self.inner = torch.optim.SGD(parameters)
+        self.state, self.param_groups = self.inner.state, self.inner.param_groups
+
+    def load_state_dict(self, state_dict):
+        self.inner.load_state_dict(state_dict)
+        self.state, self.param_groups = self.inner.state, self.inner.param_groups
+
+
+def test_what_a_foreign_class_wraps_keeps_its_types():
+    optimizer = OfItsOwn(make_model(torch.bfloat16).parameters())
+    saved = optimizer.inner.state_dict() | {"state": {0: as_no_parameter_is()}}
+    load_state(optimizer, saved)
+    (loaded,) = optimizer.state.values()
+    assert plain(loaded) == plain(as_no_parameter_is())
+
+
+class Doubling(torch.optim.SGD):
+    """Changes what it loads, before torch's own method and after it."""
+
+    def __setstate__(self, state):
+        super().__setstate__(state)
+        for of_one in self.state.values():
+            of_one["third"] = of_one["third"] * 2
+
+    def load_state_dict(self, state_dict):
+        for of_one in state_dict["state"].values():
+            of_one["first"] = of_one["first"] * 2
+        super().load_state_dict(state_dict)
+        for of_one in self.state.values():
+            of_one["second"] = of_one["second"].bfloat16()
+
+
+def test_what_an_optimizer_does_to_its_state_in_loading_is_not_undone(tmp_path):
+    model = make_model(torch.bfloat16)
+    optimizer = Doubling(model.parameters())
+    exact = torch.tensor([1.001])
+    names = "first", "second", "third", "fourth", "fifth", "sixth"
+    for parameter in model.parameters():
+        optimizer.state[parameter] = dict.fromkeys(names, exact)
+    path = save_checkpoint(tmp_path / "a.pt", model=model, optimizer=optimizer)
+    other = Doubling(model.parameters())
+
+    def before(its, state):
+        for of_one in state["state"].values():
+            of_one["fourth"] = of_one["fourth"] * 2
+
+    def after(its):
+        for of_one in its.state.values():
+            of_one["fifth"] = of_one["fifth"].bfloat16()
+
+    other.register_load_state_dict_pre_hook(before)
+    other.register_load_state_dict_post_hook(after)
+    load_checkpoint(path, model=model, optimizer=other)
+    rounded, doubled = exact.bfloat16(), exact * 2
+    values = doubled, rounded, doubled, doubled, rounded, exact
+    for parameter in model.parameters():
+        expected = dict(zip(names, values, strict=True))
+        assert plain(other.state[parameter]) == plain(expected)
+
+
+def test_a_state_that_contains_itself_is_refused():
+    optimizer = torch.optim.SGD(make_model().parameters())
+    loop = {}
+    loop["again"] = loop
+    with pytest.raises(ValueError, match="the state contains itself, or is nested too"):
+        load_state(optimizer, optimizer.state_dict() | {"state": {0: loop}})
+    assert not optimizer._optimizer_load_state_dict_pre_hooks
+
+
+def test_all_of_a_state_goes_to_the_device_of_its_parameter():
+    """The meta device stands for a GPU."""
+    weight = torch.empty(2, device="meta")
+    optimizer = torch.optim.SGD([weight])
+    load_state(optimizer, optimizer.state_dict() | {"state": {0: as_no_parameter_is()}})
+    found = [one for one in contents(optimizer.state[weight]) if torch.is_tensor(one)]
+    stay = [one for one in found if not one.is_meta]
+    assert len(found) == 11 and {one.item() for one in stay} == {2.0**24 + 1}, "the steps"
+
+
+def test_the_counter_of_what_computes_on_the_device_is_there_as_float32():
+    """As torch does: a fused or capturable step is on the device, another stays."""
+    for flag, dtype in (("capturable", torch.float32), ("lr", torch.float64)):
+        optimizer = torch.optim.Adam(make_model().parameters())
+        optimizer.param_groups[0][flag] = optimizer.param_groups[0][flag] or True
+        step = {"step": torch.tensor(3.0, dtype=torch.float64)}
+        load_state(optimizer, optimizer.state_dict() | {"state": {0: step}})
+        assert next(iter(optimizer.state.values()))["step"].dtype == dtype
+
+
+@pytest.mark.parametrize("order", [(0, 1, 2), (1, 0, 2), (1, 2, 0)])
+def test_groups_without_parameters_keep_their_own_values(tmp_path, order):
+    """Nothing but their turn tells them apart."""
+
+    def make(model, lrs, order):
+        groups = [{"params": [*model.parameters()]}, {"params": []}, {"params": []}]
+        return torch.optim.SGD([groups[k] | {"lr": lrs[k]} for k in order])
+
+    model, fresh = make_model(), make_model()
+    optimizer = make(model, (0.1, 0.2, 0.3), (0, 1, 2))
+    path = save_checkpoint(tmp_path / "a.pt", model=model, optimizer=optimizer)
+    other = make(fresh, (9.0, 9.0, 9.0), order)
+    load_checkpoint(path, model=fresh, optimizer=other)
+    expected = [(0.1, 0.2, 0.3)[k] for k in order]
+    assert [group["lr"] for group in other.param_groups] == expected
+
+
 def test_one_number_beside_the_parameters_goes_into_another_order(tmp_path):
     model = make_model()
     optimizer = Counts(model.parameters(), lr=0.1, momentum=0.9)
@@ -369,3 +554,18 @@ def test_a_tensor_of_a_group_is_of_no_parameter(tmp_path):
     other = torch.optim.SGD(list(model.parameters())[::-1])
     problem = problem_of(path, model=model, optimizer=other)
     assert "'masks' is not of one parameter" in problem
+
+
+def test_a_state_that_is_a_tensor_follows_its_parameter_or_is_refused(tmp_path):
+    model, fresh = make_model(), make_model()
+    optimizer = torch.optim.SGD(model.parameters())
+    other = torch.optim.SGD([*fresh.parameters()][::-1])
+    first, last = model.parameters()
+    optimizer.state = {first: torch.ones(12), last: torch.zeros(6)}
+    path = save_checkpoint(tmp_path / "a.pt", model=model, optimizer=optimizer)
+    load_checkpoint(path, model=fresh, optimizer=other)
+    assert [other.state[p].numel() for p in fresh.parameters()] == [12, 6]
+    optimizer.state[first] = torch.ones(18)  # of both in a row
+    save_checkpoint(path, model=model, optimizer=optimizer)
+    problem = problem_of(path, model=fresh, optimizer=other)
+    assert "'state' is not of one parameter" in problem

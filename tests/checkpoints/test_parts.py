@@ -186,6 +186,134 @@ def test_what_the_file_does_not_hold_is_named(tmp_path, saved, asked, problem):
     assert run.state() == before
 
 
+# Parameters that have several names
+
+
+class Shared(nn.Module):
+    """A head over an encoder, which may be another's too."""
+
+    def __init__(self, encoder):
+        super().__init__()
+        self.encoder, self.head = encoder, nn.Linear(4, 1)
+
+    def forward(self, x):
+        return self.head(self.encoder(x))
+
+
+class SharedRun(Gan):
+    """An actor and a critic over one encoder; each optimizer trains all that it sees."""
+
+    def __init__(self, seed, names=("actor", "critic")):
+        torch.manual_seed(seed)
+        encoder = nn.Linear(3, 4)
+        self.models = {name: Shared(encoder) for name in names}
+        self.optimizers = {
+            name: torch.optim.Adam(model.parameters(), lr=0.1)
+            for name, model in self.models.items()
+        }
+        self.schedulers = {
+            name: torch.optim.lr_scheduler.StepLR(optimizer, 2)
+            for name, optimizer in self.optimizers.items()
+        }
+        for _ in range(seed):
+            sum(model(torch.rand(5, 3)).sum() for model in self.models.values()).backward()
+            for each in (*self.optimizers.values(), *self.schedulers.values()):
+                each.step()
+
+
+@pytest.mark.parametrize("name", ["actor", "critic"])
+def test_one_of_two_models_that_share_a_part_is_loaded_with_its_optimizer(tmp_path, name):
+    run, other = SharedRun(seed=3), SharedRun(seed=1, names=[name])
+    path = save_checkpoint(tmp_path / "a.pt", **run.parts)
+    told = read_metadata(path)
+    encoder = {
+        f"actor.encoder.{one}": [f"critic.encoder.{one}"] for one in ("weight", "bias")
+    }
+    assert told["aliases"] == encoder and told["format_version"] == 2
+    assert load_checkpoint(path, **other.parts).metadata == told
+    for part in ("models", "optimizers", "schedulers"):
+        loaded, saved = getattr(other, part)[name], getattr(run, part)[name]
+        assert plain(loaded.state_dict()) == plain(saved.state_dict())
+    whole = SharedRun(seed=1)
+    load_checkpoint(path, **whole.parts)
+    assert whole.state() == run.state()
+
+
+def test_a_file_that_knows_one_name_of_each_is_still_loaded(tmp_path):
+    run, other = SharedRun(seed=3), SharedRun(seed=1)
+    path = save_checkpoint(tmp_path / "a.pt", **run.parts)
+    content = torch.load(path, weights_only=True)
+    del content["metadata"]["aliases"]
+    torch.save(content, path)
+    load_checkpoint(path, **other.parts)
+    assert other.state() == run.state()
+    alone = SharedRun(seed=1, names=["critic"])
+    problem = problem_of(path, **alone.parts)
+    assert "critic.encoder.bias is not in the file" in problem
+
+
+def tied(seed, tie=True, turn=False):
+    """Two layers, of which the second's name is that of the first where they are tied."""
+    torch.manual_seed(seed)
+    model = nn.Module()
+    layers = [("a", nn.Linear(3, 3, bias=False)), ("b", nn.Linear(3, 3, bias=False))]
+    for name, layer in layers[::-1] if turn else layers:
+        setattr(model, name, layer)
+    if tie:
+        model.b.weight = model.a.weight
+    each = [{"params": [parameter]} for parameter in model.parameters()]
+    optimizer = torch.optim.Adam(each)
+    for parameter in model.parameters():
+        parameter.grad = torch.rand(3, 3)
+    optimizer.step()
+    return {"model": model, "optimizer": optimizer}
+
+
+@pytest.mark.parametrize("has_aliases", [True, False])
+def test_tied_weights_are_found_by_any_of_their_names(tmp_path, has_aliases):
+    run, other = tied(seed=1), tied(seed=2, turn=True)
+    path = save_checkpoint(tmp_path / "a.pt", **run)
+    assert read_metadata(path)["aliases"] == {"a.weight": ["b.weight"]}
+    assert read_metadata(path)["format_version"] == 1
+    if not has_aliases:
+        content = torch.load(path, weights_only=True)
+        del content["metadata"]["aliases"]
+        torch.save(content, path)
+    assert list(named_parameters(other["model"])) == ["b.weight"]
+    load_checkpoint(path, **other)
+    for part in ("model", "optimizer"):
+        loaded, saved = other[part].state_dict(), run[part].state_dict()
+        assert dict(plain(loaded)) == dict(plain(saved))
+
+
+@pytest.mark.parametrize(
+    ("saved", "problem"),
+    [
+        (True, "the optimizer's parameters differ: b.weight is not in the file"),
+        (False, "the optimizer's parameters differ: b.weight is only in the file"),
+    ],
+)
+def test_weights_that_are_tied_on_one_side_alone_are_refused(tmp_path, saved, problem):
+    run, other = tied(1, tie=saved), tied(2, tie=not saved)
+    if not saved:  # else the model itself would be refused
+        run["model"].b.load_state_dict(run["model"].a.state_dict())
+    path = save_checkpoint(tmp_path / "a.pt", **run)
+    assert problem_of(path, **other) == (
+        f"{path} does not fit the optimizer: {problem}. Nothing was changed."
+    )
+
+
+def test_a_model_that_names_its_parameters_itself_is_saved_and_loaded(tmp_path):
+    class Own(nn.Linear):
+        def named_parameters(self, prefix="", recurse=True):
+            return super().named_parameters(prefix, recurse)
+
+    run, other = Own(2, 1), Own(2, 1)
+    path = save_checkpoint(tmp_path / "a.pt", model=run)
+    load_checkpoint(path, model=other)
+    assert torch.equal(run.weight, other.weight)
+
+
 # Whatever else has a state
 
 

@@ -4,10 +4,11 @@ from pathlib import Path
 
 import pytest
 import torch
+from torch import nn
 
 from helpers.checkpoints import IncompatibleCheckpointError, save_checkpoint
 from helpers.checkpoints.parts import checked_parts
-from helpers.checkpoints.planning import _absence, plan_loading
+from helpers.checkpoints.planning import _absence, _our_names, plan_loading
 from tests.checkpoints.runs import Run, plain
 
 
@@ -29,6 +30,14 @@ from tests.checkpoints.runs import Run, plain
 def test_what_is_not_there_is_said(name, there, problem):
     found = _absence("optimizer", name, there)
     assert found == problem if problem is None else found.startswith(problem)
+
+
+def test_a_parameter_that_is_two_here_keeps_the_name_it_had():
+    model = nn.ModuleDict({"y": nn.Linear(1, 1, bias=False), "z": nn.Linear(1, 1)})
+    saved = {"parameters": {"x": (1, 1), "z.bias": (1,)}, "aliases": {"x": ["y.weight"]}}
+    assert _our_names({None: model}, saved) == {"x": "y.weight", "z.bias": "z.bias"}
+    saved["aliases"]["x"].append("z.weight")
+    assert _our_names({None: model}, saved) == {"x": "x", "z.bias": "z.bias"}
 
 
 def test_a_plan_changes_nothing(tmp_path):

@@ -108,6 +108,40 @@ def test_what_could_not_be_loaded_again_is_not_saved(tmp_path, arguments, messag
     assert os.listdir(tmp_path) == ["a.pt"] and path.read_bytes() == b"old"
 
 
+@pytest.mark.parametrize(
+    ("parts", "what"),
+    [
+        ({"model": nn.LazyLinear(3)}, "model is lazy and has no weights yet (LazyLinear)"),
+        (
+            {"model": {"net": nn.Sequential(nn.Tanh(), nn.Sequential(nn.LazyLinear(3)))}},
+            "the layer '1.0' of model['net'] is lazy and has no weights yet (LazyLinear)",
+        ),
+        (
+            {"model": nn.Sequential(nn.LazyBatchNorm1d(affine=False))},
+            "the layer '0' of model is lazy and has no weights yet (LazyBatchNorm1d)",
+        ),
+        (
+            {"model": Net(), "others": {"ema": nn.Sequential(nn.LazyLinear(3))}},
+            "the layer '0' of others['ema'] is lazy and has no weights yet (LazyLinear)",
+        ),
+    ],
+)
+def test_a_lazy_layer_is_refused_by_name_until_a_batch_was_seen(tmp_path, parts, what):
+    with pytest.raises(ValueError) as caught:
+        save_checkpoint(tmp_path / "a.pt", **parts)
+    assert str(caught.value) == (
+        f"{what}: run one batch through the model before it is saved. Nothing was written."
+    )
+    assert os.listdir(tmp_path) == []
+
+
+def test_a_lazy_layer_that_has_seen_a_batch_is_saved(tmp_path):
+    model = nn.Sequential(nn.LazyLinear(3))
+    model(torch.ones(1, 2))
+    path = save_checkpoint(tmp_path / "a.pt", model=model)
+    assert read_metadata(path)["parameters"] == {"0.weight": (3, 2), "0.bias": (3,)}
+
+
 def test_an_optimizer_over_foreign_parameters_is_refused(tmp_path):
     model = Net()
     stranger = torch.optim.SGD([*model.parameters(), nn.Parameter(torch.ones(1))], lr=0.1)

@@ -92,3 +92,13 @@ def test_a_later_format_is_refused(tmp_path, monkeypatch):
         f"{path} has format version 3; this code reads 1 and 2. Read it with the version "
         "of the helpers that wrote it."
     )
+
+
+@pytest.mark.parametrize(
+    ("content", "held"),
+    [(torch.ones(2), "a tensor"), ({}, "nothing"), ({"a": 1}, "the keys a"), (3, "a int")],
+)
+def test_what_another_writer_put_in_is_said(tmp_path, content, held):
+    torch.save(content, path := tmp_path / "a.pt")
+    with pytest.raises(IncompatibleCheckpointError, match=rf": it holds {held}\. Read it"):
+        read_metadata(path)

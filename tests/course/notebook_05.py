@@ -192,7 +192,7 @@ ROUNDS = (
             "solution-2",
         ),
         Mutation(
-            "model_files/opening_lines",
+            "model_files/torch_pickles",
             """[".removeprefix('module.')"] if "module." in found""",
             """[".removeprefix('module.')"] if "module." not in found""",
             "inspect inspect-lines",

@@ -3,7 +3,7 @@
 import pytest
 
 from helpers.model_files.checkpoint_kinds import kind_of
-from helpers.model_files.pickle_values import Made
+from helpers.model_files.pickle_instructions import Made
 
 TENSOR = Made("torch._utils._rebuild_tensor_v2", (0,))
 MODEL = Made("ultralytics.nn.tasks.DetectionModel", (), None)
@@ -43,6 +43,7 @@ def test_kinds(value, what, weights):
 
 
 def test_optimizers_are_found_where_they_are():
-    value = mapping(net=STATE, optimizer=OPTIMIZER, more=mapping(second=OPTIMIZER))
+    second = mapping(state=mapping(), param_groups=[])
+    value = mapping(net=STATE, optimizer=OPTIMIZER, more=mapping(second=second))
     assert kind_of(value).optimizers == ("optimizer", "more.second")
     assert kind_of(OPTIMIZER).optimizers == ("",)

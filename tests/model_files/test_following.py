@@ -8,9 +8,8 @@ import pickletools
 import pytest
 import torch._weights_only_unpickler as torch_reader
 
-from helpers.model_files import following
 from helpers.model_files.following import follow
-from helpers.model_files.pickle_values import PUSHES, TORCH_READS, Made
+from helpers.model_files.pickle_instructions import INSTRUCTIONS, TORCH_READS, Made
 from tests.model_files.torch_samples import Runs
 
 VALUES = [
@@ -49,8 +48,7 @@ def test_a_call_is_a_stand_in(protocol, tmp_path, monkeypatch):
 
 def test_every_instruction_of_pickle_is_known():
     names = {opcode.name for opcode in pickletools.opcodes}
-    assert names == PUSHES.keys() | following._DOES.keys()
-    assert not PUSHES.keys() & following._DOES.keys()
+    assert names == INSTRUCTIONS.keys()
 
 
 def test_what_torch_reads_is_what_its_reader_imports_from_pickle():
@@ -69,6 +67,9 @@ def test_pickles_inside_and_how_deep():
     assert list(follow(pickle.dumps([inner])).names.values()) == [True]
     assert follow(pickle.dumps([b"\xff" + inner])).names == {}, "no pickle at its start"
     assert list(follow(pickle.dumps([pickle.dumps(1) + inner])).names.values()) == [True]
+    for text in (pickle.dumps(Runs(), 0).decode(), inner.decode("latin-1")):
+        for protocol in range(pickle.HIGHEST_PROTOCOL + 1):
+            assert True in follow(pickle.dumps(text, protocol)).names.values()
     text = "A sentence.\nAnd another one, which ends.\x93"
     assert follow(pickle.dumps([text, text.encode()])).names == {}
 
@@ -79,6 +80,31 @@ def test_steps_and_problems():
     assert follow(b"\x80\x02]").problem == "it breaks off at byte 3"
     assert follow(b"\x80\x02\xff.").problem == "it breaks off at byte 2"
     assert follow(b"").problem == "it breaks off at byte 0"
+
+
+def test_places_in_the_memo_that_would_take_hours_are_refused():
+    assert follow(b"]p123456789\n0g123456789\n.").value == []
+    assert follow(b"]p" + b"1" * 30 + b"\n.").problem == "it breaks off at byte 1"
+
+
+def test_who_changes_a_function_or_class_is_named():
+    changed = follow(b"\x80\x02ctorch\nSize\n}b.")
+    assert changed.names == {"torch.Size": False, "(a change of torch.Size)": False}
+    made = follow(b"\x80\x02ctorch\nSize\n)R}b.")
+    assert made.names == {"torch.Size": False}
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        (b"__builtin__\neval", "builtins.eval"),
+        (b"commands\ngetoutput", "subprocess.getoutput"),
+        (b"__builtin__\nreduce", "functools.reduce"),
+        (b"copy_reg\n_reconstructor", "copyreg._reconstructor"),
+    ],
+)
+def test_names_of_python_2(old, new):
+    assert follow(b"c" + old + b"\n.").names == {new: False}
 
 
 def test_a_name_that_is_computed_has_no_name():

@@ -3,7 +3,7 @@
 import pytest
 from torch._weights_only_unpickler import _get_allowed_globals
 
-from helpers.model_files.global_names import HARMLESS, TORCH_ALLOWS, judge, modern
+from helpers.model_files.global_names import HARMLESS, TORCH_ALLOWS, judge
 
 
 def test_allowed_is_exactly_what_torch_allows():
@@ -44,9 +44,3 @@ def test_dangerous(name):
 )
 def test_unknown(name):
     assert judge(name) == "unknown"
-
-
-def test_names_of_python_2():
-    assert modern("__builtin__", "eval") == "builtins.eval"
-    assert modern("commands", "getoutput") == "subprocess.getoutput"
-    assert modern("copy_reg", "_reconstructor") == "copyreg._reconstructor"

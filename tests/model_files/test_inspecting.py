@@ -1,5 +1,6 @@
 """`inspect_file` on whatever a path can be; and the same with bytes changed at random."""
 
+import json
 import os
 import pickle
 import random
@@ -8,13 +9,18 @@ import subprocess
 import sys
 import time
 
+import numpy as np
 import pytest
 import torch
+from onnx import numpy_helper
+from safetensors.torch import save
 
 from helpers.model_files import FileReport, inspect_file
+from helpers.model_files.inspecting import main
 from tests import ROOT
 from tests.model_files import torch_samples as samples
 from tests.model_files.readers import ROUNDS, mutated
+from tests.model_files.samples import onnx_model
 
 LEFT_OUT = """
 import sys
@@ -158,3 +164,64 @@ def test_what_wrappers_left_in_a_safetensors_file(tmp_path):
     found = {}
     exec("\n".join(report.opens), found)
     assert found["state_dict"].keys() == samples.net().state_dict().keys()
+
+
+def test_exit_codes_and_words(tmp_path, capsys):
+    path = tmp_path / "a.pt"
+    path.write_bytes(samples.saved(samples.net().state_dict()))
+    assert main([str(path)]) == 0
+    assert "structure: whole; bytes not checked" in capsys.readouterr().out
+    assert main([str(path), "--verify"]) == 0
+    assert "every byte is as it was written" in capsys.readouterr().out
+    assert main([str(path), "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["kind"] == "torch zip"
+    path.write_bytes(samples.saved(samples.Runs()))
+    assert main([str(path)]) == 1
+    path.write_bytes(path.read_bytes()[:-100])
+    assert main([str(path)]) == 1
+    capsys.readouterr()
+    assert main([str(tmp_path / "none.pt")]) == 2
+    assert "No such file" in capsys.readouterr().err
+
+
+def test_through_the_door(tmp_path):
+    (tmp_path / "a.pt").write_bytes(samples.saved({"\ud800": 1, "größe": 2}))
+    done = subprocess.run(
+        [sys.executable, "-m", "helpers", "inspect", str(tmp_path / "a.pt")],
+        cwd=ROOT, capture_output=True, text=True, env={"PYTHONIOENCODING": "ascii"},
+    )  # fmt: skip
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "a dictionary without weights" in done.stdout
+    assert "gr\\xf6\\xdfe = 2" in done.stdout
+
+
+@pytest.mark.parametrize("kind", ["zip", "pickle", "legacy", "none"])
+def test_an_archive_behind_anything_is_judged(tmp_path, kind):
+    path = tmp_path / "a.pt"
+    path.write_bytes(KINDS.get(kind, b"some words\n") + KINDS["evil"])
+    assert inspect_file(path).safety == "unsafe"
+    path.write_bytes(pickle.dumps(KINDS["evil"]))
+    assert inspect_file(path).safety == "unsafe"
+
+
+@pytest.mark.parametrize("suffix", ["safetensors", "onnx", "gguf", "npy"])
+def test_an_archive_behind_what_holds_no_code_is_judged(tmp_path, suffix):
+    """What finds an archive by its end, as zipfile does, opens that one."""
+    evil, path = KINDS["evil"], tmp_path / f"a.{suffix}"
+    tensor = np.frombuffer(evil, np.uint8)
+    contents = {
+        "safetensors": save({"w": torch.from_numpy(tensor.copy())}),
+        "onnx": onnx_model(w=numpy_helper.from_array(tensor)).SerializeToString(),
+        "gguf": b"GGUF\3\0\0\0" + bytes(16) + evil,
+    }
+    if suffix == "npy":
+        np.save(path, tensor)
+    else:
+        path.write_bytes(contents[suffix])
+    report = inspect_file(path)
+    assert (report.kind, report.safety, report.opens) == (suffix, "unsafe", [])
+    assert report.safety_why == f"it asks for {os.system.__module__}.system"
+    path.write_bytes(path.read_bytes().replace(b"PK\5\6", b"PK\5\7"))
+    assert inspect_file(path).safety == "safe"
+    path.write_bytes(path.read_bytes() + evil)  # whatever else is wrong
+    assert inspect_file(path).safety == "unsafe"

@@ -1,18 +1,17 @@
 """Tensors and values in what a pickle makes."""
 
 import pickle
+import time
+from pathlib import Path
 
 import pytest
 import torch
 
+from helpers.model_files.file_findings import Findings
 from helpers.model_files.following import follow
-from helpers.model_files.pickle_values import Made
-from helpers.model_files.pickled_tensors import (
-    bytes_per_element,
-    pairs,
-    read_content,
-    short,
-)
+from helpers.model_files.judging import HostileError, bytes_of
+from helpers.model_files.pickle_instructions import Made
+from helpers.model_files.pickled_tensors import dtype_of, pairs, read_content
 from helpers.model_files.torch_archives import read_directory, read_record
 from tests.model_files import torch_samples as samples
 
@@ -22,7 +21,14 @@ def content(value):
 
     file = io.BytesIO(samples.saved(value))
     main = next(r for r in read_directory(file)[0] if r.name.endswith("data.pkl"))
-    return read_content(follow(read_record(file, main)).value)
+    return read(follow(read_record(file, main)).value)
+
+
+def read(value):
+    """Return the findings, with what is wrong beside them."""
+    found = Findings(Path("a.pt"))
+    found.wrong = read_content(value, found)[1]
+    return found
 
 
 DTYPES = {
@@ -43,7 +49,17 @@ def test_each_dtype_has_its_bytes(dtype):
     (entry,) = found.entries
     assert entry.dtype == str(dtype).removeprefix("torch.")
     assert entry.bytes == 3 * dtype.itemsize and found.wrong == []
-    assert bytes_per_element(entry.dtype) == dtype.itemsize
+    assert bytes_of(entry.dtype, 1) == dtype.itemsize
+
+
+STORAGES = {kind for kind in torch._storage_classes if kind is not torch.TypedStorage}
+
+
+@pytest.mark.parametrize("kind", sorted(STORAGES, key=str), ids=lambda kind: kind.__name__)
+def test_each_storage_of_torch_has_the_dtype_of_its_elements(kind):
+    dtype = getattr(kind, "_dtype", torch.uint8)
+    found = dtype_of(f"{kind.__module__}.{kind.__name__}")
+    assert f"torch.{found}" == str(dtype) and bytes_of(found, 1) == dtype.itemsize
 
 
 def test_a_parameter_with_attributes_and_nested_containers():
@@ -61,7 +77,7 @@ def test_an_ordered_dict_of_python_2():
 def test_what_lies_is_named_and_the_rest_is_read():
     state = samples.net().state_dict()
     found = follow(pickle.dumps({"a": 1})).value
-    assert read_content(found).values == {"a": "1"}
+    assert read(found).values == {"a": "1"}
     storage = Made("(a storage)", ("storage", Made("torch.FloatStorage"), "0", "cpu", 4))
     rebuild = "torch._utils._rebuild_tensor_v2"
     lies = {
@@ -77,11 +93,37 @@ def test_what_lies_is_named_and_the_rest_is_read():
     }
     items = [x for name, args in lies.items() for x in (name, Made(rebuild, args))]
     items += ["sound", Made(rebuild, (storage, 0, (4,), (1,)))]
-    found = read_content(Made("dict", (), items=items))
+    found = read(Made("dict", (), items=items))
     assert [entry.name for entry in found.entries] == ["sound"]
     assert len(found.wrong) == len(lies) and len(state)
 
 
-def test_values_in_a_few_characters():
-    assert short("x" * 1000, "") == "x" * 240 + "..."
-    assert (short(b"abc"), short(None), short(1.5)) == ("bytes of 3", "None", "1.5")
+def test_what_has_thousands_of_names_is_looked_into_once():
+    started = time.process_time()
+    numbers, made = list(range(100_000)), Made("my.Own", (tuple(range(100_000)),))
+    for value in (numbers, made, Made("dict", (), items=numbers)):
+        found = read([value] * 100_000)
+        assert len(found.values) == 60 and not found.wrong
+    lie = Made("torch._utils._rebuild_tensor_v2", (made, 0, tuple(numbers), ()))
+    assert len(read([lie] * 10_000).wrong) == 10
+    assert time.process_time() - started < 3
+
+
+def test_more_tensors_than_any_model_has_are_refused(monkeypatch):
+    monkeypatch.setattr("helpers.model_files.judging.MOST_ENTRIES", 3)
+    with pytest.raises(HostileError, match="it lists more than 3 tensors"):
+        content([torch.ones(1)] * 4)
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        ("x" * 1000, "'" + "x" * 239 + "..."),
+        (b"abc", "bytes of 3"),
+        ([1, 2], "list of 2"),
+        (1.5, "1.5"),
+        (pickle.PickleError, "<_pickle.PickleError>"),
+    ],
+)
+def test_values_in_a_few_characters(value, text):
+    assert read(follow(pickle.dumps({"a": value})).value).values == {"a": text}

@@ -5,7 +5,12 @@ import io
 import onnx
 import pytest
 
-from helpers.model_files.protobuf import SPAN, VARINT, Field, fields, text, varint
+from helpers.model_files.protobuf import SPAN, VARINT, Field, Messages
+
+
+def fields(file: io.BytesIO):
+    messages = Messages(file)
+    return messages.fields(messages.whole)
 
 
 def test_fields_are_those_that_protobuf_wrote():
@@ -15,18 +20,18 @@ def test_fields_are_those_that_protobuf_wrote():
     data = model.SerializeToString()
     file = io.BytesIO(data)
     found = {}
-    for field in fields(file, 0, len(data)):
+    for field in fields(file):
         found[field.number] = field
         file.seek(3)  # whoever reads in between moves the file
     assert found[1][1:3] == (VARINT, 300) and found[5].value == (1 << 64) - 1
-    assert text(file, found[2]) == "me"
+    assert Messages(file).text([found[2]]) == "me"
     assert found[7].stop - found[7].value == model.graph.ByteSize()
     assert sorted(found) == sorted(field.number for field, _ in model.ListFields())
 
 
 def test_numbers_of_fixed_size_are_skipped():
     data = b"\x0d" + bytes(4) + b"\x11" + bytes(8) + b"\x18\x07"
-    assert [(f.number, f.wire) for f in fields(io.BytesIO(data), 0, 16)] == [
+    assert [(f.number, f.wire) for f in fields(io.BytesIO(data))] == [
         *((1, 5), (2, 1), (3, VARINT))
     ]
 
@@ -46,18 +51,32 @@ def test_numbers_of_fixed_size_are_skipped():
 )
 def test_what_is_no_message_is_refused(data, reason):
     with pytest.raises(ValueError, match=reason):
-        list(fields(io.BytesIO(data), 0, len(data)))
+        list(fields(io.BytesIO(data)))
 
 
 def test_a_text_is_read_as_far_as_64_kib():
-    file = io.BytesIO(b"x" * 100_000)
-    assert len(text(file, Field(1, SPAN, 0, 100_000))) == 1 << 16
-    with pytest.raises(ValueError, match="field 1 is a number where a text must be"):
-        text(file, Field(1, VARINT, 5, 9))
+    messages = Messages(io.BytesIO(b"x" * 100_000))
+    assert len(messages.text([Field(1, SPAN, 0, 100_000)])) == 1 << 16
+    assert messages.text([Field(1, SPAN, 0, 1), Field(1, VARINT, 5, 9)]) == "5"
+    assert messages.text([]) == ""
+
+
+def test_a_number_is_not_a_message():
+    with pytest.raises(ValueError, match="field 1 at byte 5 is not a message"):
+        Messages(io.BytesIO()).pick(Field(1, VARINT, 5, 9), 1)
+
+
+def test_numbers_stand_alone_or_together():
+    tensor = onnx.TensorProto(dims=[1, 300, 1 << 40])
+    data = tensor.SerializeToString() + b"\x0a\x03\x05\xac\x02"
+    messages = Messages(io.BytesIO(data))
+    found = messages.pick(Field(0, SPAN, 0, len(data)), 1)[1]
+    assert list(messages.numbers(found)) == [1, 300, 1 << 40, 5, 300]
 
 
 @pytest.mark.parametrize("number", [0, 1, 127, 128, 300, (1 << 64) - 1])
 def test_varints(number):
     data = onnx.OperatorSetIdProto(version=number - (1 << 64 if number >> 63 else 0))
     data = data.SerializeToString()
-    assert varint(data, 1) == (number, len(data))
+    [field] = fields(io.BytesIO(data))
+    assert (field.value, field.stop) == (number, len(data))

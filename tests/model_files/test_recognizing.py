@@ -2,6 +2,7 @@
 
 import io
 import os
+import pickle
 import socket
 import zipfile
 
@@ -195,12 +196,17 @@ def test_few_bytes_of_a_large_file_are_read(tmp_path, start):
         assert 0 < file.asked < 40 << 20
 
 
-def test_an_archive_of_many_records_is_recognized_by_one_of_the_last(tmp_path):
+@pytest.mark.parametrize("few", [zipfile.ZIP_FILECOUNT_LIMIT, 1])
+def test_an_archive_of_many_records_is_recognized_by_one_of_the_last(
+    tmp_path, monkeypatch, few
+):
+    monkeypatch.setattr(zipfile, "ZIP_FILECOUNT_LIMIT", few)  # with more, a longer end
     path = tmp_path / "a.zip"
     with zipfile.ZipFile(path, "w") as archive:
         for i in range(5000):
             archive.writestr(f"archive/data/{i}", b"")
         archive.writestr("archive/data.pkl", b"")
+    assert (b"PK\6\6" in path.read_bytes()) == (few == 1)
     assert recognize(path).kind == "torch zip"
 
 
@@ -229,3 +235,46 @@ def test_a_directory_that_claims_the_whole_file_is_read_in_part(tmp_path):
     with Counting(path) as file:
         assert recognize(path, file).kind == "zip"
         assert file.asked < 40 << 20
+
+
+def test_a_damaged_directory_is_named(tmp_path):
+    path = tmp_path / "a.pt"
+    path.write_bytes(KINDS["torch zip"][1].replace(b"PK\1\2", b"PK\1\3"))
+    found = recognize(path)
+    assert (found.kind, found.evidence) == ("cut zip", "its directory is damaged")
+    assert "or with a damaged one: it was cut short or changed" in str(found)
+
+
+@pytest.mark.parametrize(
+    "first", [b"N", b"\x88", b"K\1", b"I1\n", b"S'hello'\n", b"C\1a", b")", b"V\n"]
+)
+@pytest.mark.parametrize("behind", [b"", b"\0" * 5000, b"words " * 1000])
+def test_a_pickle_that_begins_with_any_instruction_is_one(tmp_path, first, behind):
+    path = tmp_path / "a.bin"
+    path.write_bytes(first + b"0cos\nsystem\n(S'echo'\ntR." + behind)
+    assert recognize(path).kind == "pickle"
+
+
+WORDY = [
+    *("(() => {" + end * 900 for end in ("", "\n", "cut ")),
+    *(line * 900 for line in ("None of it. ", "Version\nof it.\n", "cattr/a.py,sha\n")),
+    *(line * 900 for line in ('"""A module."""\n', ":mod:`email`\n")),
+    *("No.", "I am.", "V.\n.", "].", "CMP0046\n-------\n\nError on it." + "\n.." * 90),
+    "Git v1.7\n========\n\nFixes since v1.7.\n" * 90,
+    '((global,factory)=>{"object"==typeof exports' * 900,
+]
+
+
+@pytest.mark.parametrize("words", WORDY)
+def test_text_is_text_though_letters_are_instructions_or_fields(tmp_path, words):
+    (tmp_path / "a.txt").write_text(words)
+    assert recognize(tmp_path / "a.txt").kind == "text"
+
+
+@pytest.mark.parametrize("protocol", range(5))
+def test_a_long_pickle_is_one_wherever_its_beginning_ends(tmp_path, protocol):
+    values = {f"key {i}": [i, float(i), None, "x" * (i % 7)] for i in range(400)}
+    for length in range(60):  # so that any instruction stands where the reading stops
+        path = tmp_path / "a"
+        path.write_bytes(pickle.dumps({"k" * length: 1, **values}, protocol))
+        assert recognize(path).kind == "pickle"

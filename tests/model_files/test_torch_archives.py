@@ -127,6 +127,97 @@ def test_harmless_values_of_numpy_and_argparse_are_named_to_torch(inspect):
     assert same(found["state"]) and found["content"]["best"] == 3
 
 
+VALUE = torch.arange(6.0)
+MANY = {
+    "model": {
+        "base": VALUE,
+        "tied": VALUE,
+        "view": VALUE[2:5],
+        "transposed": torch.arange(6).reshape(2, 3).T,
+        "parameter": torch.nn.Parameter(torch.ones(2, dtype=torch.bfloat16)),
+        "float8": torch.ones(3).to(torch.float8_e4m3fn),
+        "uint16": torch.ones(3, dtype=torch.uint16),
+        "flags": torch.tensor([True, False]),
+        "complex": torch.ones(2, dtype=torch.complex64),
+        "quantized": torch.quantize_per_tensor(torch.ones(3), 0.1, 0, torch.qint8),
+        "sparse": torch.eye(3).to_sparse(),
+        "none": torch.zeros(0, 3),
+    },
+    "plain": [
+        1,
+        -5,
+        2**70,
+        2**5000,
+        1.5,
+        "ä",
+        b"x" * 300,
+        (1, 2),
+        None,
+        {3},
+        torch.Size([2]),
+    ],
+    "number": np.float64(3),
+}
+
+
+def assert_same(one, other):
+    assert type(one) is type(other)
+    if isinstance(one, dict):
+        assert one.keys() == other.keys()
+        for key in one:
+            assert_same(one[key], other[key])
+    elif isinstance(one, torch.Tensor):
+        assert (one.dtype, one.layout, one.shape) == (
+            other.dtype,
+            other.layout,
+            other.shape,
+        )
+        torch.testing.assert_close(one, other, rtol=0, atol=0)
+    else:
+        assert one == other
+
+
+@pytest.mark.parametrize("protocol", range(2, pickle.HIGHEST_PROTOCOL + 1))
+def test_what_torch_does_not_read_opens_by_its_lines(protocol, inspect):
+    data = saved(MANY, pickle_protocol=protocol)
+    with pytest.raises(pickle.UnpicklingError, match="Unsupported operand"):
+        torch.load(io.BytesIO(data), weights_only=True)
+    report = inspect(data)
+    assert report.safety == "unknown" and "numpy" in report.safety_why
+    assert any("does not read its instructions: " in note for note in report.notes)
+    found = opened(report)
+    assert_same(found["content"], MANY)
+    state = found["state"]
+    assert (
+        state["base"].data_ptr() == state["tied"].data_ptr() == state["view"].data_ptr() - 8
+    )
+
+
+@pytest.mark.parametrize("protocol", range(3, pickle.HIGHEST_PROTOCOL + 1))
+def test_models_and_state_dicts_of_another_protocol(protocol, inspect):
+    for value in (samples.net(), {"net": samples.net()}, samples.net().state_dict()):
+        report = inspect(saved(value, pickle_protocol=protocol))
+        assert same(opened(report)["state"])
+    report = inspect(saved(samples.Own(), pickle_protocol=protocol))
+    assert report.opens == [] and "No line opens it safely" in str(report)
+
+
+def test_the_lines_for_another_protocol_refuse_code(inspect, tmp_path):
+    report = inspect(saved({"a": 1}, pickle_protocol=4))
+    (tmp_path / "a.pt").write_bytes(saved({"a": Runs()}, pickle_protocol=4))
+    with pytest.raises(pickle.UnpicklingError, match=r"refused: posix\.system"):
+        opened(report)
+
+
+def test_bytes_in_another_order_are_left_to_torch(inspect):
+    def swapped(name, data):
+        return b"big" if name.endswith("byteorder") else data
+
+    report = inspect(repacked(saved(torch.ones(2)), swapped))
+    assert "big-endian" in str(report) and "torch.load" in str(report.opens)
+    assert inspect(repacked(saved(torch.ones(2), pickle_protocol=4), swapped)).opens == []
+
+
 def test_an_optimizer_alone_and_a_tensor_alone(inspect):
     _, optimizer = samples.trained()
     report = inspect(saved(optimizer.state_dict()))
@@ -193,6 +284,9 @@ WAYS_AROUND = {
     ),
     "through an attribute": with_pickle(P2 + b"ctorch.serialization\nos.system\n(tR."),
     "a submodule": with_pickle(P2 + b"casyncio.unix_events\n_UnixSelectorEventLoop\n(tR."),
+    "a class that is changed": with_pickle(
+        P2 + b"ctorch.nn.modules.linear\nLinear\n(N}X\7\0\0\0forwardNstb."
+    ),
     "Python 2's name": with_pickle(P2 + b"c__builtin__\neval\n(tR."),
     "inside bytes": saved({"a": pickle.dumps(Runs(), 4)}),
     "inside text": saved({"a": pickle.dumps(Runs(), 0).decode()}),
@@ -279,6 +373,10 @@ def test_checksums_that_the_writer_left_out(inspect):
     assert report.bytes_checked == "no checksums: the writer left them out"
 
 
+# Thousands of names of one dictionary.
+ITSELF = b"".join(b"X\5\0\0\0%05dh\0" % n for n in range(20_000))
+
+
 def deflated(name: str, chunk: bytes, count: int) -> bytes:
     with zipfile.ZipFile(file := io.BytesIO(), "w", zipfile.ZIP_DEFLATED) as archive:
         archive.writestr("a/data.pkl", P2 + b"}.")
@@ -314,8 +412,10 @@ def many(count: int) -> bytes:
         (lambda: with_pickle(P2 + b"L" + b"9" * 10**5 + b"L\n."), "a pickled int"),
         (lambda: with_pickle(P2 + b"\x8b\0\0\1\0" + bytes(1 << 16) + b"."), "pickled int"),
         (lambda: many(3_000), "whole"),
+        (lambda: with_pickle(P2 + b"}q\0(" + ITSELF + b"u."), "the same object as another"),
+        (lambda: with_pickle(P2 + b"}q\0(" + ITSELF + b"u}(" + ITSELF + b"u."), "whole"),
     ],
-    ids=range(15),
+    ids=range(17),
 )  # fmt: skip
 def test_a_hostile_archive_ends_in_a_sentence_quickly(make, words, inspect):
     data = make()

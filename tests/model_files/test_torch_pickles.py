@@ -93,6 +93,16 @@ def test_a_state_dict_of_pickle_dump_opens_safely(protocol, tmp_path):
     assert equal(opened(report)["state"])
 
 
+def test_what_pickle_dump_makes_of_models_and_checkpoints(tmp_path):
+    for value in (
+        samples.net(),
+        {"net": samples.net()},
+        {"net": samples.net().state_dict()},
+    ):
+        assert equal(opened(inspected(tmp_path, pickle.dumps(value)))["state"])
+    assert inspected(tmp_path, pickle.dumps(samples.Own())).opens == []
+
+
 def test_code_inside_the_bytes_of_a_pickled_tensor(tmp_path, monkeypatch):
     """The lines that open a pickled state dict hold against code in its tensors' bytes."""
     monkeypatch.chdir(tmp_path)
@@ -112,7 +122,7 @@ def test_plain_values_and_their_lines(tmp_path):
         "a dictionary without weights (a bare pickle)",
         "safe",
     )
-    assert opened(report)["state"] == {"a": [1, 2], "b": {3}}
+    assert opened(report)["content"] == {"a": [1, 2], "b": {3}}
     (tmp_path / "a.bin").write_bytes(pickle.dumps(samples.Runs()))
     with pytest.raises(pickle.UnpicklingError, match=r"refused: posix\.system"):
         opened(report)
@@ -145,7 +155,27 @@ def test_verdicts():
     assert (found.safety, found.opens) == ("unknown", [])
 
 
+@pytest.mark.parametrize(
+    ("names", "prefixes"),
+    [
+        (["module.a", "head.b"], []),
+        (["a._orig_mod.b", "c"], ["_orig_mod."]),
+        (["module.model.a"], ["module.", "model."]),
+        ([], []),
+    ],
+)
+def test_prefixes_that_only_some_names_have_belong_to_the_model(names, prefixes):
+    note_wrappers(found := Findings(Path("a")), names)
+    assert [note.split("'")[1] for note in found.notes] == prefixes
+    assert found.opens == []
+
+
 def test_the_line_for_wrappers_takes_the_name_that_the_lines_gave():
     found = Findings(Path("a"), opens=["weights = load()"])
-    note_wrappers(found, ["module.a"])
-    assert found.opens[-1].startswith("weights = {key.removeprefix('module.')")
+    note_wrappers(found, ["model.a"])
+    assert len(found.opens) == 1, "it could belong to the model"
+    note_wrappers(found, ["module._orig_mod.a"])
+    assert found.opens[-1] == (
+        "weights = {key.replace('_orig_mod.', '').removeprefix('module.'): value "
+        "for key, value in weights.items()}"
+    )

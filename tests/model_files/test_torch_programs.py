@@ -2,6 +2,7 @@
 
 import json
 
+import pytest
 import torch
 
 from helpers.model_files.inspecting import inspect_file
@@ -58,6 +59,13 @@ def test_exported(tmp_path, monkeypatch):
         ("1.num_batches_tracked", (), "int64", 8),
     }
     assert equal(state_of(report))
+
+
+@pytest.mark.parametrize("make", [samples.scripted, samples.exported])
+def test_whatever_a_file_is_called_its_lines_open_it(make, tmp_path):
+    report = inspected(tmp_path, make(), 'it\'s "odd"\n{}.pt')
+    assert equal(state_of(report))
+    assert "weights_only=False" not in "".join(report.opens)
 
 
 def test_exported_with_weights_missing_or_as_a_pickle(tmp_path):

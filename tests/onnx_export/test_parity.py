@@ -1,5 +1,9 @@
 """Parity of ONNX files: every model of the course, and what goes wrong."""
 
+import random
+import re
+
+import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
@@ -9,6 +13,8 @@ from torch import nn
 from helpers.classroom.data.digits import load_digits
 from helpers.classroom.data.networks import DigitsNet, SimpleNet, load_reference_model
 from helpers.onnx_export import check_parity, export_onnx
+from helpers.training import capture_rng, restore_rng
+from tests.state_dicts.samples import KINDS, MODELS, entry, model, photograph
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -41,6 +47,35 @@ class Attention(nn.Module):
 
     def forward(self, x):
         return self.block(x)
+
+
+class Beside(nn.Module):
+    """Uses one layer; the other module is only there, as part of the state."""
+
+    def __init__(self, layer, other):
+        super().__init__()
+        self.layer, self.other = layer, other
+        self.register_buffer("calls", torch.zeros(1), persistent=False)
+
+    def forward(self, x):
+        self.calls += 1
+        return self.layer(x)
+
+
+class Returns(nn.Module):
+    def __init__(self, layer, change):
+        super().__init__()
+        self.layer, self.change = layer, change
+
+    def forward(self, x):
+        return self.change(self.layer(x))
+
+
+@pytest.fixture(scope="module")
+def small(tmp_path_factory):
+    layer = nn.Linear(4, 2).eval()
+    path = tmp_path_factory.mktemp("small") / "m.onnx"
+    return layer, export_onnx(layer, torch.rand(2, 4), path)
 
 
 # The same model
@@ -305,3 +340,110 @@ def test_a_missing_file_and_one_that_is_not_onnx(tmp_path, images):
         check_parity(load_reference_model(), tmp_path / "text.onnx", images)
     with pytest.raises(FileNotFoundError, match="export the model first"):
         check_parity(load_reference_model(), tmp_path / "none.onnx", images)
+
+
+# Whatever a model is made of
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("kind", [*KINDS, *MODELS])
+def test_state_of_every_kind_is_as_it_was(small, kind):
+    layer, path = small
+    net = Beside(layer, model(kind)).eval()
+    before = photograph(net)
+    assert check_parity(net, path, torch.rand(3, 4), batch_sizes=(2,)).passed
+    assert photograph(net) == before
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("kind", KINDS)
+def test_inputs_are_dense_numbers_or_are_called_what_they_are(small, kind):
+    layer, path = small
+    some = entry(kind)
+    try:
+        assert check_parity(layer, path, some, batch_sizes=(2,)).passed
+    except ValueError as error:
+        said = re.match(r"inputs hold|inputs have shapes|the file expects", str(error))
+        assert said, error
+    else:
+        assert some.dtype is torch.float32 and some.layout is torch.strided
+
+
+@pytest.mark.parametrize(
+    ("change", "what"),
+    [
+        (torch.Tensor.to_sparse, r"sparse COO float32 \(2, 2\)"),
+        (lambda y: torch.complex(y, y), r"complex64 \(2, 2\)"),
+        (lambda y: torch.quantize_per_tensor(y, 0.1, 0, torch.qint8), r"qint8 \(2, 2\)"),
+        (lambda y: y.to("meta"), "on the meta device, without values"),
+        (lambda y: y.byte().view(torch.float4_e2m1fn_x2), "float4_e2m1fn_x2"),
+    ],
+    ids=["sparse", "complex", "quantized", "meta", "packed"],
+)
+def test_outputs_that_onnx_cannot_have_are_refused(small, change, what):
+    layer, path = small
+    with pytest.raises(
+        ValueError, match=rf"the model returns a tensor {what}.*; ONNX knows"
+    ):
+        check_parity(Returns(layer, change), path, torch.rand(2, 4), batch_sizes=(2,))
+
+
+def test_eight_bits_are_compared_as_numbers(small):
+    layer, path = small
+    net = Returns(layer, lambda y: y.to(torch.float8_e4m3fn))
+    found = check_parity(net, path, torch.rand(2, 4), batch_sizes=(2,))
+    assert not found.passed and found.max_rel_error < 0.1
+
+
+class Steps(nn.Module):
+    """Its state has the inputs on axis 1, as an LSTM's."""
+
+    def __init__(self):
+        super().__init__()
+        self.layer = nn.Linear(4, 2)
+
+    def forward(self, x):
+        y = self.layer(x)
+        return torch.stack([y, y + 1, y - 1])
+
+
+def test_the_worst_input_is_found_on_whatever_axis_the_inputs_are(tmp_path):
+    net = Steps().eval()
+    path = export_onnx(net, torch.rand(2, 4), tmp_path / "m.onnx")
+    inputs = torch.zeros(7, 4)
+    inputs[4, 0] = 1
+    with torch.no_grad():
+        net.layer.weight[:, 0] += 1
+    found = check_parity(net, path, inputs, batch_sizes=(7,))
+    assert found.worst_input == 4
+    assert found.gaps.amax(dim=1).nonzero().flatten().tolist() == [4]
+
+
+def test_large_whole_numbers_are_compared_as_such(tmp_path):
+    class Counts(nn.Module):
+        def __init__(self, start):
+            super().__init__()
+            self.register_buffer("start", torch.tensor([start]))
+
+        def forward(self, x):
+            return self.start + x
+
+    path = export_onnx(Counts(2**53), torch.zeros(2, 1).long(), tmp_path / "m.onnx")
+    assert check_parity(Counts(2**53), path, torch.zeros(2, 1).long()).passed
+    found = check_parity(Counts(2**53 + 1), path, torch.zeros(2, 1).long(), rtol=0, atol=0)
+    assert not found.passed and found.class_agreement == 0
+
+
+def test_chance_of_every_source_is_as_it_was(small):
+    class Rolls(nn.Module):
+        def forward(self, x):
+            return small[0](x) + 0 * random.random() * np.random.rand()
+
+    def draws():
+        return random.random(), np.random.rand(), torch.rand(1).item()
+
+    state = capture_rng()
+    expected = draws()
+    restore_rng(state)
+    check_parity(Rolls(), small[1], torch.ones(3, 4))
+    assert draws() == expected

@@ -14,7 +14,8 @@ from torch import nn
 from torch.utils.data import Dataset
 
 from helpers.state_dicts.reaching import reach
-from helpers.state_dicts.restoring import all_or_nothing, unchanged, unchanged_on_error
+from helpers.state_dicts.restoring import all_or_nothing, unchanged_on_error
+from helpers.state_dicts.trying import unchanged
 from tests.state_dicts.samples import content
 
 

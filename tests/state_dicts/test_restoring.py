@@ -12,7 +12,7 @@ from torch import nn
 
 from helpers.state_dicts.held_memory import memory_of
 from helpers.state_dicts.kinds import raw_bytes
-from helpers.state_dicts.restoring import all_or_nothing, unchanged, what_is_left
+from helpers.state_dicts.restoring import all_or_nothing, what_is_left
 from helpers.state_dicts.summarizing import _bytes_held, _bytes_of
 from tests.state_dicts import samples
 from tests.state_dicts.interrupting import FailsAt, InterruptAt
@@ -237,37 +237,3 @@ def test_only_a_module_has_state():
     expected = pytest.raises(TypeError, match=r"model is of type dict; expected a torch")
     with expected, all_or_nothing({}):
         pass
-
-
-OUTSIDE = {"seen": 0}
-
-
-class Forgets(nn.Module):
-    """Its extra state is nowhere in it, and cannot be given back."""
-
-    def get_extra_state(self):
-        return dict(OUTSIDE)
-
-    def set_extra_state(self, state):
-        raise NotImplementedError("no way back")
-
-
-@every_model
-def test_what_is_tried_leaves_no_trace(kind):
-    net = samples.model(kind)
-    before = samples.photograph(net)
-    with unchanged(net):
-        spoil(net)
-    assert samples.photograph(net) == before
-    with pytest.raises(Stop), unchanged(net):
-        spoil(net)
-        raise Stop
-    assert samples.photograph(net) == before
-
-
-def test_what_leaves_a_trace_is_named():
-    with (
-        pytest.raises(RuntimeError, match=r"could not be put back: .*no way back"),
-        unchanged(Forgets()),
-    ):
-        OUTSIDE["seen"] += 1

@@ -6,8 +6,9 @@ import pytest
 import torch
 from torch import nn
 
+from helpers.state_dicts.held_memory import swap_memory
 from helpers.state_dicts.restoring import all_or_nothing
-from helpers.state_dicts.tensors_back import memory_back, swap_memory
+from helpers.state_dicts.tensors_back import memory_back
 
 
 def test_what_several_tensors_share_is_copied_once():

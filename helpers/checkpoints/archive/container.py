@@ -9,7 +9,6 @@ other damage. Neither protects against a person who changes both the file and th
 Save, Load, Ship 0.2.0: helpers/checkpoints/archive/container.py · repairs: CHANGELOG.md
 """
 
-import hashlib
 import mmap
 import os
 import zlib
@@ -19,12 +18,12 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
 
-from helpers.checkpoints.archive.directory import END_SIZE, Record, read_records
+from helpers.checkpoints.archive.directory import read_records
 from helpers.checkpoints.archive.errors import CheckpointError, CorruptCheckpointError
 from helpers.checkpoints.archive.opening import RESTORE, not_an_archive, open_regular
+from helpers.model_files.zip_records import END_SIZE, SEAL, ZipRecord, digest
 
 _END = b"PK\x05\x06"
-_SEAL = b"save-load-ship sha256 "
 _HEX_DIGITS = 64
 _THREADS = 2
 # Below this many bytes, starting threads takes longer than they save.
@@ -39,7 +38,7 @@ class Archive:
         mapped: its bytes, which can also be read as a file is.
         descriptor: the very file that was opened.
         status: its `os.stat_result`.
-        records: name without the archive's root ("data.pkl", "data/0") -> Record.
+        records: name without the archive's root ("data.pkl", "data/0") -> ZipRecord.
         sealed: whether the archive's comment holds the digest of its bookkeeping.
 
     >>> import torch
@@ -53,13 +52,13 @@ class Archive:
 
     def __init__(self, path: Path, file: BinaryIO, mapped: mmap.mmap, view: memoryview):
         """Read the directory and check it against the file; `view` is of `mapped`."""
-        self.path, self.mapped, self._view = path, mapped, view
+        self.path, self.mapped, self._file, self._view = path, mapped, file, view
         self.descriptor = file.fileno()
         self.status = os.fstat(self.descriptor)
         comment = _comment(path, file, view)
         self.sealed = bool(comment)
         try:
-            self.records = read_records(path, file, view)
+            self.records = read_records(path, file)
         except CheckpointError as error:
             if not self.sealed:
                 raise
@@ -76,20 +75,19 @@ class Archive:
     @property
     def has_crcs(self) -> bool:
         """Whether the writer took checksums; torch.save can be told to leave them out."""
-        filled = [record for record in self.records.values() if record.end > record.start]
-        return any(record.crc for record in filled)
+        return any(record.crc for record in self.records.values() if record.size)
 
     def check_bookkeeping(self) -> None:
         """Compare everything that is not payload with the digest, where there is one."""
         if not self.sealed:
             return
         end = len(self._view) - _HEX_DIGITS
-        if _digest(self._view, self.records, end) != bytes(self._view[end:]):
+        if digest(self._file, self.records.values(), end) != bytes(self._view[end:]):
             raise self._damaged_bookkeeping()
 
     def check_payload(self) -> None:
         """Compare every record with its CRC-32, the largest first, on two threads."""
-        largest_first = sorted(self.records.values(), key=lambda r: r.start - r.end)
+        largest_first = sorted(self.records.values(), key=lambda r: -r.size)
         if len(self._view) < _WORTH_THREADS:
             for record in largest_first:
                 self._check_crc(record)
@@ -103,12 +101,12 @@ class Archive:
             f"were written. {RESTORE}."
         )
 
-    def _check_crc(self, record: Record) -> None:
+    def _check_crc(self, record: ZipRecord) -> None:
         found = zlib.crc32(self._view[record.start : record.end])
         if found != record.crc:
             raise CorruptCheckpointError(
                 f"{self.path} is damaged: record {record.name!r} of "
-                f"{record.end - record.start} bytes has CRC-32 {found:08x} "
+                f"{record.size} bytes has CRC-32 {found:08x} "
                 f"instead of {record.crc:08x}. {RESTORE}."
             )
 
@@ -177,37 +175,24 @@ def seal(archive: Archive, file: BinaryIO) -> None:
     ...         archive.sealed
     True
     """
-    length = (len(_SEAL) + _HEX_DIGITS).to_bytes(2, "little")
-    view = archive._view
-    digest = _digest(view, archive.records, len(view) - 2, length + _SEAL)
-    file.seek(-2, os.SEEK_END)
-    file.write(length + _SEAL + digest)
+    more = (len(SEAL) + _HEX_DIGITS).to_bytes(2, "little") + SEAL
+    end = archive.status.st_size - 2
+    found = digest(file, archive.records.values(), end, more)
+    file.seek(end)
+    file.write(more + found)
 
 
 def _comment(path: Path, file: BinaryIO, view: memoryview) -> bytes:
     """Return the archive's comment: none, or our own digest, at the very end."""
-    sealed_size = END_SIZE + len(_SEAL) + _HEX_DIGITS
+    sealed_size = END_SIZE + len(SEAL) + _HEX_DIGITS
     for size in (END_SIZE, sealed_size):
         end = bytes(view[-size:])
         comment = end[END_SIZE:]
         if (
             end.startswith(_END)
             and int.from_bytes(end[20:22], "little") == len(comment) == size - END_SIZE
-            and comment.startswith(_SEAL[: len(comment)])
+            and comment.startswith(SEAL[: len(comment)])
         ):
             return comment
     is_cut = _END in bytes(view[-(1 << 16) :])
     raise not_an_archive(path, file, is_cut)
-
-
-def _digest(
-    view: memoryview, records: dict[str, Record], end: int, more: bytes = b""
-) -> bytes:
-    """Return SHA-256, as hex digits, of view[:end] without the records, and of `more`."""
-    sha, position = hashlib.sha256(), 0
-    for record in records.values():  # in the order of the file
-        sha.update(view[position : record.start])
-        position = record.end
-    sha.update(view[position:end])
-    sha.update(more)
-    return sha.hexdigest().encode()

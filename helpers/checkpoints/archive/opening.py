@@ -64,6 +64,7 @@ def not_an_archive(path: Path, file: BinaryIO, is_cut: bool = False) -> Checkpoi
     a.pt is not a checkpoint but an HDF5 file, such as Keras writes: read it with h5py.
     """
     found = recognize(path, file)
+    is_cut = is_cut and found.kind in ("zip", "text", "unknown", "zeros")
     if is_cut or found.kind in ("cut zip", "torch zip"):
         return CorruptCheckpointError(
             f"{path} is damaged: the directory of its zip archive does not end where the "

@@ -16,6 +16,8 @@ import torch
 
 from helpers.checkpoints.archive.container import Archive
 from helpers.checkpoints.archive.errors import CorruptCheckpointError, UnsafeCheckpointError
+from helpers.model_files.judging import bytes_of
+from helpers.model_files.pickled_tensors import dtype_of
 
 # The only globals that are taken for what they are.
 _CONTAINERS = {
@@ -23,14 +25,6 @@ _CONTAINERS = {
     "builtins.set": set,
     "__builtin__.set": set,  # what protocol 2 calls it
     "torch.Size": tuple,
-}
-# Bytes per element of torch's storages; newer dtypes are saved as Untyped.
-_ELEMENT_SIZES = {
-    1: "Untyped Bool Byte Char QInt8 QUInt8 QUInt4x2 QUInt2x4",
-    2: "Short Half BFloat16",
-    4: "Int Float QInt32",
-    8: "Long Double ComplexFloat",
-    16: "ComplexDouble",
 }
 
 
@@ -80,9 +74,16 @@ def unsafe_globals(archive: Archive) -> list[str]:
         # An mmap reads and seeks as torch wants it, though it is not typed as a file.
         return sorted(torch.serialization.get_unsafe_globals_in_checkpoint(archive.mapped))  # type: ignore[arg-type]
     except Exception as error:
+        cure = "Do not open it with weights_only=False"
+        start = archive.read("data.pkl")[:2]
+        if start[:1] == b"\x80" and start != b"\x80\x02":
+            cure = (
+                f"It has pickle_protocol={start[1]}: helpers.model_files.inspect_file says "
+                "whether it is safe, and by which lines it opens"
+            )
         raise UnsafeCheckpointError(
             f"{archive.path}: its pickle is not one that torch.save writes ({error}). "
-            "Nothing in it was executed. Do not open it with weights_only=False."
+            f"Nothing in it was executed. {cure}."
         ) from error
 
 
@@ -108,7 +109,8 @@ def read_structure(archive: Archive) -> Any:
         raise UnsafeCheckpointError(
             f"{archive.path} asks for {shown}, which weights_only=True refuses. A whole "
             "pickled model does, and so does a file with code in it. Nothing in it was "
-            "executed. Ask its author for model.state_dict() and plain values."
+            "executed. Ask its author for model.state_dict() and plain values; or, if "
+            "these are tensors of a library that you use (torchao), import it first."
         )
     reader = _Reader(archive)
     try:
@@ -143,17 +145,11 @@ class _Reader(pickle._Unpickler):
         if kind != "storage":
             raise pickle.UnpicklingError(f"unknown reference {kind!r}")
         record = self._archive.records[f"data/{key}"]
-        claimed = elements * _element_size(storage_type.name)
-        if not 0 <= claimed <= record.end - record.start:
+        claimed = elements * bytes_of(dtype_of(storage_type.name), 1)
+        if not 0 <= claimed <= record.size:
             raise UnsafeCheckpointError(
                 f"{self._archive.path}: storage {key!r} claims {claimed} bytes, its record "
-                f"holds {record.end - record.start}. torch.save never writes that: do not "
+                f"holds {record.size}. torch.save never writes that: do not "
                 "open the file."
             )
         return StandIn("storage")
-
-
-def _element_size(storage_type: str) -> int:
-    """Return bytes per element of "torch.FloatStorage" and its like."""
-    name = storage_type.rpartition(".")[2].removesuffix("Storage")
-    return next(size for size, names in _ELEMENT_SIZES.items() if name in names.split())

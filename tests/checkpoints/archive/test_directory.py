@@ -21,7 +21,14 @@ def test_two_records_may_not_share_bytes(tmp_path):
     old, new = (i.header_offset.to_bytes(4, "little") for i in (second, first))
     at = content.rindex(old + second.filename.encode())
     path.write_bytes(content[:at] + new + content[at + 4 :])
-    assert " is not where the archive's directory" in refused(path, CorruptCheckpointError)
+    words = "record 'a/data/1' has another header: readers disagree"
+    assert words in refused(path, CorruptCheckpointError)
+    with zipfile.ZipFile(path, "w") as archive:  # the third begins within the second
+        for name in ("data.pkl", "data/0", "data/1"):
+            archive.writestr(f"a/{name}", bytes(100))
+        archive.filelist[1].file_size = archive.filelist[1].compress_size = 150
+    words = "50 bytes before 'a/data/1' are in two records"
+    assert words in refused(path, CorruptCheckpointError)
 
 
 def test_a_record_that_would_end_outside_the_file_is_refused(tmp_path):
@@ -34,8 +41,9 @@ def test_a_record_that_would_end_outside_the_file_is_refused(tmp_path):
     path.write_bytes(content[: at + 20] + 2 * size + content[at + 28 :])
     message = refused(path, CorruptCheckpointError)
     assert info.file_size == 400
-    assert f"{path} is damaged: record 'data/0' is not where the archive's" in message
-    assert message.endswith(f"of {len(content)}. {RESTORE}")
+    assert message == (
+        f"{path} is damaged: record 'a/data/0' claims bytes that are not there. {RESTORE}"
+    )
 
 
 def test_a_zip_archive_of_something_else_is_refused(tmp_path):
@@ -65,8 +73,45 @@ def test_a_deflate_bomb_is_refused_before_it_grows(tmp_path):
     rewrite(path, compression=zipfile.ZIP_DEFLATED)
     assert path.stat().st_size < 10_000
     message = refused(path, UnsafeCheckpointError)
-    assert " is compressed or encrypted (" in message
+    assert " is compressed (" in message
     assert message.endswith("a few bytes could fill the memory: do not open it.")
+
+
+def test_a_directory_that_claims_to_fill_the_memory_is_refused(tmp_path):
+    path = saved(tmp_path / "bomb.pt")
+    rewrite(path, compression=zipfile.ZIP_DEFLATED)
+    data = bytearray(path.read_bytes())
+    entry = data.rindex(b"PK\x01\x02")
+    data[entry + 24 : entry + 28] = (1 << 31).to_bytes(4, "little")
+    path.write_bytes(data)
+    message = refused(path, UnsafeCheckpointError)
+    assert message.startswith(f"{path}: its {len(data)} bytes claim to become 21474")
+    assert message.endswith(", to fill the memory. Do not open it.")
+
+
+def test_an_encrypted_record_and_one_in_another_folder_are_refused(tmp_path):
+    path = saved(tmp_path / "a.pt")
+    whole = path.read_bytes()
+    data = bytearray(whole)
+    data[6] |= 1
+    data[data.index(b"PK\x01\x02") + 8] |= 1
+    path.write_bytes(data)
+    assert refused(path, CorruptCheckpointError) == (
+        f"{path} is damaged: record 'a/data.pkl' is encrypted. {RESTORE}"
+    )
+    path.write_bytes(whole.replace(b"a/data/0", b"b/data/0"))
+    words = "record 'b/data/0' stands in another folder"
+    assert words in refused(path, CorruptCheckpointError)
+
+
+def test_a_directory_that_is_damaged_says_so(tmp_path):
+    path = saved(tmp_path / "a.pt")
+    data = path.read_bytes()
+    path.write_bytes(data.replace(b"PK\x01\x02", b"PK\x01\x03"))
+    assert refused(path, CorruptCheckpointError) == (
+        f"{path} is damaged: the directory of its archive cannot be read (an entry of its "
+        f"directory is damaged). {RESTORE}"
+    )
 
 
 def test_a_record_said_to_begin_in_the_last_bytes_is_refused(tmp_path):
@@ -76,6 +121,6 @@ def test_a_record_said_to_begin_in_the_last_bytes_is_refused(tmp_path):
     for back in (27, 28, 29):
         data[entry + 42 : entry + 46] = (len(data) - back).to_bytes(4, "little")
         path.write_bytes(data)
-        assert "is not where the archive's directory says" in refused(
+        assert "has another header: readers disagree" in refused(
             path, CorruptCheckpointError
         )

@@ -3,6 +3,7 @@
 import os
 import pickle
 import socket
+import tarfile
 import time
 from pathlib import Path
 
@@ -112,3 +113,10 @@ def test_the_legacy_format_is_refused(tmp_path):
     assert refused(path, UnsafeCheckpointError).startswith(
         f"{path} is a file in the format of torch before 1.6: it has no checksums,"
     )
+
+
+def test_a_tar_around_a_checkpoint_is_a_tar(tmp_path):
+    with tarfile.open(tmp_path / "b.pt", "w") as archive:
+        archive.add(saved(tmp_path / "a.pt"), "a.pt")
+    error = refused(tmp_path / "b.pt", IncompatibleCheckpointError)
+    assert "b.pt is not a checkpoint but a tar archive: unpack it, and give" in error

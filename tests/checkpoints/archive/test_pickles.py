@@ -64,7 +64,8 @@ def test_code_in_the_pickle_is_named_and_not_run(tmp_path):
     assert refused(path, UnsafeCheckpointError) == (
         f"{path} asks for {os.mkdir.__module__}.mkdir, which weights_only=True refuses. A "
         "whole pickled model does, and so does a file with code in it. Nothing in it was "
-        "executed. Ask its author for model.state_dict() and plain values."
+        "executed. Ask its author for model.state_dict() and plain values; or, if these "
+        "are tensors of a library that you use (torchao), import it first."
     )
     assert not trap.exists()
     torch.load(path, weights_only=False)
@@ -79,8 +80,15 @@ def test_a_whole_pickled_model_is_refused(tmp_path):
 
 def test_a_pickle_with_unknown_instructions_is_refused(tmp_path):
     path = saved(tmp_path / "a.pt", pickle_protocol=4)
-    assert refused(path, UnsafeCheckpointError).startswith(
-        f"{path}: its pickle is not one that torch.save writes ("
+    assert refused(path, UnsafeCheckpointError) == (
+        f"{path}: its pickle is not one that torch.save writes (Unsupported operand 149). "
+        "Nothing in it was executed. It has pickle_protocol=4: "
+        "helpers.model_files.inspect_file says whether it is safe, and by which lines it "
+        "opens."
+    )
+    rewrite(path, lambda name, data: b"\x80\x02\xff" if name.endswith("pkl") else data)
+    assert refused(path, UnsafeCheckpointError).endswith(
+        "Nothing in it was executed. Do not open it with weights_only=False."
     )
 
 

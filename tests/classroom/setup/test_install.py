@@ -521,7 +521,7 @@ def test_make_alone_shows_the_commands():
     shown = re.findall(r"^make (\w+)", make(), flags=re.MULTILINE)
     assert shown == [
         *("lab", "check", "test", "mutations", "again", "reopening", "labels"),
-        *("firefox", "wheel"),
+        *("firefox", "wheel", "peers"),
         *("notebooks", "handouts", "bench", "runtimes"),
     ]
     contributing = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
@@ -563,6 +563,7 @@ def test_make_check_and_make_test_leave_nothing_out():
     assert commands("labels")[1:] == [f"{PYTEST}-n 2 tests/browser/every_label.py "]
     assert commands("firefox")[1:] == [f"{PYTEST}tests/browser/firefox.py "]
     assert commands("wheel")[1:] == [f"{PYTEST}tests/wheel.py"]
+    assert commands("peers")[1:] == [f"{PYTEST}tests/peers/side_by_side.py "]
 
 
 def test_ci_runs_everything_with_ci_set():
@@ -570,9 +571,9 @@ def test_ci_runs_everything_with_ci_set():
     lines = script.read_text(encoding="utf-8").splitlines()
     made = [
         *("make test", "make mutations", "make again", "make reopening"),
-        *("make labels", "make firefox", "make wheel"),
+        *("make labels", "make firefox", "make wheel", "make peers"),
     ]
     assert {"export CI=true", "export FUZZ_ROUNDS=2000"} < set(lines)
-    assert lines[-7:] == made
+    assert lines[-8:] == made
     if os.name == "posix":
         assert os.access(script, os.X_OK)

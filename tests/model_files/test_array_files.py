@@ -1,4 +1,4 @@
-"""Headers of .npy and .npz, and arrays of objects, which are pickles."""
+"""Headers of .npy and .npz, arrays of objects; GGUF, written here as its format says."""
 
 import io
 import struct
@@ -7,8 +7,8 @@ import zipfile
 import numpy as np
 import pytest
 
+from helpers.model_files.array_files import _TYPES
 from helpers.model_files.file_findings import DAMAGED, SAFE, UNSAFE, WHOLE
-from helpers.model_files.numpy_arrays import read_npy, read_npz
 from tests.model_files.readers import mutations, read, refused, run
 
 ARRAYS = {
@@ -38,7 +38,7 @@ def npy(header: bytes, held: bytes = bytes(8), version=1) -> bytes:
 def test_arrays_are_read(tmp_path, save):
     save(path := tmp_path / "a.npz", **ARRAYS)
     for verify in (False, True):
-        found = read(read_npz, path, verify=verify)
+        found = read("npz", path, verify=verify)
         assert (found.safety, found.structure) == (SAFE, WHOLE), found
         assert {e.name: e.shape for e in found.entries} == {
             name: array.shape for name, array in ARRAYS.items()
@@ -54,7 +54,7 @@ def test_arrays_are_read(tmp_path, save):
 @pytest.mark.parametrize("name", ARRAYS)
 def test_an_array_alone_is_read(tmp_path, name):
     np.save(path := tmp_path / "a.npy", ARRAYS[name])
-    found = read(read_npy, path, verify=True)
+    found = read("npy", path, verify=True)
     assert found.entries[0].shape == ARRAYS[name].shape and found.structure == WHOLE
     assert run(found.opens)["arrays"].shape == ARRAYS[name].shape
     assert "no checksums" in found.bytes_checked
@@ -63,7 +63,7 @@ def test_an_array_alone_is_read(tmp_path, name):
 def test_an_array_of_objects_is_unsafe(tmp_path):
     np.save(tmp_path / "a.npy", np.array([{}], object), allow_pickle=True)
     np.savez(tmp_path / "a.npz", w=np.zeros(2, [("x", "f4"), ("y", "O")]))
-    for reader, name in ((read_npy, "a.npy"), (read_npz, "a.npz")):
+    for reader, name in (("npy", "a.npy"), ("npz", "a.npz")):
         found = read(reader, tmp_path / name)
         assert found.safety == UNSAFE and "holds objects: a pickle" in found.safety_why
 
@@ -74,7 +74,7 @@ def test_an_array_of_objects_is_unsafe(tmp_path):
 def test_objects_are_found_however_they_are_written(tmp_path, descr):
     header = repr({"descr": descr, "fortran_order": False, "shape": (1,)}).encode()
     (path := tmp_path / "a.npy").write_bytes(npy(header))
-    assert read(read_npy, path).safety == UNSAFE
+    assert read("npy", path).safety == UNSAFE
 
 
 @pytest.mark.parametrize(
@@ -95,7 +95,7 @@ def test_objects_are_found_however_they_are_written(tmp_path, descr):
 )
 def test_a_header_that_lies_is_damage(tmp_path, data, reason):
     (path := tmp_path / "a.npy").write_bytes(data)
-    assert reason in refused(read(read_npy, path))
+    assert reason in refused(read("npy", path))
 
 
 def test_verify_finds_a_flipped_bit(tmp_path):
@@ -103,8 +103,8 @@ def test_verify_finds_a_flipped_bit(tmp_path):
     data = bytearray(path.read_bytes())
     data[2000] ^= 4
     path.write_bytes(data)
-    assert read(read_npz, path).structure == WHOLE
-    found = read(read_npz, path, verify=True)
+    assert read("npz", path).structure == WHOLE
+    found = read("npz", path, verify=True)
     assert (found.structure, found.structure_why) == (
         DAMAGED,
         "the bytes of 'w.npy' are not those written",
@@ -114,7 +114,7 @@ def test_verify_finds_a_flipped_bit(tmp_path):
 def test_a_header_of_python_2_is_read(tmp_path):
     header = b"{'descr': '<f4', 'fortran_order': False, 'shape': (2L,)}"
     (path := tmp_path / "a.npy").write_bytes(npy(header))
-    assert read(read_npy, path).entries[0].shape == (2,)
+    assert read("npy", path).entries[0].shape == (2,)
 
 
 def test_a_bomb_is_not_unpacked(tmp_path):
@@ -122,7 +122,7 @@ def test_a_bomb_is_not_unpacked(tmp_path):
     header = b"{'descr': '|u1', 'fortran_order': False, 'shape': (67108864,)}"
     with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
         archive.writestr("w.npy", npy(header, bytes(1 << 26)))
-    assert "claim to become" in refused(read(read_npz, path, verify=True))
+    assert "claim to become" in refused(read("npz", path, verify=True))
 
 
 @pytest.mark.parametrize("save", [np.savez, np.savez_compressed])
@@ -131,8 +131,113 @@ def test_damaged_files_end_in_a_sentence(tmp_path, save):
     path = tmp_path / "a.npz"
     for i, new in enumerate(mutations(file.getvalue())):
         path.write_bytes(new)
-        read(read_npz, path, verify=bool(i % 2))
+        read("npz", path, verify=bool(i % 2))
     np.save(file := io.BytesIO(), ARRAYS["f4"])
     for new in mutations(file.getvalue()):
         path.write_bytes(new)
-        read(read_npy, path)
+        read("npy", path)
+
+
+def text(words: str) -> bytes:
+    return struct.pack("<Q", len(words)) + words.encode()
+
+
+def texts(*words: str) -> bytes:
+    return struct.pack("<IIQ", 9, 8, len(words)) + b"".join(map(text, words))
+
+
+def tensor(name, shape, kind, offset) -> bytes:
+    return text(name) + struct.pack(f"<I{len(shape)}QIQ", len(shape), *shape, kind, offset)
+
+
+def gguf(values=(), tensors=(), held=0, version=3, alignment=32) -> bytes:
+    data = b"GGUF" + struct.pack("<IQQ", version, len(tensors), len(values))
+    data += b"".join(text(key) + value for key, value in values) + b"".join(tensors)
+    return data + bytes(-len(data) % alignment + held)
+
+
+VALUES = [
+    ("general.architecture", struct.pack("<I", 8) + text("llama")),
+    ("llama.context_length", struct.pack("<II", 4, 8192)),
+    ("small", struct.pack("<Ib", 1, -3)),
+    ("flag", struct.pack("<I?", 7, True)),
+    ("rate", struct.pack("<If", 6, 0.5)),
+    ("large", struct.pack("<IQ", 10, 1 << 40)),
+    ("tokenizer.ggml.tokens", texts("a", "b", "x" * 300)),
+    ("scores", struct.pack("<IIQ3f", 9, 6, 3, 1, 2, 3)),
+    ("nested", struct.pack("<IIQ", 9, 9, 1) + texts("a")[4:]),
+]
+TENSORS = [tensor("w", (64, 2), 2, 0), tensor("b", (8,), 0, 96)]
+
+
+@pytest.fixture
+def path(tmp_path):
+    return tmp_path / "a.gguf"
+
+
+@pytest.mark.parametrize("version", [2, 3])
+def test_values_and_tensors_are_read(path, version):
+    path.write_bytes(gguf(VALUES, TENSORS, 96 + 32, version))
+    found = read("gguf", path)
+    assert (found.safety, found.structure) == (SAFE, WHOLE)
+    assert found.values == {
+        "version": str(version),
+        "general.architecture": "llama",
+        "llama.context_length": "8192",
+        "small": "-3",
+        "flag": "True",
+        "rate": "0.5",
+        "large": str(1 << 40),
+        "tokenizer.ggml.tokens": "3 texts",
+        "scores": "3 values",
+        "nested": "1 values",
+    }
+    assert [(e.name, e.shape, e.dtype, e.bytes) for e in found.entries] == [
+        ("w", (2, 64), "q4_0", 4 * 18),
+        ("b", (8,), "float32", 32),
+    ]
+
+
+def test_the_alignment_is_the_files_own(path):
+    values = [("general.alignment", struct.pack("<II", 4, 256))]
+    path.write_bytes(gguf(values, TENSORS, 128, alignment=256))
+    assert read("gguf", path).structure == WHOLE
+
+
+@pytest.mark.parametrize(
+    ("data", "reason"),
+    [
+        (b"GGUF", "its header ends early"),
+        (gguf(version=1), "its version is 1, and 2 and 3 are known"),
+        (gguf(VALUES, TENSORS, 100), "tensor 'b' is not at 96 to 128"),
+        (gguf((), [TENSORS[0], tensor("b", (8,), 0, 32)], 128), "tensor 'b' is not at 32"),
+        (gguf((), [tensor("b", (1,) * 9, 0, 0)], 9), "claims 9 axes"),
+        (b"GGUF" + struct.pack("<IQQ", 3, 1 << 60, 0), "its header ends early"),
+        (b"GGUF" + struct.pack("<IQQQ", 3, 0, 1, 1 << 62), "a text in it claims"),
+        (gguf([("a", struct.pack("<IIQ", 9, 4, 1 << 60))]), "a list in it claims"),
+        (gguf([("a", struct.pack("<IIQ", 9, 8, 1 << 60))]), "more than 2,000,000 texts"),
+        (
+            gguf([("a", struct.pack("<I", 9) + struct.pack("<IQ", 9, 1) * 9)]),
+            "of the unknown type 9",
+        ),
+        (gguf([("a", struct.pack("<I", 77))]), "of the unknown type 77"),
+        (gguf([("general.alignment", struct.pack("<II", 4, 0))]), "its alignment is 0"),
+    ],
+)
+def test_a_header_that_lies_is_damage_of_gguf(path, data, reason):
+    path.write_bytes(data)
+    assert reason in refused(read("gguf", path))
+
+
+def test_damaged_files_end_in_a_sentence_of_gguf(path):
+    for new in mutations(gguf(VALUES, TENSORS, 128)):
+        path.write_bytes(new)
+        read("gguf", path)
+
+
+def test_the_sizes_of_blocks_are_whole_numbers_of_bits():
+    # Each name begins with the bits of a number, and its scales take some more.
+    for name, elements, held in _TYPES.values():
+        if name.lstrip("i")[0] in "qt":
+            bits = int(name.partition("q")[2][0])
+            assert bits <= 8 * held / elements <= bits + 2.1, name
