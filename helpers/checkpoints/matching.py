@@ -15,7 +15,8 @@ from helpers.checkpoints.optimizers import order_problem
 from helpers.checkpoints.parts import Named, class_problem, group_names, named_parameters
 from helpers.checkpoints.plain import loading_problem
 from helpers.state_dicts.differences import is_same
-from helpers.state_dicts.kinds import in_words, is_empty_shell, kind_of
+from helpers.state_dicts.held_memory import memory_of
+from helpers.state_dicts.kinds import in_words, is_empty_shell, is_freed, kind_of
 
 _SHOWN = 4
 _PREFIXES = {
@@ -111,6 +112,10 @@ def _views_on_meta(state: dict[str, Any]) -> Iterator[str]:
 
 
 def _entry_problem(ours: Any, saved: Any, is_owned: bool) -> str | None:
+    if nn.parameter.is_lazy(ours):
+        return "of the model has no shape yet: run one batch through the model first"
+    if any(map(is_freed, memory_of(ours))):
+        return "of the model has lost its memory (as FSDP frees it): gather it first"
     if in_words(ours) != in_words(saved):
         return f"is {in_words(saved)} in the file, {in_words(ours)} in the model"
     if not isinstance(ours, Tensor):

@@ -201,3 +201,15 @@ def test_an_optimizer_that_knows_names_keeps_its_own(tmp_path):
     back = save_checkpoint(tmp_path / "b.pt", model=model, optimizer=optimizer)
     load_checkpoint(back, model=run.model, optimizer=run.optimizer)
     assert "param_names" not in run.optimizer.param_groups[0]
+
+
+def test_what_has_no_memory_or_shape_of_its_own_is_named(tmp_path):
+    path = save_checkpoint(tmp_path / "a.pt", model=nn.Linear(3, 2))
+    lazy, freed = nn.LazyLinear(2), nn.Linear(3, 2)
+    assert "weight of the model has no shape yet: run one batch" in problem_of(
+        path, model=lazy
+    )
+    freed.weight.untyped_storage().resize_(0)
+    assert "weight of the model has lost its memory (as FSDP frees it)" in problem_of(
+        path, model=freed
+    )
