@@ -4,6 +4,7 @@ Save, Load, Ship 0.2.0: helpers/model_files/inspecting.py · repairs: CHANGELOG.
 """
 
 import argparse
+import mmap
 import os
 import stat
 import sys
@@ -17,6 +18,7 @@ from helpers.model_files.file_findings import (
     DAMAGED,
     NOT_CHECKED,
     SAFE,
+    UNKNOWN,
     UNSAFE,
     Findings,
 )
@@ -27,7 +29,12 @@ from helpers.model_files.recognizing import open_now, recognize
 from helpers.model_files.reporting import FileReport
 from helpers.model_files.safetensors_files import find_weights, read_index, read_safetensors
 from helpers.model_files.torch_archives import read_zip
-from helpers.model_files.torch_pickles import note_wrappers, read_pickle, read_tar
+from helpers.model_files.torch_pickles import (
+    follow_all,
+    note_wrappers,
+    read_pickle,
+    read_tar,
+)
 
 _COMMAND = "python -m helpers inspect"
 _NO_CHECKSUMS = "the format has no checksums: a flipped bit in the values cannot be seen"
@@ -145,6 +152,8 @@ def _recognized(report: FileReport, file: BinaryIO | None, verify: bool) -> File
         report.safety, report.safety_why = UNSAFE, f"it asks for {dangerous[0]}"
         report.opens = []
     if report.structure == DAMAGED:
+        if report.safety == SAFE:  # what cannot be read was not judged
+            report.safety, report.safety_why = UNKNOWN, "its structure is damaged"
         report.safety_why = report.safety_why or "it cannot be read to its end"
         report.notes.append("It is damaged: restore it from a copy.")
     return report
@@ -166,9 +175,16 @@ def _read(
             findings.safety, (findings.safety_why, line) = SAFE, _PLAIN[kind]
             module = line.split()[2].partition("(")[0].rpartition(".")[0]
             findings.opens = [f"import {module}", line.format(repr(str(path)))]
+        others: list[str] = []
         if file is not None and kind != "npz" and _READERS[kind] is not read_zip:
-            _look_behind(path, file, findings)
-        _READERS[kind](path, file, findings, verify)
+            others = _look_behind(path, file, findings)
+            if kind not in ("legacy tar", "tar"):
+                others += _look_at_the_front(kind, path, file, findings)
+        try:
+            _READERS[kind](path, file, findings, verify)
+        finally:
+            if others and findings.safety == SAFE:
+                findings.safety, findings.safety_why = UNKNOWN, f"it is {others[0]}, too"
     except (LookupError, TypeError, AttributeError, MemoryError) as error:
         name = type(error).__name__
         raise ValueError(f"it is not as its format wants it ({name})") from error
@@ -177,14 +193,43 @@ def _read(
     return None
 
 
-def _look_behind(path: Path, file: BinaryIO, findings: Findings) -> None:
-    """Judge an archive at a file's end, which some programs open in the file's place."""
+def _look_behind(path: Path, file: BinaryIO, findings: Findings) -> list[str]:
+    """Judge an archive at a file's end, which some programs open in the file's place.
+
+    Returns:
+        What is there, unless it is safe, too.
+    """
     size = file.seek(0, os.SEEK_END)
     file.seek(max(0, size - _ARCHIVE_END))
     if b"PK\5\6" not in file.read():
-        return
+        return []
     with judging(inner := Findings(path)):
         read_zip(path, file, inner, verify=False)
     findings.names |= inner.names
     if inner.is_:
         findings.notes.append(f"At its end stands {inner.is_}, which some programs open.")
+    return [inner.is_] if inner.is_ and inner.safety != SAFE else []
+
+
+def _look_at_the_front(
+    kind: str, path: Path, file: BinaryIO, findings: Findings
+) -> list[str]:
+    """Judge a pickle or an old tar archive of torch that a file of another kind is, too.
+
+    `torch.load(weights_only=False)` and `pickle.load` look at nothing but the first
+    instructions. Almost any bytes are a few of them; only what is imported counts.
+    """
+    with judging(tar := Findings(path)):
+        read_tar(path, file, tar, verify=False)
+    found, others = tar.names, [tar.is_] if tar.is_ else []
+    if kind in _PLAIN:
+        with (
+            judging(front := Findings(path)),
+            mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data,
+        ):
+            follow_all(data, front)
+        if any(all(map(str.isidentifier, name.split("."))) for name in front.names):
+            found, others = found | front.names, [*others, "a pickle"]
+    findings.names |= found
+    findings.notes += [f"It is {some}, too, which some programs open." for some in others]
+    return others
