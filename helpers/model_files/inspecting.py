@@ -62,6 +62,7 @@ _PLAIN = {
     "npz": _NUMBERS,
 }
 _ARCHIVE_END = 22 + 65535
+_LONGEST = 1000  # characters of what is shown at once
 _HUB = "adapter", "hub model"
 # What a name promises.
 _SAME = ".safetensors", ".onnx", ".gguf", ".npz", ".npy", ".pt2"
@@ -156,7 +157,18 @@ def _recognized(report: FileReport, file: BinaryIO | None, verify: bool) -> File
             report.safety, report.safety_why = UNKNOWN, "its structure is damaged"
         report.safety_why = report.safety_why or "it cannot be read to its end"
         report.notes.append("It is damaged: restore it from a copy.")
+    for name in [name for name in report.names if len(name) > _LONGEST]:
+        report.names[_cut(name, 200)] = report.names.pop(name)  # such a name is dangerous
+    report.is_, report.safety_why = _cut(report.is_), _cut(report.safety_why)
+    report.evidence, report.notes = (
+        [*map(_cut, report.evidence)],
+        [*map(_cut, report.notes)],
+    )
     return report
+
+
+def _cut(text: str, most: int = _LONGEST) -> str:
+    return text if len(text) <= most else f"{text[:most]}..."
 
 
 def _read(

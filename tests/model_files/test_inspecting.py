@@ -315,3 +315,15 @@ def test_what_is_damaged_is_not_safe(tmp_path, kind):
     report = inspect_file(tmp_path / "a")
     assert (report.structure, report.safety) == ("damaged", "unknown")
     assert report.safety_why == "its structure is damaged"
+
+
+def test_a_name_of_thousands_of_parts_is_judged_at_once_and_not_shown_whole(tmp_path):
+    path, names = tmp_path / "a.pkl", [b"a." * 16_000 + b"b%d" % i for i in range(50)]
+    path.write_bytes(
+        b"\x80\2" + b"".join(b"c" + name + b"\nc\n0" for name in names) + b"N."
+    )
+    started = time.process_time()
+    report = inspect_file(path)
+    assert time.process_time() - started < 2
+    assert report.safety == "unsafe" and set(report.names.values()) == {"dangerous"}
+    assert len(str(report)) < 5000 and len(report.to_json()) < 10_000

@@ -34,12 +34,7 @@ OURS = "inspector"
 BELOW = ("", ".below")
 # Modules that scanners list and the inspector calls unknown; no line of it opens those.
 UNKNOWN = {
-    "test": "Python's own tests, which start processes",
-    "_pyrepl": "Python's own since 3.13",
-    "pexpect": "a package that starts processes",
-    "httplib": "of Python 2, and no module is below it",
-    "urllib2": "of Python 2, and no module is below it",
-    "__builtins__": "no module",
+    "test": "somebody's own; what stands below Python's package is dangerous",
     "compile": "no module",
 }
 # Whoever sees nothing here does not work.
