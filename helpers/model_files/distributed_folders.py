@@ -65,7 +65,7 @@ def read_dcp(path: Path, file: None, findings: Findings, verify: bool) -> None:
     Traceback (most recent call last):
     ValueError: its list of tensors, .metadata: it breaks off at byte 0
     """
-    metadata = inside(path, ".metadata")
+    metadata = inside(path, ".metadata", findings)
     if metadata is None:
         raise ValueError("its list of tensors, .metadata, is no regular file")
     with os.scandir(path) as found:
@@ -131,7 +131,7 @@ class _Reader:
             self.file(file, sorted(parts))
 
     def file(self, name: str, parts: list[tuple[int, int, str, str]]) -> None:
-        part, end = inside(self.path, name), max(end for _, end, *_ in parts)
+        part, end = inside(self.path, name, self.findings), max(end for _, end, *_ in parts)
         if part is None:
             raise ValueError(f"its file {name!r} is missing")
         if part.stat().st_size < end:

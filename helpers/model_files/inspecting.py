@@ -4,7 +4,6 @@ Save, Load, Ship 0.2.0: helpers/model_files/inspecting.py · repairs: CHANGELOG.
 """
 
 import argparse
-import mmap
 import os
 import stat
 import sys
@@ -23,14 +22,15 @@ from helpers.model_files.file_findings import (
     Findings,
 )
 from helpers.model_files.global_names import DANGEROUS
-from helpers.model_files.judging import judging
+from helpers.model_files.judging import FETCH, judging
+from helpers.model_files.model_folders import find_weights, judge_beside, read_index
 from helpers.model_files.onnx_models import read_onnx
 from helpers.model_files.recognizing import open_now, recognize
 from helpers.model_files.reporting import FileReport
-from helpers.model_files.safetensors_files import find_weights, read_index, read_safetensors
+from helpers.model_files.safetensors_files import read_safetensors
+from helpers.model_files.second_looks import look_again
 from helpers.model_files.torch_archives import read_zip
 from helpers.model_files.torch_pickles import (
-    follow_all,
     note_wrappers,
     read_pickle,
     read_tar,
@@ -38,12 +38,18 @@ from helpers.model_files.torch_pickles import (
 
 _COMMAND = "python -m helpers inspect"
 _NO_CHECKSUMS = "the format has no checksums: a flipped bit in the values cannot be seen"
+
+
+def _read_index(path: Path, file: BinaryIO, findings: Findings, verify: bool) -> None:
+    read_index(path, file, findings, verify, inspect_file)
+
+
 _READERS: dict[str, Callable[[Path, Any, Findings, bool], None]] = {
     **dict.fromkeys(("torch zip", "torchscript", "pt2", "torch.package", "zip"), read_zip),
     **dict.fromkeys(("legacy torch", "pickle"), read_pickle),
     **dict.fromkeys(("legacy tar", "tar"), read_tar),
     "dcp": read_dcp,
-    "shard index": read_index,
+    "shard index": _read_index,
     "safetensors": read_safetensors,
     "onnx": read_onnx,
     "gguf": read_gguf,
@@ -61,9 +67,9 @@ _PLAIN = {
     "npy": _NUMBERS,
     "npz": _NUMBERS,
 }
-_ARCHIVE_END = 22 + 65535
 _LONGEST = 1000  # characters of what is shown at once
 _HUB = "adapter", "hub model"
+_LISTS = {"shard index", "dcp"}  # of files
 # What a name promises.
 _SAME = ".safetensors", ".onnx", ".gguf", ".npz", ".npy", ".pt2"
 _PT = "torch zip, torchscript, legacy torch, legacy tar"
@@ -141,11 +147,11 @@ def _recognized(report: FileReport, file: BinaryIO | None, verify: bool) -> File
     else:
         report.notes.append(f"Next: {found.next_step}.")
         if file is not None:
-            _look_behind(report.path, file, report)
+            look_again(found.kind, report.path, file, report)
+    if report.kind in ("safetensors", "shard index", "dcp"):  # pickles have their own
+        note_wrappers(report, [entry.name for entry in report.entries])
     if found.kind in _HUB:  # the reader of its weights said what those are
         report.kind, report.is_ = found.kind, found.is_
-    if found.kind in ("safetensors", "shard index"):
-        note_wrappers(report, [entry.name for entry in report.entries])
     if found.kind in ("cut zip", "empty", "zeros"):
         report.structure = DAMAGED
     dangerous = [name for name, verdict in report.names.items() if verdict == DANGEROUS]
@@ -156,14 +162,13 @@ def _recognized(report: FileReport, file: BinaryIO | None, verify: bool) -> File
         if report.safety == SAFE:  # what cannot be read was not judged
             report.safety, report.safety_why = UNKNOWN, "its structure is damaged"
         report.safety_why = report.safety_why or "it cannot be read to its end"
-        report.notes.append("It is damaged: restore it from a copy.")
+        if FETCH not in report.notes:
+            report.notes.append("It is damaged: restore it from a copy.")
     for name in [name for name in report.names if len(name) > _LONGEST]:
         report.names[_cut(name, 200)] = report.names.pop(name)  # such a name is dangerous
     report.is_, report.safety_why = _cut(report.is_), _cut(report.safety_why)
-    report.evidence, report.notes = (
-        [*map(_cut, report.evidence)],
-        [*map(_cut, report.notes)],
-    )
+    report.evidence = [*map(_cut, report.evidence)]
+    report.notes = [*map(_cut, report.notes)]
     return report
 
 
@@ -177,21 +182,22 @@ def _read(
     """Read a file as what it is, and a folder of Hugging Face's by its weights."""
     try:
         if kind in _HUB:
-            path = find_weights(path, findings)
-            with open_now(path) as opened:
-                found = recognize(path, opened)
-                if found.kind not in _READERS:
-                    raise ValueError(f"{path.name} in it is {found}")
-                return _read(found.kind, path, opened, findings, verify)
+            weights = path
+            try:
+                weights = find_weights(path, findings)
+                with open_now(weights) as opened:
+                    found = recognize(weights, opened)
+                    if found.kind not in _READERS:
+                        raise ValueError(f"{weights.name} in it is {found}")
+                    findings.kind = found.kind
+                    return _read(found.kind, weights, opened, findings, verify)
+            finally:
+                judge_beside(path, weights, findings, _look_beside)
         if kind in _PLAIN:
             findings.safety, (findings.safety_why, line) = SAFE, _PLAIN[kind]
             module = line.split()[2].partition("(")[0].rpartition(".")[0]
             findings.opens = [f"import {module}", line.format(repr(str(path)))]
-        others: list[str] = []
-        if file is not None and kind != "npz" and _READERS[kind] is not read_zip:
-            others = _look_behind(path, file, findings)
-            if kind not in ("legacy tar", "tar"):
-                others += _look_at_the_front(kind, path, file, findings)
+        others = [] if file is None else look_again(kind, path, file, findings)
         try:
             _READERS[kind](path, file, findings, verify)
         finally:
@@ -205,43 +211,12 @@ def _read(
     return None
 
 
-def _look_behind(path: Path, file: BinaryIO, findings: Findings) -> list[str]:
-    """Judge an archive at a file's end, which some programs open in the file's place.
-
-    Returns:
-        What is there, unless it is safe, too.
-    """
-    size = file.seek(0, os.SEEK_END)
-    file.seek(max(0, size - _ARCHIVE_END))
-    if b"PK\5\6" not in file.read():
-        return []
-    with judging(inner := Findings(path)):
-        read_zip(path, file, inner, verify=False)
-    findings.names |= inner.names
-    if inner.is_:
-        findings.notes.append(f"At its end stands {inner.is_}, which some programs open.")
-    return [inner.is_] if inner.is_ and inner.safety != SAFE else []
-
-
-def _look_at_the_front(
-    kind: str, path: Path, file: BinaryIO, findings: Findings
-) -> list[str]:
-    """Judge a pickle or an old tar archive of torch that a file of another kind is, too.
-
-    `torch.load(weights_only=False)` and `pickle.load` look at nothing but the first
-    instructions. Almost any bytes are a few of them; only what is imported counts.
-    """
-    with judging(tar := Findings(path)):
-        read_tar(path, file, tar, verify=False)
-    found, others = tar.names, [tar.is_] if tar.is_ else []
-    if kind in _PLAIN:
-        with (
-            judging(front := Findings(path)),
-            mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data,
-        ):
-            follow_all(data, front)
-        if any(all(map(str.isidentifier, name.split("."))) for name in front.names):
-            found, others = found | front.names, [*others, "a pickle"]
-    findings.names |= found
-    findings.notes += [f"It is {some}, too, which some programs open." for some in others]
-    return others
+def _look_beside(path: Path) -> FileReport | None:
+    try:
+        kind = recognize(path).kind
+        # The index is that of the weights, or has its shards beside it.
+        return inspect_file(path) if kind in _READERS.keys() - _LISTS else None
+    except FileNotFoundError:  # a link to nothing
+        return None
+    except OSError as error:
+        return FileReport(path, safety_why=f"it cannot be read: {error.strerror}")

@@ -12,7 +12,14 @@ from pathlib import Path
 from typing import BinaryIO
 
 from helpers.model_files.file_findings import Findings, TensorEntry
-from helpers.model_files.judging import HostileError, add_entry, bytes_of, inside
+from helpers.model_files.judging import (
+    FETCH,
+    MOST_FILES,
+    HostileError,
+    add_entry,
+    bytes_of,
+    inside,
+)
 from helpers.model_files.protobuf import Field, Messages
 
 _DEEPEST, _MOST_DIMS, _MOST_VALUES = 40, 64, 10_000
@@ -51,9 +58,12 @@ def read_onnx(path: Path, file: BinaryIO, findings: Findings, verify: bool) -> N
     """
     reader = _Reader(file, findings)
     reader.model()
+    if len(reader.needed) > MOST_FILES:
+        raise HostileError(f"it names more than {MOST_FILES:,} files of weights")
     for name, least in reader.needed.items():
         beside = inside(path.parent, name)
         if beside is None:
+            findings.notes.append(FETCH)
             raise ValueError(f"its weights are in {name!r}, which is not beside it")
         size = beside.stat().st_size
         if size < least:

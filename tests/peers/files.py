@@ -18,7 +18,7 @@ import torch
 
 from tests.model_files import samples as kinds
 from tests.model_files import torch_samples as samples
-from tests.model_files.test_inspecting import FRONTS, front_of, old_tar
+from tests.model_files.test_second_looks import FRONTS, front_of, old_tar
 from tests.model_files.test_torch_archives import CLEAN, EVIL, P2, WAYS_AROUND
 from tests.model_files.torch_samples import Runs, repacked, with_pickle
 
