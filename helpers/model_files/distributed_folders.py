@@ -84,10 +84,12 @@ def read_dcp(path: Path, file: None, findings: Findings, verify: bool) -> None:
         raise ValueError(f"its list of tensors, .metadata: {followed.problem}")
     _expect_all_shown(data, followed.value)
     findings.opens = [
+        "from tempfile import TemporaryDirectory",
         "import torch",
         "from torch.distributed.checkpoint.format_utils import dcp_to_torch_save",
-        f"dcp_to_torch_save({str(path)!r}, 'model.pt')",
-        "state_dict = torch.load('model.pt', weights_only=True)",
+        "with TemporaryDirectory(dir='.') as folder:  # it needs room for all tensors",
+        f"    dcp_to_torch_save({str(path)!r}, folder + '/model.pt')",
+        "    state_dict = torch.load(folder + '/model.pt', weights_only=True)",
     ]
     if verify:
         findings.bytes_checked = WHOLE  # until one is not

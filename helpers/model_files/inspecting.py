@@ -112,7 +112,8 @@ def main(argv: list[str] | None = None) -> int:
     """Print the report of a file: ``python -m helpers inspect FILE``.
 
     Returns:
-        0; 1 for a file that is unsafe or damaged; 2 for one that cannot be opened.
+        0; 1 for a file that is unsafe or damaged; 2 for one that cannot be opened, and
+        for a report that cannot be written.
 
     >>> main([__file__, "--json"])  # doctest: +ELLIPSIS
     {...
@@ -130,7 +131,14 @@ def main(argv: list[str] | None = None) -> int:
         return 2
     text = report.to_json() if arguments.json else str(report)
     known = sys.stdout.encoding or "utf-8"  # a terminal may not have every letter
-    print(text.encode(known, "backslashreplace").decode(known))
+    try:
+        print(text.encode(known, "backslashreplace").decode(known), flush=True)
+    except OSError as error:  # the disk is full, or nobody reads on
+        print(f"{_COMMAND}: the report cannot be written: {error}", file=sys.stderr)
+        os.dup2(
+            os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno()
+        )  # Python flushes again
+        return 2
     is_bad = report.safety == UNSAFE or DAMAGED in (report.structure, report.bytes_checked)
     return int(is_bad)
 
@@ -148,7 +156,7 @@ def _recognized(report: FileReport, file: BinaryIO | None, verify: bool) -> File
         report.notes.append(f"Next: {found.next_step}.")
         if file is not None:
             look_again(found.kind, report.path, file, report)
-    if report.kind in ("safetensors", "shard index", "dcp"):  # pickles have their own
+    if report.kind in ("safetensors", "shard index"):  # pickles have their own
         note_wrappers(report, [entry.name for entry in report.entries])
     if found.kind in _HUB:  # the reader of its weights said what those are
         report.kind, report.is_ = found.kind, found.is_

@@ -60,6 +60,7 @@ def add_entry(findings: Findings, entry: TensorEntry) -> None:
 
     Raises:
         HostileError: there are too many, or its name is too long.
+        ValueError: it claims more bytes than any file can have.
 
     >>> add_entry(found := Findings(Path("a.bin")), TensorEntry("w", (2,), "float32", 8))
     >>> len(found.entries)
@@ -69,6 +70,8 @@ def add_entry(findings: Findings, entry: TensorEntry) -> None:
         raise HostileError(f"the name {entry.name[:50]!r}... is longer than any tensor's")
     if len(findings.entries) == MOST_ENTRIES:
         raise HostileError(f"it lists more than {MOST_ENTRIES:,} tensors")
+    if entry.bytes >> 63:
+        raise ValueError(f"tensor {entry.name[:99]!r} is larger than any file")
     findings.entries.append(entry)
 
 

@@ -221,3 +221,14 @@ def test_a_name_of_thousands_of_parts_is_judged_at_once_and_not_shown_whole(tmp_
     assert time.process_time() - started < 2
     assert report.safety == "unsafe" and set(report.names.values()) == {"dangerous"}
     assert len(str(report)) < 5000 and len(report.to_json()) < 10_000
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="only Linux has it")
+def test_a_report_that_cannot_be_written_ends_in_a_sentence():
+    command = [sys.executable, "-m", "helpers", "inspect", __file__]
+    with open("/dev/full", "w") as full:
+        done = subprocess.run(
+            command, cwd=ROOT, stdout=full, stderr=subprocess.PIPE, text=True
+        )
+    assert done.returncode == 2
+    assert len(done.stderr.splitlines()) == 1 and "cannot be written" in done.stderr
