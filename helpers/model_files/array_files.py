@@ -24,6 +24,7 @@ _KINDS = {"f": "float", "i": "int", "u": "uint", "c": "complex"}
 _SCALARS = dict(enumerate("BbHhIif?")) | {10: "Q", 11: "q", 12: "d"}
 _STRING, _ARRAY = 8, 9
 _LONGEST, _DEEPEST, _MOST_TEXTS = 1 << 24, 4, 2_000_000
+_MOST_SHOWN = 1 << 12  # bytes of a text that are read
 # Number of a type, its name, elements in a block, bytes of a block.
 _TABLE = """
     0 float32 1 4, 1 float16 1 2, 2 q4_0 32 18, 3 q4_1 32 20, 6 q5_0 32 22, 7 q5_1 32 24,
@@ -90,7 +91,7 @@ def _entry(name: str, data: bytes, size: int) -> TensorEntry:
         elements = math.prod(shape) if all(type(n) is int and n >= 0 for n in shape) else -1
     except (ValueError, SyntaxError, TypeError, KeyError, MemoryError, RecursionError):
         raise ValueError(f"the header of {name!r} is none of NumPy's") from None
-    if re.search(r"(?<![A-Za-z_])O(?![A-Za-z_])|object", repr(descr)):
+    if _has_objects(descr):
         which = f"its array {name!r}" if name else "it"
         raise HostileError(f"{which} holds objects: a pickle, which can run code")
     plain = re.fullmatch(r"[|<>=]?([a-zA-Z])(\d+)", descr) if type(descr) is str else None
@@ -103,6 +104,17 @@ def _entry(name: str, data: bytes, size: int) -> TensorEntry:
             f"array {name!r} takes {held:,} bytes, and {size - start:,} are there"
         )
     return TensorEntry(name, tuple(shape), dtype, held)
+
+
+def _has_objects(descr: Any) -> bool:
+    """Return whether a dtype is or has Python objects, whatever its fields are called."""
+    if isinstance(descr, str):  # as NumPy writes it, or as it also reads it
+        return bool(re.search(r"(?<![A-Za-z_])O(?![A-Za-z_])|object", descr))
+    if isinstance(descr, tuple):  # a dtype and a shape
+        return _has_objects(descr[0]) if descr else False
+    if not isinstance(descr, list):
+        return "O" in repr(descr) or "object" in repr(descr)
+    return any(len(field) < 2 or _has_objects(field[1]) for field in descr)
 
 
 def read_gguf(path: Path, file: BinaryIO, findings: Findings, verify: bool) -> None:
@@ -118,10 +130,10 @@ def read_gguf(path: Path, file: BinaryIO, findings: Findings, verify: bool) -> N
     {'version': '3'}
     """
     reader, values = _Reader(file), findings.values
-    version, count, pairs = reader.numbers("IQQ")
+    version, count, pairs = reader.begin()
     values["version"] = str(version)
-    if version not in (2, 3):
-        raise ValueError(f"its version is {version}, and 2 and 3 are known")
+    if reader.order == ">":
+        findings.notes.append("Its bytes are in the order of a big-endian machine.")
     alignment = 32
     for _ in range(pairs):
         key = reader.string()
@@ -137,7 +149,7 @@ def read_gguf(path: Path, file: BinaryIO, findings: Findings, verify: bool) -> N
         name, (axes,) = reader.string(), reader.numbers("I")
         if axes > 8:
             raise ValueError(f"tensor {name!r} claims {axes} axes")
-        shape = reader.numbers(f"{axes}Q")[::-1]
+        shape = reader.numbers(f"{axes}{reader.wide}")[::-1]
         number, offset = reader.numbers("IQ")
         dtype, block, size = _TYPES.get(number, (f"type {number}", 1, 0))
         held = math.prod(shape) // block * size
@@ -153,13 +165,24 @@ def read_gguf(path: Path, file: BinaryIO, findings: Findings, verify: bool) -> N
 class _Reader:
     def __init__(self, file: BinaryIO):
         self.file, self.size, self.texts = file, file.seek(0, os.SEEK_END), 0
+        self.order, self.wide = "<", "Q"  # of bytes; a count or length
         file.seek(len(b"GGUF"))
+
+    def begin(self) -> tuple[Any, ...]:
+        """Return the version, and how many tensors and values there are."""
+        (version,) = self.numbers("I")
+        if version and not version & 0xFFFF:
+            self.order, version = ">", int.from_bytes(version.to_bytes(4, "little"), "big")
+        if version not in (1, 2, 3):
+            raise ValueError(f"its version is {version}, and 1 to 3 are known")
+        self.wide = "I" if version == 1 else "Q"
+        return version, *self.numbers(self.wide * 2)
 
     def numbers(self, form: str) -> tuple[Any, ...]:
         data = self.file.read(length := struct.calcsize("<" + form))
         if len(data) < length:
             raise ValueError("its header ends early")
-        return struct.unpack("<" + form, data)
+        return struct.unpack(self.order + form, data)
 
     def skip(self, length: int, what: str) -> None:
         if self.file.tell() + length > self.size:
@@ -167,10 +190,12 @@ class _Reader:
         self.file.seek(length, os.SEEK_CUR)
 
     def string(self) -> str:
-        (length,) = self.numbers("Q")
+        (length,) = self.numbers(self.wide)
         if length > min(_LONGEST, self.size):
             raise ValueError(f"a text in it claims {length:,} bytes")
-        return self.file.read(length).decode("utf-8", "replace")
+        text = self.file.read(min(length, _MOST_SHOWN))
+        self.skip(length - len(text), "text")
+        return text.decode("utf-8", "replace")
 
     def value(self, kind: int, depth: int = 0) -> Any:
         """Return a scalar, or what an array holds in words."""
@@ -180,7 +205,7 @@ class _Reader:
             return self.string()
         if kind != _ARRAY or depth == _DEEPEST:
             raise ValueError(f"a value in it is of the unknown type {kind}")
-        inner, count = self.numbers("IQ")
+        inner, count = self.numbers("I" + self.wide)
         if inner in _SCALARS:
             self.skip(count * struct.calcsize("<" + _SCALARS[inner]), "list")
             return f"{count} values"
@@ -189,7 +214,7 @@ class _Reader:
             raise ValueError(f"its lists claim more than {_MOST_TEXTS:,} texts")
         for _ in range(count):  # each takes bytes of the file
             if inner == _STRING:
-                self.skip(self.numbers("Q")[0], "text")
+                self.skip(self.numbers(self.wide)[0], "text")
             else:
                 self.value(inner, depth + 1)
         return f"{count} {'texts' if inner == _STRING else 'values'}"

@@ -65,7 +65,7 @@ def read_dcp(path: Path, file: None, findings: Findings, verify: bool) -> None:
     Traceback (most recent call last):
     ValueError: its list of tensors, .metadata: it breaks off at byte 0
     """
-    metadata = inside(path, ".metadata")
+    metadata = inside(path, ".metadata", findings)
     if metadata is None:
         raise ValueError("its list of tensors, .metadata, is no regular file")
     with os.scandir(path) as found:
@@ -84,10 +84,12 @@ def read_dcp(path: Path, file: None, findings: Findings, verify: bool) -> None:
         raise ValueError(f"its list of tensors, .metadata: {followed.problem}")
     _expect_all_shown(data, followed.value)
     findings.opens = [
+        "from tempfile import TemporaryDirectory",
         "import torch",
         "from torch.distributed.checkpoint.format_utils import dcp_to_torch_save",
-        f"dcp_to_torch_save({str(path)!r}, 'model.pt')",
-        "state_dict = torch.load('model.pt', weights_only=True)",
+        "with TemporaryDirectory(dir='.') as folder:  # it needs room for all tensors",
+        f"    dcp_to_torch_save({str(path)!r}, folder + '/model.pt')",
+        "    state_dict = torch.load(folder + '/model.pt', weights_only=True)",
     ]
     if verify:
         findings.bytes_checked = WHOLE  # until one is not
@@ -131,7 +133,7 @@ class _Reader:
             self.file(file, sorted(parts))
 
     def file(self, name: str, parts: list[tuple[int, int, str, str]]) -> None:
-        part, end = inside(self.path, name), max(end for _, end, *_ in parts)
+        part, end = inside(self.path, name, self.findings), max(end for _, end, *_ in parts)
         if part is None:
             raise ValueError(f"its file {name!r} is missing")
         if part.stat().st_size < end:

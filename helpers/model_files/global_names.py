@@ -59,27 +59,64 @@ HARMLESS = (
     | _each("datetime.{}", "date datetime timedelta")
     | _each("pathlib.{}", "PosixPath WindowsPath PurePosixPath PureWindowsPath")
 )
+# Of Python's own modules, what one version or another has: the verdict must not depend on
+# the Python that inspects.
+_STANDARD = sys.stdlib_module_names | _each(
+    "{}",
+    # Removed.
+    "aifc asynchat asyncore audioop binhex cgi cgitb chunk crypt distutils imghdr imp "
+    "lib2to3 macpath mailcap msilib nis nntplib ossaudiodev pipes smtpd sndhdr spwd sunau "
+    "telnetlib uu xdrlib _bootlocale _crypt _msi _spwd "
+    # Of Python 2; `following` has Python 3's words for most.
+    "Bastion __builtin__ commands httplib imputil popen2 posixfile rexec urllib2 "
+    # New, or left out of Python's own list.
+    "_android_support _apple_support _ast_unparse _colorize _hmac _interpchannels "
+    "_interpqueues _interpreters _ios_support _opcode_metadata _py_warnings _pylong "
+    "_pyrepl _remote_debugging _suggestions _sysconfig _types _zstd annotationlib "
+    "turtledemo _ctypes_test __builtins__",
+)
+# Python's own, too, but `test.Net` is somebody's: nothing stands in the package itself.
+_PACKAGES = {"compression", "test"}
+# How Python's modules for its own tests begin.
+_OWN_TESTS = ("_test", "_xx", "xxlimited", "xxsubtype")
 # What runs code or opens files, beside the standard library.
 _DANGEROUS = _each(
     "{}",
-    "asynchat asyncore cgi commands distutils imp lib2to3 pipes smtpd telnetlib IPython "
-    "aiohttp cloudpickle dill fsspec hydra ipykernel joblib jsonpickle keras numba pip "
-    "pkg_resources pytest requests setuptools sympy tensorflow urllib3 yaml __builtin__ "
-    "numpy.ctypeslib numpy.distutils numpy.f2py numpy.fromfile numpy.lib numpy.load "
-    "numpy.loads numpy.memmap numpy.testing pandas.eval pandas.io pandas.read_pickle "
-    "torch._C torch._dynamo torch._functorch torch._inductor torch.classes torch.compile "
-    "torch.cuda torch.distributed torch.export torch.from_file torch.fx torch.hub "
-    "torch.jit torch.library torch.load torch.multiprocessing torch.onnx torch.ops "
-    "torch.package torch.profiler torch.save torch.serialization torch.storage "
-    "torch.testing torch.utils torch.xpu",
+    "Cython IPython _cffi_backend _pytest aiohttp cffi cloudpickle dill mpmath "
+    "execnet fabric fsspec hydra invoke ipykernel jinja2 joblib jsonpickle keras mako "
+    "numba numexpr paramiko pexpect pip pkg_resources plumbum psutil ptyprocess pyximport "
+    "pytest requests setuptools sh sympy tensorflow urllib3 yaml numpy.DataSource "
+    "numpy.ctypeslib numpy.distutils numpy.f2py numpy.lib numpy.memmap numpy.testing "
+    "pandas.eval pandas.io pandas.read_pickle torch._C torch._dynamo torch._functorch "
+    "torch._inductor torch.classes torch.compile torch.cuda torch.distributed torch.export "
+    "torch.from_file torch.fx torch.hub torch.jit torch.library torch.load "
+    "torch.multiprocessing torch.onnx torch.ops torch.package torch.profiler torch.save "
+    "torch.serialization torch.storage torch.testing torch.utils torch.xpu",
 )
 _HARMLESS_PARTS = ("torch.distributed.tensor.", "torch.distributed.device_mesh.")
 # Anywhere in a name: each module has what it imports itself as an attribute.
 _INSIDE = _each(
     "{}",
     "os posix nt sys subprocess builtins importlib runpy pty socket shutil ctypes pickle "
-    "marshal pdb code eval exec system popen getattr",
+    "marshal pdb code eval exec system popen getattr functools multiprocessing "
+    "asyncio webbrowser codeop timeit bdb doctest pydoc shelve Popen "
+    "attrgetter methodcaller import_module FunctionType CodeType",
 )
+# Python's modules inside these, but for modules of their own that are called so.
+_NOT_OWN = {
+    "torch": _STANDARD - {"random", "signal", "types"},
+    "numpy": _STANDARD - {"random", "typing", "_typing"},
+}
+_FOREIGN = {"numpy", "np", "torch"}
+# Of NumPy, under whatever module.
+_FILES = _each("{}", "fromfile fromregex genfromtxt load loads loadtxt memmap open_memmap")
+_FILES |= _each("{}", "DataSource dump save savetxt savez savez_compressed tofile")
+_LONGEST = 1000  # characters; no module's name is near
+
+
+def _begins(name: str) -> set[str]:
+    first, _, rest = name.partition(".")
+    return {first, f"{first}.{rest.partition('.')[0]}"}
 
 
 def judge(name: str) -> str:
@@ -94,16 +131,30 @@ def judge(name: str) -> str:
     """
     if name in TORCH_ALLOWS:
         return ALLOWED
-    if name in _VALUES or name in HARMLESS or name.startswith(_HARMLESS_PARTS):
+    if name in _VALUES or name in HARMLESS:
         return UNKNOWN_NAME
+    if len(name) > _LONGEST:
+        return DANGEROUS
     parts = name.split(".")
-    within = {".".join(parts[: i + 1]) for i in range(len(parts))}
+    first, *inner = parts
     if (
-        parts[0] in sys.stdlib_module_names
-        or not within.isdisjoint(_DANGEROUS)
-        or not set(parts).isdisjoint(_INSIDE)
-        or any(part.startswith("__") for part in parts[1:])
+        first in _STANDARD
+        or first.startswith(_OWN_TESTS)
+        or (first in _PACKAGES and len(inner) > 1)
+        or not _INSIDE.isdisjoint(parts)
+        or any(part.startswith("__") for part in inner)
         or not all(map(str.isidentifier, parts))
+    ):
+        return DANGEROUS
+    # The last module in a name is the one that counts: numpy.ma.core.np.load.
+    last = max((i for i, part in enumerate(parts) if part in _FOREIGN), default=0)
+    root = "numpy" if parts[last] == "np" else parts[last]
+    inner = parts[last + 1 :]
+    name = ".".join([root, *inner])
+    if (
+        (not name.startswith(_HARMLESS_PARTS) and not _DANGEROUS.isdisjoint(_begins(name)))
+        or (root == "numpy" and not _FILES.isdisjoint(inner))
+        or not _NOT_OWN.get(root, set()).isdisjoint(inner[:-1])
     ):
         return DANGEROUS
     return UNKNOWN_NAME

@@ -17,26 +17,39 @@ from helpers.model_files.file_findings import (
     DAMAGED,
     NOT_CHECKED,
     SAFE,
+    UNKNOWN,
     UNSAFE,
     Findings,
 )
 from helpers.model_files.global_names import DANGEROUS
-from helpers.model_files.judging import judging
+from helpers.model_files.judging import FETCH, judging
+from helpers.model_files.model_folders import find_weights, judge_beside, read_index
 from helpers.model_files.onnx_models import read_onnx
 from helpers.model_files.recognizing import open_now, recognize
 from helpers.model_files.reporting import FileReport
-from helpers.model_files.safetensors_files import find_weights, read_index, read_safetensors
+from helpers.model_files.safetensors_files import read_safetensors
+from helpers.model_files.second_looks import look_again
 from helpers.model_files.torch_archives import read_zip
-from helpers.model_files.torch_pickles import note_wrappers, read_pickle, read_tar
+from helpers.model_files.torch_pickles import (
+    note_wrappers,
+    read_pickle,
+    read_tar,
+)
 
 _COMMAND = "python -m helpers inspect"
 _NO_CHECKSUMS = "the format has no checksums: a flipped bit in the values cannot be seen"
+
+
+def _read_index(path: Path, file: BinaryIO, findings: Findings, verify: bool) -> None:
+    read_index(path, file, findings, verify, inspect_file)
+
+
 _READERS: dict[str, Callable[[Path, Any, Findings, bool], None]] = {
     **dict.fromkeys(("torch zip", "torchscript", "pt2", "torch.package", "zip"), read_zip),
     **dict.fromkeys(("legacy torch", "pickle"), read_pickle),
     **dict.fromkeys(("legacy tar", "tar"), read_tar),
     "dcp": read_dcp,
-    "shard index": read_index,
+    "shard index": _read_index,
     "safetensors": read_safetensors,
     "onnx": read_onnx,
     "gguf": read_gguf,
@@ -54,8 +67,9 @@ _PLAIN = {
     "npy": _NUMBERS,
     "npz": _NUMBERS,
 }
-_ARCHIVE_END = 22 + 65535
+_LONGEST = 1000  # characters of what is shown at once
 _HUB = "adapter", "hub model"
+_LISTS = {"shard index", "dcp"}  # of files
 # What a name promises.
 _SAME = ".safetensors", ".onnx", ".gguf", ".npz", ".npy", ".pt2"
 _PT = "torch zip, torchscript, legacy torch, legacy tar"
@@ -98,7 +112,8 @@ def main(argv: list[str] | None = None) -> int:
     """Print the report of a file: ``python -m helpers inspect FILE``.
 
     Returns:
-        0; 1 for a file that is unsafe or damaged; 2 for one that cannot be opened.
+        0; 1 for a file that is unsafe or damaged; 2 for one that cannot be opened, and
+        for a report that cannot be written.
 
     >>> main([__file__, "--json"])  # doctest: +ELLIPSIS
     {...
@@ -116,7 +131,14 @@ def main(argv: list[str] | None = None) -> int:
         return 2
     text = report.to_json() if arguments.json else str(report)
     known = sys.stdout.encoding or "utf-8"  # a terminal may not have every letter
-    print(text.encode(known, "backslashreplace").decode(known))
+    try:
+        print(text.encode(known, "backslashreplace").decode(known), flush=True)
+    except OSError as error:  # the disk is full, or nobody reads on
+        print(f"{_COMMAND}: the report cannot be written: {error}", file=sys.stderr)
+        os.dup2(
+            os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno()
+        )  # Python flushes again
+        return 2
     is_bad = report.safety == UNSAFE or DAMAGED in (report.structure, report.bytes_checked)
     return int(is_bad)
 
@@ -133,11 +155,11 @@ def _recognized(report: FileReport, file: BinaryIO | None, verify: bool) -> File
     else:
         report.notes.append(f"Next: {found.next_step}.")
         if file is not None:
-            _look_behind(report.path, file, report)
+            look_again(found.kind, report.path, file, report)
+    if report.kind in ("safetensors", "shard index"):  # pickles have their own
+        note_wrappers(report, [entry.name for entry in report.entries])
     if found.kind in _HUB:  # the reader of its weights said what those are
         report.kind, report.is_ = found.kind, found.is_
-    if found.kind in ("safetensors", "shard index"):
-        note_wrappers(report, [entry.name for entry in report.entries])
     if found.kind in ("cut zip", "empty", "zeros"):
         report.structure = DAMAGED
     dangerous = [name for name, verdict in report.names.items() if verdict == DANGEROUS]
@@ -145,9 +167,21 @@ def _recognized(report: FileReport, file: BinaryIO | None, verify: bool) -> File
         report.safety, report.safety_why = UNSAFE, f"it asks for {dangerous[0]}"
         report.opens = []
     if report.structure == DAMAGED:
+        if report.safety == SAFE:  # what cannot be read was not judged
+            report.safety, report.safety_why = UNKNOWN, "its structure is damaged"
         report.safety_why = report.safety_why or "it cannot be read to its end"
-        report.notes.append("It is damaged: restore it from a copy.")
+        if FETCH not in report.notes:
+            report.notes.append("It is damaged: restore it from a copy.")
+    for name in [name for name in report.names if len(name) > _LONGEST]:
+        report.names[_cut(name, 200)] = report.names.pop(name)  # such a name is dangerous
+    report.is_, report.safety_why = _cut(report.is_), _cut(report.safety_why)
+    report.evidence = [*map(_cut, report.evidence)]
+    report.notes = [*map(_cut, report.notes)]
     return report
+
+
+def _cut(text: str, most: int = _LONGEST) -> str:
+    return text if len(text) <= most else f"{text[:most]}..."
 
 
 def _read(
@@ -156,19 +190,27 @@ def _read(
     """Read a file as what it is, and a folder of Hugging Face's by its weights."""
     try:
         if kind in _HUB:
-            path = find_weights(path, findings)
-            with open_now(path) as opened:
-                found = recognize(path, opened)
-                if found.kind not in _READERS:
-                    raise ValueError(f"{path.name} in it is {found}")
-                return _read(found.kind, path, opened, findings, verify)
+            weights = path
+            try:
+                weights = find_weights(path, findings)
+                with open_now(weights) as opened:
+                    found = recognize(weights, opened)
+                    if found.kind not in _READERS:
+                        raise ValueError(f"{weights.name} in it is {found}")
+                    findings.kind = found.kind
+                    return _read(found.kind, weights, opened, findings, verify)
+            finally:
+                judge_beside(path, weights, findings, _look_beside)
         if kind in _PLAIN:
             findings.safety, (findings.safety_why, line) = SAFE, _PLAIN[kind]
             module = line.split()[2].partition("(")[0].rpartition(".")[0]
             findings.opens = [f"import {module}", line.format(repr(str(path)))]
-        if file is not None and kind != "npz" and _READERS[kind] is not read_zip:
-            _look_behind(path, file, findings)
-        _READERS[kind](path, file, findings, verify)
+        others = [] if file is None else look_again(kind, path, file, findings)
+        try:
+            _READERS[kind](path, file, findings, verify)
+        finally:
+            if others and findings.safety == SAFE:
+                findings.safety, findings.safety_why = UNKNOWN, f"it is {others[0]}, too"
     except (LookupError, TypeError, AttributeError, MemoryError) as error:
         name = type(error).__name__
         raise ValueError(f"it is not as its format wants it ({name})") from error
@@ -177,14 +219,12 @@ def _read(
     return None
 
 
-def _look_behind(path: Path, file: BinaryIO, findings: Findings) -> None:
-    """Judge an archive at a file's end, which some programs open in the file's place."""
-    size = file.seek(0, os.SEEK_END)
-    file.seek(max(0, size - _ARCHIVE_END))
-    if b"PK\5\6" not in file.read():
-        return
-    with judging(inner := Findings(path)):
-        read_zip(path, file, inner, verify=False)
-    findings.names |= inner.names
-    if inner.is_:
-        findings.notes.append(f"At its end stands {inner.is_}, which some programs open.")
+def _look_beside(path: Path) -> FileReport | None:
+    try:
+        kind = recognize(path).kind
+        # The index is that of the weights, or has its shards beside it.
+        return inspect_file(path) if kind in _READERS.keys() - _LISTS else None
+    except FileNotFoundError:  # a link to nothing
+        return None
+    except OSError as error:
+        return FileReport(path, safety_why=f"it cannot be read: {error.strerror}")

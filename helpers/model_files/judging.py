@@ -21,6 +21,8 @@ from helpers.model_files.file_findings import (
 
 # The largest models have some 200,000; memory for more could be a bomb's aim.
 MOST_ENTRIES, LONGEST_NAME = 250_000, 1000
+MOST_FILES, _MOST_FOLDERS = 10_000, 32  # beside a file that names them
+FETCH = "Files that belong to it are missing: fetch them, into the same folder."
 
 
 class HostileError(ValueError):
@@ -58,6 +60,7 @@ def add_entry(findings: Findings, entry: TensorEntry) -> None:
 
     Raises:
         HostileError: there are too many, or its name is too long.
+        ValueError: it claims more bytes than any file can have.
 
     >>> add_entry(found := Findings(Path("a.bin")), TensorEntry("w", (2,), "float32", 8))
     >>> len(found.entries)
@@ -67,7 +70,20 @@ def add_entry(findings: Findings, entry: TensorEntry) -> None:
         raise HostileError(f"the name {entry.name[:50]!r}... is longer than any tensor's")
     if len(findings.entries) == MOST_ENTRIES:
         raise HostileError(f"it lists more than {MOST_ENTRIES:,} tensors")
+    if entry.bytes >> 63:
+        raise ValueError(f"tensor {entry.name[:99]!r} is larger than any file")
     findings.entries.append(entry)
+
+
+def show_values(said: dict[str, object], findings: Findings) -> None:
+    """Keep the beginning of what a file says of itself.
+
+    >>> show_values({"by": "me"}, found := Findings(Path("a.json")))
+    >>> found.values
+    {'by': 'me'}
+    """
+    for key, value in list(said.items())[:200]:
+        findings.values[key[:200]] = str(value)[:200]
 
 
 def bytes_of(dtype: str, elements: int) -> int:
@@ -80,22 +96,37 @@ def bytes_of(dtype: str, elements: int) -> int:
     return -(-elements * int(bits[0] if bits else 8) // 8)
 
 
-def inside(folder: Path, name: str) -> Path | None:
+def inside(folder: Path, name: str, findings: Findings | None = None) -> Path | None:
     """Return the path of a file that another one names; None if no regular file is there.
 
+    Args:
+        folder: where the other one is.
+        name: as it says.
+        findings: get a note of a link that leads out of the folder, where one may.
+
     Raises:
-        HostileError: the name, or a link at its place, leads out of the folder.
+        HostileError: the name leads out of the folder, or a link without `findings`.
+        ValueError: it is in folders that are nested too deeply.
 
     >>> inside(Path(__file__).parent, "missing.bin")
     >>> inside(Path(__file__).parent, "../arguments.py")
     Traceback (most recent call last):
     helpers...HostileError: it names '../arguments.py', which is outside its folder
     """
+    shown = repr(name[:99])
+    if name.count("/") > _MOST_FOLDERS:
+        raise ValueError(f"it names {shown}..., which is nested too deeply")
     home, path = folder.resolve(), folder / name
-    homes = [home]
-    if home.parent.name == "snapshots":  # Hugging Face's cache links to the folder beside
-        homes.append(home.parents[1] / "blobs")
+    # Hugging Face's cache: links in snapshots/REVISION lead into a folder beside snapshots.
+    cached = [
+        at.parents[1] for at in (home, *home.parents) if at.parent.name == "snapshots"
+    ]
+    homes = [home, *(at / "blobs" for at in cached)]
     real = Path(os.path.realpath(path)) if "\0" not in name else Path("/")
-    if ".." in Path(name).parts or not any(map(real.is_relative_to, homes)):
-        raise HostileError(f"it names {name!r}, which is outside its folder")
+    is_plain = "\0" not in name and ".." not in (parts := Path(name)).parts
+    is_here = any(map(real.is_relative_to, homes))
+    if not is_plain or parts.is_absolute() or not (is_here or findings):
+        raise HostileError(f"it names {shown}, which is outside its folder")
+    if findings and not is_here:
+        findings.notes.append(f"{shown} is a link out of its folder, to {real}.")
     return path if os.path.isfile(path) else None  # noqa: PTH113 (any name will do)

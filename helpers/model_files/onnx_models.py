@@ -12,8 +12,15 @@ from pathlib import Path
 from typing import BinaryIO
 
 from helpers.model_files.file_findings import Findings, TensorEntry
-from helpers.model_files.judging import HostileError, add_entry, bytes_of, inside
-from helpers.model_files.protobuf import Field, Messages
+from helpers.model_files.judging import (
+    FETCH,
+    MOST_FILES,
+    HostileError,
+    add_entry,
+    bytes_of,
+    inside,
+)
+from helpers.model_files.protobuf import SPAN, Field, Messages
 
 _DEEPEST, _MOST_DIMS, _MOST_VALUES = 40, 64, 10_000
 _WORDS = """? float32 uint8 int8 uint16 int16 int32 int64 string bool float16 float64
@@ -21,6 +28,9 @@ _WORDS = """? float32 uint8 int8 uint16 int16 int32 int64 string bool float16 fl
     float8_e5m2fnuz uint4 int4 float4_e2m1fn float8_e8m0fnu uint2 int2 float6_e2m3fn
     float6_e3m2fn"""
 _DTYPES = dict(enumerate(_WORDS.split()))
+# Where a tensor's elements stand if not in raw_data -> bytes of each, 0 for varints.
+_FLOATS, _STRINGS, _DOUBLES = 4, 6, 10
+_DATA = {_FLOATS: 4, 5: 0, _STRINGS: 0, 7: 0, _DOUBLES: 8, 11: 0}
 _TYPES = {4: "a sequence", 5: "a map", 8: "a sparse tensor", 9: "optional"}
 # What stands in the fields of a model, a graph, a function and a node's attribute.
 _MODEL = {1: "ir_version", 2: "producer", 3: "producer_version", 4: "domain"}
@@ -51,9 +61,12 @@ def read_onnx(path: Path, file: BinaryIO, findings: Findings, verify: bool) -> N
     """
     reader = _Reader(file, findings)
     reader.model()
+    if len(reader.needed) > MOST_FILES:
+        raise HostileError(f"it names more than {MOST_FILES:,} files of weights")
     for name, least in reader.needed.items():
         beside = inside(path.parent, name)
         if beside is None:
+            findings.notes.append(FETCH)
             raise ValueError(f"its weights are in {name!r}, which is not beside it")
         size = beside.stat().st_size
         if size < least:
@@ -144,11 +157,15 @@ class _Reader(Messages):
                     self.weight("tensor", part, prefix, name)
             return
         found = self.pick(at, 1, 2, 8, 9, 13, 14)
-        shape = tuple(islice(self.numbers(found[1]), _MOST_DIMS + 1))
+        # Those of 64 bits with the highest set are negative.
+        numbers = (n - (n >> 63 << 64) for n in self.numbers(found[1]))
+        shape = tuple(islice(numbers, _MOST_DIMS + 1))
         if len(shape) > _MOST_DIMS:
             raise HostileError(f"a tensor has more than {_MOST_DIMS} axes")
         kind = found[2][-1].value if found[2] else 0
         name = name or self.text(found[8])
+        if min(shape, default=0) < 0:
+            raise ValueError(f"tensor {name[:99]!r} has an axis of {min(shape)}")
         dtype = _DTYPES.get(kind, f"type {kind}")
         takes = bytes_of(dtype, math.prod(shape)) if kind in _DTYPES and kind != 8 else 0
         held = sum(field.stop - field.value for field in found[9][-1:])
@@ -162,7 +179,25 @@ class _Reader(Messages):
             self.needed[place["location"]] = least
         elif found[9] and held != takes:
             raise ValueError(f"tensor {name!r} takes {takes} bytes, and {held} are there")
+        elif not found[9] and kind in _DTYPES.keys() - {0}:
+            there, elements = self.elements(at), math.prod(shape)
+            there = there // 2 if dtype.startswith("complex") else there
+            # Those of fewer than 8 bits are packed.
+            if there not in (elements, *[takes] * (takes < elements and kind != 8)):
+                what = f"tensor {name[:99]!r} has {elements} elements"
+                raise ValueError(f"{what}, and {there} are there")
         add_entry(self.findings, TensorEntry(f"{prefix}{name}", shape, dtype, takes))
+
+    def elements(self, at: Field) -> int:
+        """Return how many elements stand in a tensor's fields of typed data."""
+        count = 0
+        for field in self.fields(at):
+            if field.number in _DATA:
+                is_one = field.wire != SPAN or field.number == _STRINGS
+                width = _DATA[field.number]
+                size = field.stop - field.value
+                count += 1 if is_one else size // width if width else self.ends(field)
+        return count
 
     def place(self, role: str, at: Field) -> None:
         """Note an input or output, and its type in words."""

@@ -14,6 +14,8 @@ from helpers.model_files.judging import HostileError
 VARINT, SPAN = 0, 2
 _FIXED = {1: 8, 5: 4}
 _CHUNK, _LONGEST_TEXT = 1024, 1 << 16
+_PAYLOAD = 1 << 20
+_MORE = bytes(range(128, 256))  # a number goes on behind these
 _MOST_FIELDS, _MOST_PARTS = 5_000_000, 10_000
 
 
@@ -118,6 +120,15 @@ class Messages:
             while at < len(data):
                 number, at = _varint(data, at)
                 yield number
+
+    def ends(self, field: Field) -> int:
+        """Return how many numbers of variable length stand together in a field."""
+        self.file.seek(field.value)
+        left, count = field.stop - field.value, 0
+        while left > 0 and (data := self.file.read(min(left, _PAYLOAD))):
+            left -= len(data)
+            count += len(data.translate(None, _MORE))
+        return count
 
 
 def _varint(data: bytes, at: int) -> tuple[int, int]:

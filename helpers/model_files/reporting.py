@@ -100,6 +100,7 @@ class FileReport(Findings):
 
 
 def _size(count: int) -> str:
+    count = min(count, 10**30)  # what is larger is a lie, and no float
     for unit in ("B", "kB", "MB"):
         if count < 1000:
             return f"{count:.3g} {unit}" if unit != "B" else f"{count} B"

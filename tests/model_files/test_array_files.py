@@ -2,6 +2,7 @@
 
 import io
 import struct
+import tracemalloc
 import zipfile
 
 import numpy as np
@@ -208,7 +209,8 @@ def test_the_alignment_is_the_files_own(path):
     ("data", "reason"),
     [
         (b"GGUF", "its header ends early"),
-        (gguf(version=1), "its version is 1, and 2 and 3 are known"),
+        (gguf(version=4), "its version is 4, and 1 to 3 are known"),
+        (gguf(version=3 << 16), "its version is 768, and 1 to 3 are known"),
         (gguf(VALUES, TENSORS, 100), "tensor 'b' is not at 96 to 128"),
         (gguf((), [TENSORS[0], tensor("b", (8,), 0, 32)], 128), "tensor 'b' is not at 32"),
         (gguf((), [tensor("b", (1,) * 9, 0, 0)], 9), "claims 9 axes"),
@@ -241,3 +243,49 @@ def test_the_sizes_of_blocks_are_whole_numbers_of_bits():
         if name.lstrip("i")[0] in "qt":
             bits = int(name.partition("q")[2][0])
             assert bits <= 8 * held / elements <= bits + 2.1, name
+
+
+@pytest.mark.parametrize(("order", "version"), [(">", 3), ("<", 1), ("<", 3)])
+def test_every_order_of_bytes_and_width_of_counts_is_read(path, order, version):
+    wide = "I" if version == 1 else "Q"
+
+    def pack(form, *values):
+        return struct.pack(order + form.replace("N", wide), *values)
+
+    def text(words):
+        return pack("N", len(words)) + words
+
+    values = text(b"name") + pack("I", 8) + text(b"llama")
+    values += text(b"scores") + pack("IIN3f", 9, 6, 3, 1, 2, 3)
+    values += text(b"words") + pack("IIN", 9, 8, 2) + text(b"a") + text(b"bc")
+    tensor = text(b"w") + pack("INNIQ", 2, 3, 2, 0, 0)
+    data = b"GGUF" + pack("INN", version, 1, 3) + values + tensor
+    path.write_bytes(data + bytes(-len(data) % 32 + 24))
+    found = read("gguf", path)
+    assert (found.safety, found.structure) == (SAFE, WHOLE)
+    assert (found.values["version"], found.values["name"]) == (str(version), "llama")
+    assert (found.values["scores"], found.values["words"]) == ("3 values", "2 texts")
+    assert [(e.name, e.shape, e.bytes) for e in found.entries] == [("w", (2, 3), 24)]
+    assert any("big-endian" in note for note in found.notes) == (order == ">")
+
+
+def test_a_text_of_megabytes_takes_no_memory(path):
+    size = 16_000_000
+    long = struct.pack("<IQ", 8, size) + b"x" * size
+    path.write_bytes(gguf([("a", long), ("b", struct.pack("<Ib", 1, 3))]))
+    tracemalloc.start()
+    found = read("gguf", path)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 1 << 20
+    assert (found.values["a"], found.values["b"]) == ("x" * 200, "3")
+
+
+def test_the_name_of_a_field_is_no_object(tmp_path):
+    fields = [("object_id", "i4"), ("O", "f4", (2,)), (("object", "x"), "f4")]
+    inner = np.dtype([*fields, ("deep", fields)])
+    np.save(tmp_path / "a.npy", np.zeros(3, inner))
+    found = read("npy", tmp_path / "a.npy")
+    assert (found.safety, found.structure) == (SAFE, WHOLE)
+    np.save(tmp_path / "a.npy", np.zeros(3, [("a", fields), ("b", [("c", "O")])]))
+    assert "holds objects" in refused(read("npy", tmp_path / "a.npy"))

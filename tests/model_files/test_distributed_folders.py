@@ -6,6 +6,7 @@ import pickle
 import zipfile
 from collections import OrderedDict
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 import torch
@@ -38,7 +39,10 @@ def test_its_tensors_are_read_and_its_lines_open_it(folder, tmp_path, monkeypatc
     assert found.size == sum(path.stat().st_size for path in folder.iterdir())
     assert found.bytes_checked == WHOLE
     monkeypatch.chdir(tmp_path)
+    Path("model.pt").write_text("somebody's")
     loaded = run(found.opens)["state_dict"]["model"]
+    assert Path("model.pt").read_text() == "somebody's"
+    assert {path.name for path in tmp_path.iterdir()} == {"model.pt", "run"}
     assert all(torch.equal(loaded[name], TENSORS[name]) for name in TENSORS)
 
 

@@ -21,6 +21,7 @@ from tests import ROOT
 from tests.model_files import torch_samples as samples
 from tests.model_files.readers import ROUNDS, mutated
 from tests.model_files.samples import onnx_model
+from tests.model_files.test_second_looks import front_of
 
 LEFT_OUT = """
 import sys
@@ -195,33 +196,39 @@ def test_through_the_door(tmp_path):
     assert "gr\\xf6\\xdfe = 2" in done.stdout
 
 
-@pytest.mark.parametrize("kind", ["zip", "pickle", "legacy", "none"])
-def test_an_archive_behind_anything_is_judged(tmp_path, kind):
-    path = tmp_path / "a.pt"
-    path.write_bytes(KINDS.get(kind, b"some words\n") + KINDS["evil"])
-    assert inspect_file(path).safety == "unsafe"
-    path.write_bytes(pickle.dumps(KINDS["evil"]))
-    assert inspect_file(path).safety == "unsafe"
-
-
-@pytest.mark.parametrize("suffix", ["safetensors", "onnx", "gguf", "npy"])
-def test_an_archive_behind_what_holds_no_code_is_judged(tmp_path, suffix):
-    """What finds an archive by its end, as zipfile does, opens that one."""
-    evil, path = KINDS["evil"], tmp_path / f"a.{suffix}"
-    tensor = np.frombuffer(evil, np.uint8)
-    contents = {
-        "safetensors": save({"w": torch.from_numpy(tensor.copy())}),
-        "onnx": onnx_model(w=numpy_helper.from_array(tensor)).SerializeToString(),
-        "gguf": b"GGUF\3\0\0\0" + bytes(16) + evil,
+@pytest.mark.parametrize("kind", ["safetensors", "npy", "onnx", "gguf"])
+def test_what_is_damaged_is_not_safe(tmp_path, kind):
+    whole = {
+        "safetensors": save({"w": torch.ones(9)}),
+        "npy": b"\x93NUMPY\1\0\x38\0{'descr': '<f4', 'fortran_order': False, 'shape': (9,)}"
+        + bytes(36),
+        "onnx": onnx_model(w=numpy_helper.from_array(np.ones(9))).SerializeToString(),
+        "gguf": front_of("gguf", b"text"),
     }
-    if suffix == "npy":
-        np.save(path, tensor)
-    else:
-        path.write_bytes(contents[suffix])
+    (tmp_path / "a").write_bytes(whole[kind][:-40])
+    report = inspect_file(tmp_path / "a")
+    assert (report.structure, report.safety) == ("damaged", "unknown")
+    assert report.safety_why == "its structure is damaged"
+
+
+def test_a_name_of_thousands_of_parts_is_judged_at_once_and_not_shown_whole(tmp_path):
+    path, names = tmp_path / "a.pkl", [b"a." * 16_000 + b"b%d" % i for i in range(50)]
+    path.write_bytes(
+        b"\x80\2" + b"".join(b"c" + name + b"\nc\n0" for name in names) + b"N."
+    )
+    started = time.process_time()
     report = inspect_file(path)
-    assert (report.kind, report.safety, report.opens) == (suffix, "unsafe", [])
-    assert report.safety_why == f"it asks for {os.system.__module__}.system"
-    path.write_bytes(path.read_bytes().replace(b"PK\5\6", b"PK\5\7"))
-    assert inspect_file(path).safety == "safe"
-    path.write_bytes(path.read_bytes() + evil)  # whatever else is wrong
-    assert inspect_file(path).safety == "unsafe"
+    assert time.process_time() - started < 2
+    assert report.safety == "unsafe" and set(report.names.values()) == {"dangerous"}
+    assert len(str(report)) < 5000 and len(report.to_json()) < 10_000
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="only Linux has it")
+def test_a_report_that_cannot_be_written_ends_in_a_sentence():
+    command = [sys.executable, "-m", "helpers", "inspect", __file__]
+    with open("/dev/full", "w") as full:
+        done = subprocess.run(
+            command, cwd=ROOT, stdout=full, stderr=subprocess.PIPE, text=True
+        )
+    assert done.returncode == 2
+    assert len(done.stderr.splitlines()) == 1 and "cannot be written" in done.stderr

@@ -1,5 +1,6 @@
 """What the readers share."""
 
+import os
 import struct
 
 import pytest
@@ -60,6 +61,8 @@ def test_lists_and_names_have_limits(monkeypatch):
         add_entry(found, TensorEntry("v", (), "float32", 4))
     with pytest.raises(HostileError, match="is longer than any tensor's"):
         add_entry(found, TensorEntry("w" * 1001, (), "float32", 4))
+    with pytest.raises(ValueError, match="'w' is larger than any file"):
+        add_entry(Findings("a"), TensorEntry("w", (1 << 60, 8), "int8", 1 << 63))
 
 
 @pytest.mark.parametrize(
@@ -96,3 +99,23 @@ def test_what_is_no_file_is_none(tmp_path, name):
 def test_what_is_outside_is_hostile(tmp_path, name):
     with pytest.raises(HostileError, match="which is outside its folder"):
         inside(tmp_path, name)
+
+
+def test_a_name_in_too_many_folders_is_refused(tmp_path):
+    with pytest.raises(ValueError, match="nested too deeply"):
+        inside(tmp_path, "a/" * 33 + "b")
+
+
+@pytest.mark.skipif(os.name != "posix", reason="Windows needs a right for links")
+def test_a_link_out_is_hostile_unless_it_may_be_told(tmp_path):
+    (tmp_path / "there").touch()
+    (home := tmp_path / "home").mkdir()
+    (home / "link").symlink_to("../there")
+    with pytest.raises(HostileError):
+        inside(home, "link")
+    found = Findings(home)
+    assert inside(home, "link", found) == home / "link"
+    assert found.notes == [f"'link' is a link out of its folder, to {tmp_path / 'there'}."]
+    for name in ("../there", "link/../../there", "/etc/hosts", "a\0b"):
+        with pytest.raises(HostileError):
+            inside(home, name, found)

@@ -9,6 +9,7 @@ import torch
 from onnx import TensorProto, helper, numpy_helper
 from torch import nn
 
+from helpers.model_files import inspect_file
 from helpers.model_files.file_findings import SAFE, UNSAFE, WHOLE
 from helpers.model_files.onnx_models import _DTYPES
 from helpers.onnx_export import export_onnx
@@ -231,7 +232,7 @@ def test_what_is_nested_too_deeply_or_too_wide_is_refused(path):
 
 def test_millions_of_records_are_refused_in_time(path, monkeypatch):
     monkeypatch.setattr("helpers.model_files.judging.MOST_ENTRIES", 1000)
-    field = b"\x2a\x02\x10\x01"  # an initializer without a name
+    field = b"\x2a\x04\x10\x01\x08\0"  # an initializer without a name or elements
     graph = field * 1_000_000
     path.write_bytes(b"\x08\x0a" + message(7, graph))
     assert "more than 1,000 tensors" in refused(quickly("onnx", path))
@@ -286,3 +287,60 @@ def test_too_many_operators_are_refused(path):
     nodes = (message(1, message(4, b"%d" % i)) for i in range(10_001))
     path.write_bytes(message(7, b"".join(nodes)))
     assert "more operators than any model" in refused(read("onnx", path))
+
+
+def typed(kind, field, values, dims):
+    tensor = TensorProto(name="w", data_type=kind, dims=dims)
+    getattr(tensor, field).extend(values)
+    return tensor
+
+
+@pytest.mark.parametrize(
+    ("kind", "field", "values", "dims"),
+    [
+        (TensorProto.FLOAT, "float_data", [1.0] * 6, (2, 3)),
+        (TensorProto.DOUBLE, "double_data", [1.0], ()),
+        (TensorProto.COMPLEX64, "float_data", [1.0] * 4, (2,)),
+        (TensorProto.COMPLEX128, "double_data", [1.0] * 4, (2,)),
+        (TensorProto.INT64, "int64_data", [-1, 1 << 40, 3], (3,)),
+        (TensorProto.UINT64, "uint64_data", [1 << 63], (1,)),
+        (TensorProto.INT32, "int32_data", [-1] * 300_000, (300_000,)),
+        (TensorProto.FLOAT16, "int32_data", [15360] * 3, (3,)),
+        (TensorProto.BOOL, "int32_data", [1] * 3, (3,)),
+        (TensorProto.INT4, "int32_data", [1] * 2, (3,)),
+        (TensorProto.STRING, "string_data", [b"a", b""], (2,)),
+        (TensorProto.FLOAT, "float_data", [], (0, 3)),
+    ],
+)
+def test_a_weight_has_as_many_elements_as_its_shape_says(path, kind, field, values, dims):
+    onnx.save(onnx_model(w=typed(kind, field, values, dims)), path)
+    found = read("onnx", path)
+    assert (found.structure, found.safety) == (WHOLE, SAFE), found.structure_why
+    for wrong in (values[:-1], [*values, *values, *values[:1]]) if values else ():
+        onnx.save(onnx_model(w=typed(kind, field, wrong, dims)), path)
+        assert "tensor 'w' has" in refused(read("onnx", path))
+
+
+def test_floats_that_are_not_packed_are_counted(path):
+    data = b"\x08\x02\x10\x01B\x01w" + b"\x25\0\0\0\0" * 2
+    tensor = TensorProto.FromString(data)
+    assert numpy_helper.to_array(tensor).tolist() == [0, 0]
+    graph = b"*" + bytes([len(data)]) + data
+    model = b"\x08\x08:" + bytes([len(graph)]) + graph
+    path.write_bytes(model)
+    assert read("onnx", path).structure == WHOLE
+
+
+@pytest.mark.parametrize(
+    ("dims", "reason"),
+    [
+        ((-1,), "tensor 'w' has an axis of -1"),
+        ((1 << 62,) * 60, "and 2 are there"),
+        ((10, 10), "tensor 'w' has 100 elements, and 2 are there"),
+    ],
+)
+def test_a_shape_that_cannot_be_is_damage(path, dims, reason):
+    onnx.save(onnx_model(w=typed(1, "float_data", [1.0, 2.0], dims)), path)
+    found = inspect_file(path)
+    assert reason in refused(found)
+    assert str(found) and found.to_json() and found._repr_html_()

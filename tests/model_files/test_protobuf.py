@@ -80,3 +80,10 @@ def test_varints(number):
     data = data.SerializeToString()
     [field] = fields(io.BytesIO(data))
     assert (field.value, field.stop) == (number, len(data))
+
+
+def test_numbers_that_stand_together_are_counted():
+    tensor = onnx.TensorProto(int64_data=[*range(-5, 2000), 1 << 62])
+    messages = Messages(io.BytesIO(tensor.SerializeToString()))
+    [field] = messages.pick(messages.whole, 7)[7]
+    assert messages.ends(field) == 2006

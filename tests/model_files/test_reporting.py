@@ -61,3 +61,7 @@ def test_json_holds_everything():
 def test_names_that_are_many_are_counted():
     names = {f"a.B{i}": "unknown" for i in range(20)}
     assert "a.B7, and 12 more" in str(report(names=names))
+
+
+def test_a_size_that_is_no_float_is_shown():
+    assert "GB" in str(report(held=1 << 5000))

@@ -18,6 +18,7 @@ import torch
 
 from tests.model_files import samples as kinds
 from tests.model_files import torch_samples as samples
+from tests.model_files.test_second_looks import FRONTS, front_of, old_tar
 from tests.model_files.test_torch_archives import CLEAN, EVIL, P2, WAYS_AROUND
 from tests.model_files.torch_samples import Runs, repacked, with_pickle
 
@@ -65,6 +66,11 @@ def harmful() -> dict[str, bytes]:
     evil = pickle.dumps(Runs(), 2)
     legacy = samples.legacy({"a": Runs()})
     objects = np.array([Runs()], object)
+    call = b"0cos\nsystem\n(S'touch EXECUTED'\ntR."
+    begins = {"None": b"N", "True": b"\x88", "a number": b"K\1", "digits": b"I1\n"}
+    begins |= {"text": b"S'hello'\n", "bytes": b"C\1a", "an empty tuple": b")"}
+    tensor = torch.frombuffer(bytearray(EVIL), dtype=torch.uint8)
+    graph = kinds.onnx_model(w=onnx.numpy_helper.from_array(tensor.numpy()))
     popped = P2 + b"X\2\0\0\0osX\1\0\0\0x0q\0X\6\0\0\0systemX\1\0\0\0x0q\1h\0h\1\x93."
     return {
         **{f"{way}.pt": data for way, data in WAYS_AROUND.items()},
@@ -93,29 +99,16 @@ def harmful() -> dict[str, bytes]:
         "old tar.pt": _tar(sys_info=evil, pickle=evil, tensors=evil, storages=evil),
         "array.npy": _numpy(np.save, objects),
         "arrays.npz": _numpy(np.savez, w=np.ones(3), v=objects),
-        "folder/.metadata": evil,
-        "folder/__0_0.distcp": b"",
-    }
-
-
-def unseen() -> dict[str, bytes]:
-    """Return files that the inspector ought to call unsafe, and does not yet.
-
-    `pickle.load` and `torch.load(weights_only=False)` run the call in each bare pickle;
-    what finds an archive by its end, as `zipfile` does, finds one in each of the others.
-    """
-    call = b"0cos\nsystem\n(S'touch EXECUTED'\ntR."
-    begins = {"None": b"N", "True": b"\x88", "a number": b"K\1", "digits": b"I1\n"}
-    begins |= {"text": b"S'hello'\n", "bytes": b"C\1a", "an empty tuple": b")"}
-    tensor = torch.frombuffer(bytearray(EVIL), dtype=torch.uint8)
-    graph = kinds.onnx_model(w=onnx.numpy_helper.from_array(tensor.numpy()))
-    return {
         **{f"{what} before it.pkl": data + call for what, data in begins.items()},
         "an archive behind it.gguf": kinds.contents()["gguf"][1] + EVIL,
         "an archive as a tensor.safetensors": safetensors.torch.save({"w": tensor}),
         "an archive as a tensor.onnx": graph.SerializeToString(),
         "an archive as a tensor, legacy.pt": samples.legacy({"w": tensor}),
         "an archive as bytes.pkl": pickle.dumps(EVIL),
+        **{f"a pickle as well.{kind}": front_of(kind, b"\n" + call[1:]) for kind in FRONTS},
+        "an old tar archive as well.pkl": old_tar(storages=evil, tensors=evil, pickle=evil),
+        "folder/.metadata": evil,
+        "folder/__0_0.distcp": b"",
     }
 
 
