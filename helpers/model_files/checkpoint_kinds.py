@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from helpers.model_files.pickle_instructions import Made
-from helpers.model_files.pickled_tensors import pairs
+from helpers.model_files.pickled_containers import pairs
 
 # Whose it is, and keys that nobody else's has together. The first that fits counts.
 _WRITERS = (

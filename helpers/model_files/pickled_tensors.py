@@ -3,15 +3,20 @@
 Save, Load, Ship 0.2.0: helpers/model_files/pickled_tensors.py · repairs: CHANGELOG.md
 """
 
+from collections.abc import Iterator
 from functools import lru_cache
 from typing import Any
 
-from helpers.model_files.file_findings import Findings, TensorEntry
+from helpers.model_files.budgets import TOO_MUCH
+from helpers.model_files.file_findings import UNKNOWN, Findings, TensorEntry
 from helpers.model_files.following import follow
-from helpers.model_files.judging import add_entry, bytes_of
+from helpers.model_files.judging import LONGEST_NAME, add_entry, bytes_of
 from helpers.model_files.pickle_instructions import Made
+from helpers.model_files.pickled_containers import inside, is_empty
 
-_MOST_VALUES, _MOST_DEEP, _MOST_WRONG = 60, 100, 10
+_MOST_VALUES, _MOST_DEEP, _MOST_WRONG = 60, 300, 10
+_HIDDEN = ("_parameters", "_buffers", "_modules")
+_END = object()
 _TEXT, _MOST_DIMENSIONS = 60, 1000  # characters of a value
 # What torch calls its storages by, where it is not the dtype.
 _DTYPES = {
@@ -27,7 +32,6 @@ _DTYPES = {
     "ComplexFloat": "complex64",
     "Untyped": "uint8",
 }
-_MAPPINGS = {"dict", "collections.OrderedDict", "collections.defaultdict", "builtins.dict"}
 _LOADS = "torch.storage._load_from_bytes"
 # Their only content is the first argument.
 _WRAPPERS = {
@@ -40,22 +44,6 @@ _WRAPPERS = {
 _DENSE = {
     f"torch._utils._rebuild_{x}" for x in ("tensor", "tensor_v2", "tensor_v3", "qtensor")
 }
-
-
-def pairs(value: Any) -> list[tuple[Any, Any]] | None:
-    """Return the keys and values of a mapping, None for anything else.
-
-    >>> pairs(Made("dict", (), items=["epoch", 3])), pairs([1])
-    ([('epoch', 3)], None)
-    """
-    if not isinstance(value, Made) or value.name not in _MAPPINGS or value.args is None:
-        return None
-    found = list(zip(*[iter(value.items or [])] * 2, strict=False))
-    # How Python 2 kept an ordered dict: a list of pairs, as the argument.
-    for pair in value.args[0] if value.args and isinstance(value.args[0], list) else ():
-        if isinstance(pair, (list, tuple)) and len(pair) == 2:
-            found.append(tuple(pair))
-    return found
 
 
 def read_content(value: Any, findings: Findings) -> tuple[dict[str, int], list[str]]:
@@ -78,9 +66,18 @@ def read_content(value: Any, findings: Findings) -> tuple[dict[str, int], list[s
     storages: dict[str, int] = {}
     wrong: list[str] = []
     seen, values = set(), findings.values
-    todo: list[tuple[str, Any, int]] = [("", value, 0)]
+    todo: list[tuple[str, Iterator[tuple[Any, Any]]]] = [("", iter([(None, value)]))]
     while todo:
-        name, value, depth = todo.pop()
+        around, rest = todo[-1]
+        key, value = next(rest, (None, _END))
+        if value is _END:
+            todo.pop()
+            continue
+        name = around
+        if len(todo) > 1 and key not in _HIDDEN:
+            step = key if type(key) is str and len(key) < _TEXT else _short(key, "")
+            # Deep inside, long names would fill the memory.
+            name = f"{around}.{step}"[: LONGEST_NAME + 1] if around else step
         if isinstance(value, Made):
             try:
                 entry = _read_tensor(name, value, storages)
@@ -92,22 +89,18 @@ def read_content(value: Any, findings: Findings) -> tuple[dict[str, int], list[s
                 add_entry(findings, entry)
                 continue
         is_again = id(value) in seen  # perhaps thousands of times
-        inner = None if is_again else _inside(value)
-        if inner is not None or _is_large(value):
+        inner = None if is_again else inside(value)
+        if (inner is not None and not is_empty(value)) or _is_large(value):
             seen.add(id(value))
         if inner is None:
-            if value is not None and depth <= 3 and len(values) < _MOST_VALUES:
+            if value is not None and len(todo) <= 4 and len(values) < _MOST_VALUES:
                 again = "the same object as another"
                 values[name] = again if is_again else _short(value)
-        elif depth == _MOST_DEEP:
-            deep = f"it is nested more than {_MOST_DEEP} deep"
-            wrong += [deep] * (deep not in wrong)
+        elif len(todo) > _MOST_DEEP:
+            findings.structure = UNKNOWN
+            findings.structure_why = f"it is nested more than {_MOST_DEEP} deep, {TOO_MUCH}"
         else:
-            for key, some in reversed(inner):
-                hidden = key in ("_parameters", "_buffers", "_modules")
-                step = key if type(key) is str and len(key) < _TEXT else _short(key, "")
-                path = f"{name}.{step}" if name else step
-                todo.append((name if hidden else path, some, depth + 1))
+            todo.append((name, inner))
     findings.held = sum(storages.values())
     return storages, wrong
 
@@ -119,24 +112,6 @@ def _short(value: Any, quote: str = "'") -> str:
         return f"{type(value).__name__} of {len(value)}"
     text = f"{quote}{value}{quote}" if isinstance(value, str) else repr(value)
     return text if len(text) <= 4 * _TEXT else f"{text[: 4 * _TEXT]}..."
-
-
-def _inside(value: Any) -> list[tuple[Any, Any]] | None:
-    """Return what is in a container, None where nothing in it could hold a tensor."""
-    if (found := pairs(value)) is not None:
-        return found
-    if isinstance(value, Made):
-        state = (
-            value.state[0]
-            if isinstance(value.state, tuple) and value.state
-            else value.state
-        )
-        return [*(pairs(state) or ()), *(_inside(value.args) or ())] or None
-    if isinstance(value, (list, tuple)) and any(
-        isinstance(x, (Made, list, tuple)) for x in value
-    ):
-        return list(enumerate(value))
-    return None
 
 
 def _is_large(value: Any) -> bool:

@@ -399,9 +399,9 @@ def many(count: int) -> bytes:
     [
         (lambda: deflated("a/data/0", bytes(1 << 20), 100), "to fill the memory"),
         (lambda: deflated("a/more.pkl", b"]" * (1 << 20), 80), "to fill the memory"),
-        (lambda: with_pickle(P2 + b"]" * 10**5 + b"a" * (10**5 - 1) + b"."), "100 deep"),
-        (lambda: with_pickle(P2 + b")" + b"\x85" * 10**5 + b"."), "100 deep"),
-        (lambda: with_pickle(P2 + b"]" + b"2\x86" * 10**4 + b"."), "100 deep"),
+        (lambda: with_pickle(P2 + b"]" * 10**5 + b"a" * (10**5 - 1) + b"."), "300 deep"),
+        (lambda: with_pickle(P2 + b")" + b"\x85" * 10**5 + b"."), "300 deep"),
+        (lambda: with_pickle(P2 + b"]" + b"2\x86" * 10**4 + b"."), "300 deep"),
         (lambda: with_pickle(P2 + b"(" * 10**5 + b"."), "breaks off"),
         (lambda: with_pickle(P2 + b"\x8e" + b"\xff" * 8 + b"."), "breaks off"),
         (lambda: with_pickle(P2 + b"X\xff\xff\xff\xffabc."), "breaks off"),
@@ -425,15 +425,36 @@ def test_a_hostile_archive_ends_in_a_sentence_quickly(make, words, inspect):
     assert words in str(report)
 
 
-def test_a_pickle_of_millions_of_instructions_is_given_up(inspect, monkeypatch):
-    data = with_pickle(P2 + b"}" * 5000 + b".")
-    monkeypatch.setattr("helpers.model_files.torch_pickles.MOST_STEPS", 4000)
-    monkeypatch.setattr(
-        "helpers.model_files.torch_pickles.follow_all.__defaults__", (0, 4000)
-    )
-    report = inspect(data)
-    assert "it has more than 4,000 instructions" in report.structure_why
+def test_a_pickle_of_millions_of_instructions_is_given_up(inspect):
+    report = inspect(with_pickle(P2 + b"N0" * 1_600_000 + b"N."))
+    assert report.structure == "unknown" and "too much to follow" in report.structure_why
     assert report.safety == "unknown" and report.opens == []
+    assert "restore it" not in str(report)
+    data = with_pickle(P2 + b"cos\nsystem\n" + b"N0" * 1_600_000 + b"N.")
+    assert inspect(data).safety == "unsafe"
+
+
+def test_archives_in_an_archive_have_one_budget(inspect):
+    with zipfile.ZipFile(file := io.BytesIO(), "w", zipfile.ZIP_DEFLATED) as inner:
+        inner.writestr("a/x.pkl", P2 + b"N0" * 600_000 + b"N.")
+    with zipfile.ZipFile(outer := io.BytesIO(), "w") as archive:
+        for number in range(100):
+            archive.writestr(f"a/{number}.zip", file.getvalue())
+    started = time.process_time()
+    report = inspect(outer.getvalue())
+    assert time.process_time() - started < 8
+    assert (report.structure, report.safety) == ("unknown", "unknown")
+    assert "what is nested in it is too much to follow" in report.structure_why
+
+
+@pytest.mark.parametrize("depth", [55, 140])
+def test_a_model_of_many_levels_is_whole(depth, inspect):
+    model = torch.nn.Linear(1, 1)
+    for _ in range(depth):
+        model = torch.nn.Sequential(model)
+    report = inspect(saved(model))
+    assert (report.structure, len(report.entries)) == ("whole", 2)
+    assert same(opened(report)["state"], model)
 
 
 def test_a_name_cannot_steer_the_terminal_or_the_notebook(inspect):

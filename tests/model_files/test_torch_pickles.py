@@ -179,3 +179,51 @@ def test_the_line_for_wrappers_takes_the_name_that_the_lines_gave():
         "weights = {key.replace('_orig_mod.', '').removeprefix('module.'): value "
         "for key, value in weights.items()}"
     )
+
+
+def test_several_pickles_one_after_the_other_are_whole(tmp_path):
+    report = inspected(tmp_path, pickle.dumps({"a": 1}) * 30)
+    assert (report.structure, report.safety) == ("whole", "safe")
+    assert "30 pickles stand one after the other in it" in str(report)
+    assert opened(report)["content"] == {"a": 1}
+    report = inspected(tmp_path, pickle.dumps({"a": 1}) * 30 + pickle.dumps(samples.Runs()))
+    assert report.safety == "unsafe"
+    report = inspected(tmp_path, pickle.dumps({"a": 1}) * 2 + b"junk")
+    assert report.structure == "damaged"
+
+
+def test_several_saves_in_the_old_format_are_whole(tmp_path):
+    data = samples.legacy(samples.net().state_dict())
+    report = inspected(tmp_path, data * 3)
+    assert (report.structure, report.safety) == ("whole", "safe")
+    assert "3 saves stand one after the other" in str(report)
+    assert equal(opened(report)["state"])
+    report = inspected(tmp_path, data + samples.legacy({"a": samples.Runs()}))
+    assert report.safety == "unsafe"
+    assert inspected(tmp_path, data * 2 + data[:-9]).structure == "damaged"
+
+
+def test_numbers_in_the_old_format_are_no_pickles(tmp_path):
+    """They stand where a pickle could follow the others."""
+    data = samples.legacy({"a": torch.tensor([*b"]K\1\x93.", 0, 0, 0], dtype=torch.uint8)})
+    report = inspected(tmp_path, data)
+    assert (report.safety, report.structure) == ("safe", "whole")
+
+
+def test_what_is_too_long_or_too_deep_is_not_damaged(tmp_path):
+    report = inspected(
+        tmp_path, pickle.dumps({"history": [1.5] * 10 + [*range(1_700_000)]})
+    )
+    assert (report.structure, report.safety) == ("unknown", "unknown")
+    assert "restore" not in str(report) and report.opens == []
+    deep = None
+    for number in range(150):
+        deep = {"next": deep, "v": number}
+    report = inspected(tmp_path, pickle.dumps(deep))
+    assert (report.structure, report.safety) == ("whole", "safe")
+
+
+def test_a_class_that_a_bare_pickle_changes_is_unsafe(tmp_path):
+    data = b"\x80\2ccollections\nCounter\nN}X\5\0\0\0totalc__builtin__\nset\ns\x86b0}."
+    report = inspected(tmp_path, data)
+    assert (report.safety, report.opens) == ("unsafe", [])
