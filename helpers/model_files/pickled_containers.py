@@ -74,3 +74,13 @@ def _in_items(value: Made) -> Iterator[tuple[Any, Any]]:
         isinstance(key, (str, int)) for key in items[: 2 * 60 : 2]
     )
     return _in_turn(items) if is_mapping else iter(enumerate(items))
+
+
+def is_array(value: Any) -> bool:
+    """Return whether it is an array of NumPy.
+
+    >>> is_array(Made("numpy._core.multiarray._reconstruct", (), state=()))
+    True
+    """
+    is_made = isinstance(value, Made) and value.name.startswith("numpy.")
+    return is_made and value.name.endswith("._reconstruct") and value.state is not None

@@ -3,6 +3,7 @@
 Save, Load, Ship 0.2.0: helpers/model_files/pickled_tensors.py · repairs: CHANGELOG.md
 """
 
+import math
 from collections.abc import Iterator
 from functools import lru_cache
 from typing import Any
@@ -12,7 +13,7 @@ from helpers.model_files.file_findings import UNKNOWN, Findings, TensorEntry
 from helpers.model_files.following import follow
 from helpers.model_files.judging import LONGEST_NAME, add_entry, bytes_of
 from helpers.model_files.pickle_instructions import Made
-from helpers.model_files.pickled_containers import inside, is_empty
+from helpers.model_files.pickled_containers import inside, is_array, is_empty
 
 _MOST_VALUES, _MOST_DEEP, _MOST_WRONG = 60, 300, 10
 _HIDDEN = ("_parameters", "_buffers", "_modules")
@@ -32,6 +33,8 @@ _DTYPES = {
     "ComplexFloat": "complex64",
     "Untyped": "uint8",
 }
+_KINDS = {"f": "float", "i": "int", "u": "uint", "c": "complex"}  # NumPy's letters
+_WORDS = {"b1": "bool"}
 _LOADS = "torch.storage._load_from_bytes"
 # Their only content is the first argument.
 _WRAPPERS = {
@@ -65,6 +68,7 @@ def read_content(value: Any, findings: Findings) -> tuple[dict[str, int], list[s
     """
     storages: dict[str, int] = {}
     wrong: list[str] = []
+    arrays = 0  # bytes
     seen, values = set(), findings.values
     todo: list[tuple[str, Iterator[tuple[Any, Any]]]] = [("", iter([(None, value)]))]
     while todo:
@@ -87,6 +91,7 @@ def read_content(value: Any, findings: Findings) -> tuple[dict[str, int], list[s
                 continue
             if entry is not None:
                 add_entry(findings, entry)
+                arrays += entry.bytes if is_array(value) else 0
                 continue
         is_again = id(value) in seen  # perhaps thousands of times
         inner = None if is_again else inside(value)
@@ -101,7 +106,7 @@ def read_content(value: Any, findings: Findings) -> tuple[dict[str, int], list[s
             findings.structure_why = f"it is nested more than {_MOST_DEEP} deep, {TOO_MUCH}"
         else:
             todo.append((name, inner))
-    findings.held = sum(storages.values())
+    findings.held = sum(storages.values()) + arrays
     return storages, wrong
 
 
@@ -135,6 +140,8 @@ def _read_tensor(name: str, value: Made, storages: dict[str, int]) -> TensorEntr
         else:
             break
     args = value.args
+    if is_array(value):
+        return _array(name, value)
     if value.name in _DENSE and args:
         return _dense(name, value, storages, device)
     if value.name == "torch._utils._rebuild_sparse_tensor" and args:
@@ -150,6 +157,20 @@ def _read_tensor(name: str, value: Made, storages: dict[str, int]) -> TensorEntr
         shape, dtype = _numbers(args[1]), dtype_of(args[0].name)
         return TensorEntry(name, shape, dtype, 0, device="meta")
     return None
+
+
+def _array(name: str, value: Made) -> TensorEntry | None:
+    """Return what an array of NumPy holds, None for objects."""
+    _, shape, dtype, *_ = value.state
+    code = dtype.args[0] if type(dtype.args[0]) is str else ""
+    size = int(code[1:]) if code[1:].isdecimal() else 0
+    if not size or code[0] == "O":
+        return None
+    shape, word = _numbers(shape), _KINDS.get(code[0])
+    held = math.prod(shape) * size * (4 if code[0] == "U" else 1)
+    return TensorEntry(
+        name, shape, f"{word}{8 * size}" if word else _WORDS.get(code, code), held
+    )
 
 
 def _dense(name: str, value: Made, storages: dict[str, int], device: str) -> TensorEntry:

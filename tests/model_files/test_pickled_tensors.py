@@ -4,6 +4,7 @@ import pickle
 import time
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
@@ -128,3 +129,18 @@ def test_more_tensors_than_any_model_has_are_refused(monkeypatch):
 )
 def test_values_in_a_few_characters(value, text):
     assert read(follow(pickle.dumps({"a": value})).value).values == {"a": text}
+
+
+def test_arrays_of_numpy_are_tensors():
+    arrays = {"a": np.ones((3, 2), "f4"), "b": np.zeros(5, "?"), "c": np.ones((), ">i8")}
+    arrays |= {"d": np.array(["ab"]), "e": np.ones((2, 2), "c8"), "f": np.array([{}])}
+    for protocol in range(5):
+        found = read(follow(pickle.dumps(arrays, protocol)).value)
+        assert [(e.name, e.shape, e.dtype, e.bytes) for e in found.entries] == [
+            ("a", (3, 2), "float32", 24),
+            ("b", (5,), "bool", 5),
+            ("c", (), "int64", 8),
+            ("d", (1,), "U2", 8),
+            ("e", (2, 2), "complex64", 32),
+        ]
+        assert (found.held, found.wrong) == (77, [])

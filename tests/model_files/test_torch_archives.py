@@ -104,6 +104,21 @@ def test_a_whole_model_of_torch_layers_opens_by_naming_them(inspect):
     assert same(opened(report)["state"])
 
 
+@pytest.mark.parametrize("activation", ["relu", "gelu"])
+def test_a_function_without_effects_does_no_harm(activation, inspect):
+    model = torch.nn.TransformerEncoderLayer(4, 2, activation=activation)
+    report = inspect(saved(model))
+    assert report.safety == "unknown"
+    assert same(opened(report)["state"], model)
+
+
+def test_a_tensor_of_several_lengths(inspect):
+    parts = [torch.ones(2), torch.ones(3)]
+    report = inspect(saved({"w": torch.nested.nested_tensor(parts, layout=torch.jagged)}))
+    assert report.safety == "unknown"
+    assert opened(report)["state"]["w"].is_nested
+
+
 def test_a_whole_model_of_somebodys_class_is_opened_by_nothing(inspect):
     report = inspect(saved(samples.Own()))
     assert report.names["tests.model_files.torch_samples.Own"] == "unknown"
