@@ -20,6 +20,7 @@ from helpers.model_files.pickle_instructions import MOST_LINE, TABLE, Made, coul
 _MOST_DEEP, _MOST_INSIDE = 3, 1 << 24  # pickles in pickles, and bytes of one in text
 # A file is read in windows, as one that is mapped and shrinks kills the process.
 _WINDOW, _MARGIN = 1 << 17, MOST_LINE + 16
+_FILLED = {"dict", "builtins.dict", "collections.OrderedDict", "collections.Counter"}
 _LOOKED_AT = {*FORMS, "_codecs.encode"}
 
 
@@ -183,6 +184,8 @@ class _Machine:
         if isinstance(top, Made):
             top.items = [] if top.items is None else top.items
             top.items.extend(items)
+            if top.name not in _FILLED:  # torch fills no others
+                self.found.foreign.add(f"items of {top.name}")
         elif isinstance(top, list):
             top.extend(items)
 

@@ -18,6 +18,7 @@ from helpers.model_files.pickled_containers import inside, is_array, is_empty
 _MOST_VALUES, _MOST_DEEP, _MOST_WRONG = 60, 300, 10
 _HIDDEN = ("_parameters", "_buffers", "_modules")
 _END = object()
+_LITTLE = 1000  # bytes that nobody misses
 _TEXT, _MOST_DIMENSIONS = 60, 1000  # characters of a value
 # What torch calls its storages by, where it is not the dtype.
 _DTYPES = {
@@ -107,7 +108,24 @@ def read_content(value: Any, findings: Findings) -> tuple[dict[str, int], list[s
         else:
             todo.append((name, inner))
     findings.held = sum(storages.values()) + arrays
+    _note_large_storages(findings, storages)
     return storages, wrong
+
+
+def _note_large_storages(findings: Findings, storages: dict[str, int]) -> None:
+    """Name views that keep much more memory in the file than they show."""
+    used: dict[str | None, int] = {}
+    for entry in findings.entries:
+        used[entry.storage] = used.get(entry.storage, 0) + entry.bytes
+    large = {k: n for k, n in storages.items() if 2 * used.get(k, n) < n - _LITTLE}
+    for entry in findings.entries if large else ():
+        if (total := large.pop(entry.storage or "", 0)) and len(
+            findings.notes
+        ) < _MOST_WRONG:
+            findings.notes.append(
+                f"{entry.name!r} shows {used[entry.storage]} bytes of a storage of {total}: "
+                "saved as a clone, it would be small."
+            )
 
 
 def _short(value: Any, quote: str = "'") -> str:

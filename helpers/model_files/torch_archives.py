@@ -67,6 +67,10 @@ def read_zip(path: Path, file: BinaryIO, findings: Findings, verify: bool) -> No
         read_script(path, file, findings, inner)
     elif "archive_format" in inner or "serialized_exported_program.json" in inner:
         wrong += read_exported(path, file, findings, inner)
+    elif ".data/extern_modules" in inner:
+        findings.is_ = "an archive of torch.package"
+        code = [name for name in inner if name.endswith(".py")]
+        findings.evidence.append(f"{len(code)} files of code are in it")
     else:
         findings.is_ = "a zip archive, but not of torch"
         findings.evidence.append(f"{len(records)} records, none is called data.pkl")

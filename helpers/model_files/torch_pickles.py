@@ -23,22 +23,14 @@ from helpers.model_files.following import follow
 from helpers.model_files.global_names import ALLOWED, DANGEROUS, UNKNOWN_NAME, judge
 from helpers.model_files.opening_lines import opening_lines
 from helpers.model_files.pickle_instructions import could_be_meant
+from helpers.model_files.pickled_containers import pairs
 from helpers.model_files.pickled_tensors import read_content
+from helpers.model_files.wrapper_names import note_wrappers
 
-# What wrappers put into the names of a model's tensors.
-_WRAPPERS = {
-    "_orig_mod.": "torch.compile",
-    "_fsdp_wrapped_module.": "FullyShardedDataParallel",
-    "_checkpoint_wrapped_module.": "activation checkpointing",
-    "module.": "nn.DataParallel",
-    "base_model.model.": "peft",
-    "model.": "a class around the model, such as Lightning's,",
-}
-# The first three stand anywhere in a name, the others begin it.
-_ANYWHERE, _FIRST = list(_WRAPPERS)[:3], list(_WRAPPERS)[3:]
 _LEGACY = 0x1950A86A20F9469CFC6C  # the number that torch.save began with before 1.6
 _BARE = "a bare pickle"
 _MANY = "stand one after the other in it: what opens it reads the first."
+_UNTYPED = "torch.storage.UntypedStorage"
 _NO_SUMS = "no checksums: a changed byte goes unseen"
 _SAFE = "all that it asks for is what torch.load(weights_only=True) allows"
 ASK = "Ask its author for model.state_dict(), saved with torch.save."
@@ -178,45 +170,27 @@ def describe(
         begins = f"{place}." if place else ""
         sizes = [e.bytes for e in findings.entries if e.name.startswith(begins)]
         findings.optimizer = (findings.optimizer or 0) + sum(sizes)
-    if followed.foreign and how != _BARE:
+    is_bare = how == _BARE
+    if not is_bare and not record and _UNTYPED in findings.names:
+        followed.foreign.add("an untyped storage")
+    if followed.foreign and not is_bare:
         shown = ", ".join(sorted(followed.foreign)[:4])
         findings.notes.append(
             f"torch.load(weights_only=True) does not read its instructions: {shown}."
         )
-    is_bare = how == _BARE
     if not followed.problem and (is_bare or record or not followed.foreign):
         unread = record if followed.foreign else ""
         findings.opens = opening_lines(path, findings.names, kind, unread, is_bare)
     if kind.weights is not None:
         begins = "".join(f"{key}." for key in kind.weights)
         names = [e.name for e in findings.entries if e.name.startswith(begins)]
-        note_wrappers(findings, [name.removeprefix(begins) for name in names])
+        inner = followed.value
+        for key in kind.weights:
+            inner = next((part for step, part in pairs(inner) or () if step == key), None)
+        are_text = all(type(key) is str for key, _ in pairs(inner) or ())
+        names = [name.removeprefix(begins) for name in names]
+        note_wrappers(findings, names, are_text or kind.is_model)
     return read
-
-
-def note_wrappers(findings: Findings, names: list[str]) -> None:
-    """Say what wrappers left in the names of tensors, and add the line that takes it out.
-
-    >>> note_wrappers(found := Findings(Path("a.pt")), ["module.fc.weight"])
-    >>> found.notes
-    ["Names hold 'module.', which nn.DataParallel leaves."]
-    """
-    found = [inner for inner in _ANYWHERE if any(inner in name for name in names)]
-    calls = [f".replace({some!r}, '')" for some in found]
-    for inner in found:
-        names = [name.replace(inner, "") for name in names]
-    for first in _FIRST:
-        if names and all(name.startswith(first) for name in names):
-            found.append(first)
-            names = [name.removeprefix(first) for name in names]
-    # The other two could belong to the model.
-    calls += [".removeprefix('module.')"] if "module." in found else []
-    for some in found:
-        findings.notes.append(f"Names hold {some!r}, which {_WRAPPERS[some]} leaves.")
-    if calls and findings.opens:
-        state, key = findings.opens[-1].split()[0], "key" + "".join(calls)
-        line = f"{state} = {{{key}: value for key, value in {state}.items()}}"
-        findings.opens.append(line)
 
 
 def conclude(findings: Findings, wrong: list[str], unjudged: str = "") -> None:

@@ -144,3 +144,15 @@ def test_arrays_of_numpy_are_tensors():
             ("e", (2, 2), "complex64", 32),
         ]
         assert (found.held, found.wrong) == (77, [])
+
+
+def test_a_view_that_keeps_a_large_storage_is_named():
+    base = torch.zeros(1000)
+    found = content({"a": base[:3], "b": torch.ones(10)[:2], "c": torch.ones(500)})
+    words = "'a' shows 12 bytes of a storage of 4000: saved as a clone, it would be small."
+    assert found.notes == [words]
+    assert content({"a": base, "b": base[:3]}).notes == []
+    assert (
+        content({"a": torch.ones(1).expand(5000), "s": torch.eye(900).to_sparse()}).notes
+        == []
+    )

@@ -1,5 +1,6 @@
 """Archives of torch.save: whose they are, what they hold, and the ways around a scanner."""
 
+import collections
 import io
 import pickle
 import time
@@ -8,6 +9,7 @@ import zipfile
 import numpy as np
 import pytest
 import torch
+import torch.package
 
 from helpers.model_files.inspecting import inspect_file
 from tests.model_files import torch_samples as samples
@@ -485,3 +487,18 @@ def test_an_archive_of_something_else(inspect):
     report = inspect(file.getvalue())
     assert (report.kind, report.safety) == ("zip", "unknown")
     assert report.is_ == "a zip archive, but not of torch"
+
+
+def test_items_that_torch_does_not_add_are_added_by_the_lines(inspect):
+    content = collections.defaultdict(dict, model=samples.net().state_dict())
+    report = inspect(saved(content))
+    assert same(opened(report)["state"])
+
+
+def test_an_archive_of_torch_package(inspect):
+    with torch.package.PackageExporter(file := io.BytesIO()) as exporter:
+        exporter.save_pickle("model", "model.pkl", {"w": torch.ones(2)})
+    report = inspect(file.getvalue())
+    assert (report.kind, report.is_) == ("torch.package", "an archive of torch.package")
+    assert (report.safety, report.structure) == ("unknown", "whole")
+    assert "it is a program" in report.safety_why
