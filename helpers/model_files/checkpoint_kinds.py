@@ -3,11 +3,12 @@
 Save, Load, Ship 0.2.0: helpers/model_files/checkpoint_kinds.py · repairs: CHANGELOG.md
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
 from helpers.model_files.pickle_instructions import Made
-from helpers.model_files.pickled_tensors import pairs
+from helpers.model_files.pickled_containers import inside, is_array, pairs
 
 # Whose it is, and keys that nobody else's has together. The first that fits counts.
 _WRITERS = (
@@ -29,6 +30,8 @@ _ALONE = {
     "a GradScaler": "scale growth_factor _growth_tracker",
 }
 _TENSORS = ("torch._utils._rebuild_", "torch._tensor._rebuild_", "torch.nn.parameter.")
+_OPTIMIZER = ["state", "param_groups"]
+_MOST_DEEP, _MOST_LISTED = 4, 100
 _NOT_WEIGHTS = {"rng", "rng_state", "cpu", "cuda", "python", "numpy"}
 
 
@@ -53,6 +56,13 @@ class PickleKind:
     weights: tuple[Any, ...] | None = ()
     is_model: bool = False
     optimizers: tuple[str, ...] = ()
+
+
+def _by_keys(value: Any) -> Iterator[tuple[Any, Any]]:
+    """Return what a key or a place leads to, in mappings of all classes and in lists."""
+    is_made = isinstance(value, Made) and (value.items or pairs(value) is not None)
+    is_list = isinstance(value, list) and len(value) <= _MOST_LISTED
+    return (inside(value) if is_made or is_list else None) or iter(())
 
 
 def _is_tensor(value: Any) -> bool:
@@ -83,37 +93,44 @@ def kind_of(value: Any) -> PickleKind:
             return PickleKind("the arguments of Transformers' trainer", name, None)
         return PickleKind(f"a pickled {name}", "no mapping is around it", None)
     keys = {key for key, _ in outer if type(key) is str}
-    for part, alone in _ALONE.items():
+    for part, alone in list(_ALONE.items())[1:]:
         if set(alone.split()) <= keys:
-            places = ("",) if part == "an optimizer" else ()
-            return PickleKind(f"{part}'s state alone", alone, None, False, places)
-    optimizers, best, path, is_model = [], 0, None, False
+            return PickleKind(f"{part}'s state alone", alone, None, False)
+    optimizers, best, path, is_model = [], (0, 0), None, False
     todo: list[tuple[tuple[Any, ...], Any]] = [((), value)]
     seen = set()  # a hostile one may be in itself, under thousands of names
-    for place, some in todo:  # grows, to three levels
-        inner = pairs(some) or ()
+    for place, some in todo:  # grows, to as many levels as anybody has
+        inner = list(_by_keys(some))
         names = {key for key, _ in inner if type(key) is str}
-        if {"state", "param_groups"} <= names:
-            optimizers.append(".".join(map(str, place)))
-            continue
-        count = 0
+        if set(_OPTIMIZER) <= names:
+            if place:
+                optimizers.append(".".join(map(str, place)))
+                continue
+            optimizers += _OPTIMIZER
+            inner = [(key, part) for key, part in inner if key not in _OPTIMIZER]
+        count = [0, 0]
         for key, part in inner:
-            if _is_tensor(part):
-                count += type(key) is str and key not in _NOT_WEIGHTS
-            elif len(place) < 2 and isinstance(part, Made) and id(part) not in seen:
+            kind = 0 if _is_tensor(part) else 1 if is_array(part) else None
+            if kind is not None:
+                count[kind] += type(key) is str and key not in _NOT_WEIGHTS
+            elif len(place) < _MOST_DEEP and id(part) not in seen:
                 seen.add(id(part))
                 todo.append(((*place, key), part))
-        if count > best and not set(place) & _NOT_WEIGHTS:
-            best, path, is_model = count, place, False
-        elif _is_module(some) and not best and path is None:
+        if tuple(count) > best and not set(place) & _NOT_WEIGHTS:
+            best, path, is_model = (count[0], count[1]), place, False
+        elif _is_module(some) and best == (0, 0) and path is None:
             path, is_model = place, True
+    if optimizers[:2] == _OPTIMIZER and path is None:
+        part, alone = next(iter(_ALONE.items()))
+        return PickleKind(f"{part}'s state alone", alone, None, False, ("",))
     writer = next(((who, k) for who, k in _WRITERS if set(k.split()) <= keys), None)
     found = tuple(optimizers)
     if writer:
         why = f"its keys {', '.join(writer[1].split())}"
         return PickleKind(f"a checkpoint of {writer[0]}", why, path, is_model, found)
     if path == () and not optimizers:
-        return PickleKind("a bare state dict", f"tensors among its values: {best}", ())
+        what = "a bare state dict" if best[0] else "a dictionary of NumPy's arrays"
+        return PickleKind(what, f"tensors among its values: {sum(best)}", ())
     if path is not None:
         where = ".".join(map(str, path))
         what = "a dictionary with a whole pickled model" if is_model else "a checkpoint"

@@ -6,46 +6,33 @@ would import or make becomes a `Made`.
 Save, Load, Ship 0.2.0: helpers/model_files/following.py · repairs: CHANGELOG.md
 """
 
-import mmap
+import os
 import struct
 from _compat_pickle import IMPORT_MAPPING, NAME_MAPPING
-from collections.abc import Iterator
-from dataclasses import dataclass, field
+from collections.abc import Callable
 from operator import length_hint
-from typing import Any
+from typing import Any, BinaryIO
 
-from helpers.model_files.pickle_instructions import TABLE, Made
+from helpers.model_files.budgets import MOST_STEPS, TOO_MUCH, Budget, Followed
+from helpers.model_files.numpy_forms import FORMS, odd_form
+from helpers.model_files.pickle_instructions import MOST_LINE, TABLE, Made, could_be_meant
 
-MOST_STEPS = 3_000_000
-_MOST_DEEP, _MOST_INSIDE = 3, 1 << 26  # pickles in pickles, and bytes of one in text
-
-
-@dataclass
-class Followed:
-    """Where a pickle leads.
-
-    Attributes:
-        value: what it makes, with a `Made` for all but plain values, lists and tuples.
-        names: dotted names that it would import -> whether a pickle inside it does.
-        end: the first byte behind it.
-        steps: instructions followed.
-        problem: why it could not be followed to its end, or "".
-        foreign: instructions that `torch.load(weights_only=True)` refuses.
-
-    >>> Followed().names
-    {}
-    """
-
-    value: Any = None
-    names: dict[str, bool] = field(default_factory=dict)
-    end: int = 0
-    steps: int = 0
-    problem: str = ""
-    foreign: set[str] = field(default_factory=set)
+_MOST_DEEP, _MOST_INSIDE = 3, 1 << 24  # pickles in pickles, and bytes of one in text
+# A file is read in windows, as one that is mapped and shrinks kills the process.
+_WINDOW, _MARGIN = 1 << 17, MOST_LINE + 16
+_FILLED = {"dict", "builtins.dict", "collections.OrderedDict", "collections.Counter"}
+_LOOKED_AT = {*FORMS, "_codecs.encode"}
 
 
-def follow(data: bytes | mmap.mmap, at: int = 0, most: int = MOST_STEPS) -> Followed:
+def follow(
+    data: bytes | BinaryIO,
+    at: int = 0,
+    most: int = MOST_STEPS,
+    budget: Budget | None = None,
+) -> Followed:
     """Follow the pickle that begins at a byte, for at most so many instructions.
+
+    A `budget` is what is left for the whole file, in place of `most`.
 
     >>> import pickle
     >>> follow(pickle.dumps({"epoch": 3})).value.items
@@ -53,11 +40,23 @@ def follow(data: bytes | mmap.mmap, at: int = 0, most: int = MOST_STEPS) -> Foll
     >>> follow(b"cos\\nsystem\\n(S'rm -r ~'\\ntR.").names
     {'os.system': False}
     """
-    ticks = iter(range(most))
-    found = _Machine(data, ticks, 0).run(at)
-    found.steps = most - length_hint(ticks)
-    if found.problem and found.steps == most:
-        found.problem = f"it has more than {most:,} instructions"
+    budget = budget or Budget(most)
+    before = length_hint(budget.ticks)
+    if isinstance(data, bytes):
+        machine = _Machine(lambda at, size: data[at : at + size], len(data), budget)
+    else:
+
+        def read(at: int, size: int) -> bytes:
+            data.seek(at)
+            return data.read(size)
+
+        machine = _Machine(read, data.seek(0, os.SEEK_END), budget)
+    found = machine.found
+    try:
+        machine.run(at)
+        found.steps = before - length_hint(budget.ticks)
+    except _SpentError:
+        found.problem, found.steps = TOO_MUCH, budget.most
     return found
 
 
@@ -65,46 +64,103 @@ class _StopError(Exception):
     """The pickle has ended."""
 
 
+class _SpentError(Exception):
+    """The budget has."""
+
+
 class _Machine:
-    def __init__(self, data: bytes | mmap.mmap, ticks: Iterator[int], depth: int):
-        self.data, self.ticks, self.depth = data, ticks, depth
+    def __init__(
+        self, read: Callable[[int, int], bytes], end: int, budget: Budget, depth: int = 0
+    ):
+        self.read, self.end, self.budget, self.depth = read, end, budget, depth
+        self.data, self.base = b"", 0  # the window, and where it begins
         self.stack: list[Any] = []
         self.below: list[list[Any]] = []  # what MARK put aside
         self.memo: dict[int, Any] = {}
         self.found = Followed()
 
-    def run(self, at: int) -> Followed:
-        data, found, table = self.data, self.found, TABLE
+    def window(self, at: int) -> bytes:
+        """Read on; return the bytes at which an instruction is whole."""
+        size = max(0, min(_WINDOW, self.end - at))
+        self.data = self.read(at, size) if size else b""
+        self.base = at
+        return self.data[: len(self.data) - _MARGIN if size == _WINDOW else size]
+
+    def run(self, at: int) -> None:
+        found, table, budget, ticks = self.found, TABLE, self.budget, self.budget.ticks
+        budget.room -= 200
         try:
-            for _ in self.ticks:
-                length, do = table[data[at]]
-                if length:
-                    do(self, at + 1)
-                    at += length
-                else:
-                    at = do(self, at + 1)
-            found.problem = "it has too many instructions"
+            while True:
+                window, at, cost = self.window(at), 0, 0
+                try:
+                    for _ in ticks:
+                        length, more, do = table[window[at]]
+                        cost += more
+                        if length:
+                            do(self, at + 1)
+                            at += length
+                        else:
+                            at = do(self, at + 1)
+                    raise _SpentError
+                except IndexError:
+                    if at < len(window) or not window:
+                        raise
+                finally:
+                    at += self.base
+                    budget.room -= cost
+                if budget.room < 0:
+                    raise _SpentError
         except _StopError as stop:
             (found.value,) = stop.args
             at += 1
         except (LookupError, ValueError, TypeError, EOFError, struct.error):
             found.problem = f"it breaks off at byte {at}"
-        found.end = at
-        return found
+        finally:
+            found.end = at
 
-    def look_inside(self, data: bytes | mmap.mmap, start: int, end: int) -> None:
+    def line_end(self, at: int) -> int:
+        """Return the place behind the next end of a line."""
+        if end := self.data.find(b"\n", at) + 1:
+            return end
+        place = self.base + len(self.data)
+        while chunk := self.read(place, max(0, min(_WINDOW, self.end - place))):
+            if end := chunk.find(b"\n") + 1:
+                return place + end - self.base
+            place += len(chunk)
+        raise EOFError
+
+    def look_inside(self, first: bytes, start: int, end: int) -> None:
         """Follow text or bytes that may be pickles themselves."""
-        is_likely = self.depth < _MOST_DEEP
-        if data[start] == 0xC2:  # as which 0x80, the first byte of a pickle, is text
-            text = data[start : min(end, start + _MOST_INSIDE)].decode("utf-8", "replace")
-            data, start = text.encode("latin-1", "replace"), 0
-        while is_likely and start < min(len(data), end):
-            inner = _Machine(data, self.ticks, self.depth + 1).run(start)
-            for name in inner.names:
-                # What breaks off was no pickle, if its names could not be names.
-                if not inner.problem or all(map(str.isidentifier, name.split("."))):
-                    self.found.names.setdefault(name, True)
-            start, is_likely = inner.end, not inner.problem
+        start, end = self.base + start, min(self.base + end, self.end)
+        if first == b"\xc2":  # as which 0x80, the first byte of a pickle, is text
+            text = self.read(start, min(end - start, _MOST_INSIDE)).decode(errors="replace")
+            self.look_inside_text(text, end - start > _MOST_INSIDE)
+        elif first:
+            self.follow_inside(self.read, start, end)
+
+    def look_inside_text(self, text: str, is_cut: bool) -> None:
+        """Follow text; what it was cut from would take too much."""
+        data = text.encode("latin-1", "replace")
+        problem_at = self.follow_inside(lambda at, size: data[at : at + size], 0, len(data))
+        if is_cut and problem_at >= len(data):
+            raise _SpentError
+
+    def follow_inside(self, read: Callable, start: int, end: int) -> int:
+        """Follow pickles behind each other; return where that ends."""
+        while start < end and self.depth < _MOST_DEEP:
+            inner = _Machine(read, end, self.budget, self.depth + 1)
+            is_framed = read(start, 1) == b"\x80"
+            try:
+                inner.run(start)
+            finally:
+                is_sure = is_framed and not inner.found.problem
+                for name in inner.found.names:
+                    if is_sure or could_be_meant(name):
+                        self.found.names.setdefault(name, True)
+            start = inner.found.end
+            if inner.found.problem:
+                break
+        return start
 
     def push(self, value: Any) -> None:
         self.stack.append(value)
@@ -128,6 +184,8 @@ class _Machine:
         if isinstance(top, Made):
             top.items = [] if top.items is None else top.items
             top.items.extend(items)
+            if top.name not in _FILLED:  # torch fills no others
+                self.found.foreign.add(f"items of {top.name}")
         elif isinstance(top, list):
             top.extend(items)
 
@@ -143,10 +201,17 @@ class _Machine:
 
     def make(self, args: Any, thing: Any) -> None:
         name = thing.name if isinstance(thing, Made) else type(thing).__name__
-        if name == "_codecs.encode" and args and type(args[0]) is str:
-            self.stack.append(args[0].encode("latin-1", "replace"))  # how bytes are kept
-        else:
-            self.stack.append(Made(name, args))
+        made = Made(name, args)
+        if name in _LOOKED_AT:
+            if name == "_codecs.encode" and args and type(args[0]) is str:
+                self.stack.append(args[0].encode("latin-1", "replace"))  # kept bytes
+                return
+            self.judge_form(made)
+        self.stack.append(made)
+
+    def judge_form(self, made: Made) -> None:
+        if odd := odd_form(made):
+            self.found.names.setdefault(odd, False)
 
     def inst(self, module: str, name: str) -> None:
         args = tuple(self.pop_mark())
@@ -163,6 +228,8 @@ class _Machine:
             top.state = state
             if top.args is None:  # no object, but a function or class of the process
                 self.found.names.setdefault(f"(a change of {top.name})", False)
+            elif top.name in FORMS:
+                self.judge_form(top)
 
     def refer(self, what: Any) -> None:
         """Take what stands outside the pickle: a storage, or a class with its source."""

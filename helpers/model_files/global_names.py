@@ -58,6 +58,10 @@ HARMLESS = (
     | _each("numpy.{}.multiarray.{}", "core _core", "scalar _reconstruct")
     | _each("datetime.{}", "date datetime timedelta")
     | _each("pathlib.{}", "PosixPath WindowsPath PurePosixPath PureWindowsPath")
+    # Layers' activations, and tensors of several lengths.
+    | _each("torch.nn.functional.{}", "relu gelu silu elu leaky_relu mish softplus tanh")
+    | _each("torch.nested._internal.nested_tensor.{}", "_rebuild_njt NestedTensor")
+    | {"torch._C._nn.gelu", "torch._dynamo.decorators._DimRange"}
 )
 # Of Python's own modules, what one version or another has: the verdict must not depend on
 # the Python that inspects.

@@ -10,6 +10,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+from helpers.model_files.budgets import COSTS
+
 # What the reader behind torch.load(weights_only=True) follows.
 TORCH_READS = (
     "NEWOBJ REDUCE BUILD APPEND APPENDS SETITEM SETITEMS MARK TUPLE TUPLE1 TUPLE2 TUPLE3 "
@@ -17,7 +19,8 @@ TORCH_READS = (
     "BININT1 BININT2 BINFLOAT BINGET LONG_BINGET BINPUT LONG_BINPUT GLOBAL BINUNICODE "
     "SHORT_BINSTRING LONG1 PROTO STOP"
 )
-MOST_TEXT = 1 << 16  # of longer text and bytes, the beginning is kept
+MOST_TEXT = 1 << 10  # of longer text and bytes, the beginning is kept
+MOST_LINE = 1 << 16  # bytes of a line that are looked at
 
 
 @dataclass(slots=True, eq=False)
@@ -32,6 +35,16 @@ class Made:
     args: Any = None
     state: Any = None
     items: list | None = None  # of a dict: key, value, key, value, ...
+
+
+def could_be_meant(name: str) -> bool:
+    """Return whether bytes that are no pickle would hardly give this name.
+
+    >>> could_be_meant("os.system"), could_be_meant("(a computed name)")
+    (True, False)
+    """
+    plain = name.removeprefix("(a change of ").removesuffix(")")
+    return all(map(str.isidentifier, plain.split(".")))
 
 
 _BOOLS = {b"00\n": False, b"01\n": True}
@@ -80,6 +93,15 @@ def _tuple(machine: Any, at: int) -> None:
     machine.stack.append(items)
 
 
+def _call(machine: Any, at: int) -> None:
+    args = machine.stack.pop()
+    machine.make(args, machine.stack.pop())
+
+
+def _byte(machine: Any, at: int) -> None:
+    machine.stack.append(machine.data[at])
+
+
 def _put(machine: Any, at: int) -> None:
     machine.memo[machine.data[at]] = machine.stack[-1]
 
@@ -94,11 +116,15 @@ def _text(form: str, value: Callable[[bytes], Any]) -> Callable:
 
     def do(machine: Any, at: int) -> int:
         start = at + size
-        end = start + unpack(machine.data, at)[0]
-        raw = machine.data[start : end if end < start + MOST_TEXT else start + MOST_TEXT]
+        data = machine.data
+        length = unpack(data, at)[0]
+        end = start + length
+        raw = data[start : end if length < MOST_TEXT else start + MOST_TEXT]
         machine.stack.append(value(raw))
-        if b"\n" in raw or not raw.isascii():
-            machine.look_inside(machine.data, start, end)
+        if length > 64:
+            machine.budget.room -= len(raw)
+        if b"\n" in raw or not raw.isascii() or length > MOST_TEXT:
+            machine.look_inside(raw[:1], start, end)
         return end
 
     return do
@@ -110,10 +136,8 @@ def _lines(count: int, use: Callable[[Any, bytes], Any]) -> Callable:
     def do(machine: Any, at: int) -> int:
         end = at
         for _ in range(count):
-            end = machine.data.find(b"\n", end) + 1
-            if not end:
-                raise EOFError
-        use(machine, machine.data[at : min(end, at + MOST_TEXT)])
+            end = machine.line_end(end)
+        use(machine, machine.data[at : min(end, at + MOST_LINE)])
         return end
 
     return do
@@ -124,12 +148,18 @@ def _line(value: Callable[[bytes], Any]) -> Callable:
 
     def use(machine: Any, raw: bytes) -> None:
         made = value(raw)
-        machine.stack.append(made)
         if isinstance(made, str) and made:
-            inner = made.encode("latin-1", "replace")
-            machine.look_inside(inner, 0, len(inner))
+            machine.look_inside_text(made, len(raw) == MOST_LINE)
+            made = made[:MOST_TEXT]
+            machine.budget.room -= len(made)
+        machine.stack.append(made)
 
     return _lines(1, use)
+
+
+def _unescaped(raw: bytes) -> str:
+    errors = "strict" if len(raw) < MOST_LINE else "ignore"  # cut, perhaps in an escape
+    return raw.rstrip(b"\n").decode("raw-unicode-escape", errors)
 
 
 # Called with the machine and the place of the argument; if it tells its length itself,
@@ -161,9 +191,7 @@ INSTRUCTIONS: dict[str, Callable] = {
     "GLOBAL": _lines(2, lambda m, raw: m.name(*raw.decode().split("\n")[:2])),
     "STACK_GLOBAL": lambda m, at: m.name(*m.pop(2)),
     **dict.fromkeys(("EXT1", "EXT2", "EXT4"), lambda m, at: m.name(None, None)),
-    **dict.fromkeys(
-        ("REDUCE", "NEWOBJ"), lambda m, at: m.make(m.stack.pop(), m.stack.pop())
-    ),
+    **dict.fromkeys(("REDUCE", "NEWOBJ"), _call),
     "NEWOBJ_EX": lambda m, at: m.make(m.pop(2)[0], m.stack.pop()),
     "INST": _lines(2, lambda m, raw: m.inst(*raw.decode().split("\n")[:2])),
     "OBJ": lambda m, at: m.obj(),
@@ -180,7 +208,7 @@ INSTRUCTIONS: dict[str, Callable] = {
     "PROTO": lambda m, at: None,
     "FRAME": lambda m, at: None,
     "STOP": lambda m, at: m.stop(),
-    "BININT1": lambda m, at: m.stack.append(m.data[at]),
+    "BININT1": _byte,
     "BININT2": lambda m, at: m.stack.append(_SHORT(m.data, at)[0]),
     "BININT": lambda m, at: m.stack.append(_INT(m.data, at)[0]),
     "BINFLOAT": lambda m, at: m.stack.append(struct.unpack_from(">d", m.data, at)[0]),
@@ -192,7 +220,7 @@ INSTRUCTIONS: dict[str, Callable] = {
     "STRING": _line(lambda raw: _latin1(_ESCAPED.sub(_plain, raw.strip()[1:-1]))),
     "SHORT_BINSTRING": _text("<B", _latin1),
     "BINSTRING": _text("<I", _latin1),
-    "UNICODE": _line(lambda raw: raw[:-1].decode("raw-unicode-escape")),
+    "UNICODE": _line(_unescaped),
     "SHORT_BINUNICODE": _text("<B", _utf8),
     "BINUNICODE": _text("<I", _utf8),
     "BINUNICODE8": _text("<Q", _utf8),
@@ -211,10 +239,10 @@ def _noted(name: str, do: Callable) -> Callable:
     return do if name in TORCH_READS.split() else noting
 
 
-# By its byte: how long an instruction is (0 if it tells itself), and what it does.
+# By its byte: how long an instruction is (0 if it tells itself), its cost, what it does.
 TABLE: list[Any] = [None] * 256
 for _op in pickletools.opcodes:
     if _op.name in INSTRUCTIONS:
         _size = _op.arg.n if _op.arg else 0
         _do = _noted(_op.name, INSTRUCTIONS[_op.name])
-        TABLE[ord(_op.code)] = (max(0, 1 + _size), _do)
+        TABLE[ord(_op.code)] = (max(0, 1 + _size), COSTS.get(_op.name, 8), _do)

@@ -3,15 +3,22 @@
 Save, Load, Ship 0.2.0: helpers/model_files/pickled_tensors.py · repairs: CHANGELOG.md
 """
 
+import math
+from collections.abc import Iterator
 from functools import lru_cache
 from typing import Any
 
-from helpers.model_files.file_findings import Findings, TensorEntry
+from helpers.model_files.budgets import TOO_MUCH
+from helpers.model_files.file_findings import UNKNOWN, Findings, TensorEntry
 from helpers.model_files.following import follow
-from helpers.model_files.judging import add_entry, bytes_of
+from helpers.model_files.judging import LONGEST_NAME, add_entry, bytes_of
 from helpers.model_files.pickle_instructions import Made
+from helpers.model_files.pickled_containers import inside, is_array, is_empty
 
-_MOST_VALUES, _MOST_DEEP, _MOST_WRONG = 60, 100, 10
+_MOST_VALUES, _MOST_DEEP, _MOST_WRONG = 60, 300, 10
+_HIDDEN = ("_parameters", "_buffers", "_modules")
+_END = object()
+_LITTLE = 1000  # bytes that nobody misses
 _TEXT, _MOST_DIMENSIONS = 60, 1000  # characters of a value
 # What torch calls its storages by, where it is not the dtype.
 _DTYPES = {
@@ -27,7 +34,8 @@ _DTYPES = {
     "ComplexFloat": "complex64",
     "Untyped": "uint8",
 }
-_MAPPINGS = {"dict", "collections.OrderedDict", "collections.defaultdict", "builtins.dict"}
+_KINDS = {"f": "float", "i": "int", "u": "uint", "c": "complex"}  # NumPy's letters
+_WORDS = {"b1": "bool"}
 _LOADS = "torch.storage._load_from_bytes"
 # Their only content is the first argument.
 _WRAPPERS = {
@@ -40,22 +48,6 @@ _WRAPPERS = {
 _DENSE = {
     f"torch._utils._rebuild_{x}" for x in ("tensor", "tensor_v2", "tensor_v3", "qtensor")
 }
-
-
-def pairs(value: Any) -> list[tuple[Any, Any]] | None:
-    """Return the keys and values of a mapping, None for anything else.
-
-    >>> pairs(Made("dict", (), items=["epoch", 3])), pairs([1])
-    ([('epoch', 3)], None)
-    """
-    if not isinstance(value, Made) or value.name not in _MAPPINGS or value.args is None:
-        return None
-    found = list(zip(*[iter(value.items or [])] * 2, strict=False))
-    # How Python 2 kept an ordered dict: a list of pairs, as the argument.
-    for pair in value.args[0] if value.args and isinstance(value.args[0], list) else ():
-        if isinstance(pair, (list, tuple)) and len(pair) == 2:
-            found.append(tuple(pair))
-    return found
 
 
 def read_content(value: Any, findings: Findings) -> tuple[dict[str, int], list[str]]:
@@ -77,10 +69,20 @@ def read_content(value: Any, findings: Findings) -> tuple[dict[str, int], list[s
     """
     storages: dict[str, int] = {}
     wrong: list[str] = []
+    arrays = 0  # bytes
     seen, values = set(), findings.values
-    todo: list[tuple[str, Any, int]] = [("", value, 0)]
+    todo: list[tuple[str, Iterator[tuple[Any, Any]]]] = [("", iter([(None, value)]))]
     while todo:
-        name, value, depth = todo.pop()
+        around, rest = todo[-1]
+        key, value = next(rest, (None, _END))
+        if value is _END:
+            todo.pop()
+            continue
+        name = around
+        if len(todo) > 1 and key not in _HIDDEN:
+            step = key if type(key) is str and len(key) < _TEXT else _short(key, "")
+            # Deep inside, long names would fill the memory.
+            name = f"{around}.{step}"[: LONGEST_NAME + 1] if around else step
         if isinstance(value, Made):
             try:
                 entry = _read_tensor(name, value, storages)
@@ -90,26 +92,40 @@ def read_content(value: Any, findings: Findings) -> tuple[dict[str, int], list[s
                 continue
             if entry is not None:
                 add_entry(findings, entry)
+                arrays += entry.bytes if is_array(value) else 0
                 continue
         is_again = id(value) in seen  # perhaps thousands of times
-        inner = None if is_again else _inside(value)
-        if inner is not None or _is_large(value):
+        inner = None if is_again else inside(value)
+        if (inner is not None and not is_empty(value)) or _is_large(value):
             seen.add(id(value))
         if inner is None:
-            if value is not None and depth <= 3 and len(values) < _MOST_VALUES:
+            if value is not None and len(todo) <= 4 and len(values) < _MOST_VALUES:
                 again = "the same object as another"
                 values[name] = again if is_again else _short(value)
-        elif depth == _MOST_DEEP:
-            deep = f"it is nested more than {_MOST_DEEP} deep"
-            wrong += [deep] * (deep not in wrong)
+        elif len(todo) > _MOST_DEEP:
+            findings.structure = UNKNOWN
+            findings.structure_why = f"it is nested more than {_MOST_DEEP} deep, {TOO_MUCH}"
         else:
-            for key, some in reversed(inner):
-                hidden = key in ("_parameters", "_buffers", "_modules")
-                step = key if type(key) is str and len(key) < _TEXT else _short(key, "")
-                path = f"{name}.{step}" if name else step
-                todo.append((name if hidden else path, some, depth + 1))
-    findings.held = sum(storages.values())
+            todo.append((name, inner))
+    findings.held = sum(storages.values()) + arrays
+    _note_large_storages(findings, storages)
     return storages, wrong
+
+
+def _note_large_storages(findings: Findings, storages: dict[str, int]) -> None:
+    """Name views that keep much more memory in the file than they show."""
+    used: dict[str | None, int] = {}
+    for entry in findings.entries:
+        used[entry.storage] = used.get(entry.storage, 0) + entry.bytes
+    large = {k: n for k, n in storages.items() if 2 * used.get(k, n) < n - _LITTLE}
+    for entry in findings.entries if large else ():
+        if (total := large.pop(entry.storage or "", 0)) and len(
+            findings.notes
+        ) < _MOST_WRONG:
+            findings.notes.append(
+                f"{entry.name!r} shows {used[entry.storage]} bytes of a storage of {total}: "
+                "saved as a clone, it would be small."
+            )
 
 
 def _short(value: Any, quote: str = "'") -> str:
@@ -119,24 +135,6 @@ def _short(value: Any, quote: str = "'") -> str:
         return f"{type(value).__name__} of {len(value)}"
     text = f"{quote}{value}{quote}" if isinstance(value, str) else repr(value)
     return text if len(text) <= 4 * _TEXT else f"{text[: 4 * _TEXT]}..."
-
-
-def _inside(value: Any) -> list[tuple[Any, Any]] | None:
-    """Return what is in a container, None where nothing in it could hold a tensor."""
-    if (found := pairs(value)) is not None:
-        return found
-    if isinstance(value, Made):
-        state = (
-            value.state[0]
-            if isinstance(value.state, tuple) and value.state
-            else value.state
-        )
-        return [*(pairs(state) or ()), *(_inside(value.args) or ())] or None
-    if isinstance(value, (list, tuple)) and any(
-        isinstance(x, (Made, list, tuple)) for x in value
-    ):
-        return list(enumerate(value))
-    return None
 
 
 def _is_large(value: Any) -> bool:
@@ -160,6 +158,8 @@ def _read_tensor(name: str, value: Made, storages: dict[str, int]) -> TensorEntr
         else:
             break
     args = value.args
+    if is_array(value):
+        return _array(name, value)
     if value.name in _DENSE and args:
         return _dense(name, value, storages, device)
     if value.name == "torch._utils._rebuild_sparse_tensor" and args:
@@ -175,6 +175,20 @@ def _read_tensor(name: str, value: Made, storages: dict[str, int]) -> TensorEntr
         shape, dtype = _numbers(args[1]), dtype_of(args[0].name)
         return TensorEntry(name, shape, dtype, 0, device="meta")
     return None
+
+
+def _array(name: str, value: Made) -> TensorEntry | None:
+    """Return what an array of NumPy holds, None for objects."""
+    _, shape, dtype, *_ = value.state
+    code = dtype.args[0] if type(dtype.args[0]) is str else ""
+    size = int(code[1:]) if code[1:].isdecimal() else 0
+    if not size or code[0] == "O":
+        return None
+    shape, word = _numbers(shape), _KINDS.get(code[0])
+    held = math.prod(shape) * size * (4 if code[0] == "U" else 1)
+    return TensorEntry(
+        name, shape, f"{word}{8 * size}" if word else _WORDS.get(code, code), held
+    )
 
 
 def _dense(name: str, value: Made, storages: dict[str, int], device: str) -> TensorEntry:

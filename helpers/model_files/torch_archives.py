@@ -10,7 +10,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import BinaryIO
 
-from helpers.model_files.file_findings import DAMAGED, WHOLE, Findings
+from helpers.model_files.budgets import TOO_MUCH, Budget
+from helpers.model_files.file_findings import DAMAGED, UNKNOWN, WHOLE, Findings
 from helpers.model_files.torch_pickles import conclude, describe, follow_all
 from helpers.model_files.torch_programs import read_exported, read_script
 from helpers.model_files.zip_records import (
@@ -51,20 +52,25 @@ def read_zip(path: Path, file: BinaryIO, findings: Findings, verify: bool) -> No
     inner = {record.name.partition("/")[2].lower(): record for record in records}
     is_script = "constants.pkl" in inner or "bytecode.pkl" in inner
     main = None if is_script else inner.get("data.pkl")
-    wrong += _look_inside(file, [r for r in records if r is not main], findings, 0)
+    budget = Budget()
+    wrong += _look_inside(file, [r for r in records if r is not main], findings, budget)
     if wrong and records and (first := records[0].start) < MOST_AT_ONCE:
         file.seek(0)
         with suppress(ValueError):  # another archive may stand before this one
             before = io.BytesIO(file.read(first))
-            wrong += _look_inside(before, read_directory(before)[0], findings, 0)
+            wrong += _look_inside(before, read_directory(before)[0], findings, budget)
     unjudged = _PROGRAM
     if main is not None:
         unjudged = ""
-        wrong += _saved(path, file, findings, main, inner)
+        wrong += _saved(path, file, findings, main, inner, budget)
     elif is_script:
         read_script(path, file, findings, inner)
     elif "archive_format" in inner or "serialized_exported_program.json" in inner:
         wrong += read_exported(path, file, findings, inner)
+    elif ".data/extern_modules" in inner:
+        findings.is_ = "an archive of torch.package"
+        code = [name for name in inner if name.endswith(".py")]
+        findings.evidence.append(f"{len(code)} files of code are in it")
     else:
         findings.is_ = "a zip archive, but not of torch"
         findings.evidence.append(f"{len(records)} records, none is called data.pkl")
@@ -89,6 +95,7 @@ def _saved(
     findings: Findings,
     main: ZipRecord,
     inner: dict[str, ZipRecord],
+    budget: Budget,
 ) -> list[str]:
     """Follow the pickle of torch.save; return what is wrong."""
     findings.kind = "torch zip"
@@ -102,11 +109,13 @@ def _saved(
     wrong = [_bad_sum(main)] if main.crc not in (0, zlib.crc32(data)) else []
     if len({record.name.partition("/")[0] for record in inner.values()}) > 1:
         wrong.append("its records stand in several folders: readers disagree on them")
-    parts = follow_all(data, findings)
+    parts = follow_all(data, findings, 0, budget)
     if not parts:
         return [*wrong, "its pickle is empty"]
     record = "" if is_swapped else main.name
     storages, lies = describe(path, findings, parts[0], "torch zip", record)
+    if parts[0].problem == TOO_MUCH:
+        return wrong
     if parts[0].problem:
         wrong.append(f"its pickle cannot be followed: {parts[0].problem}")
     elif parts[0].end != len(data):
@@ -120,7 +129,11 @@ def _saved(
 
 
 def _look_inside(
-    file: BinaryIO, records: list[ZipRecord], findings: Findings, depth: int
+    file: BinaryIO,
+    records: list[ZipRecord],
+    findings: Findings,
+    budget: Budget,
+    depth: int = 0,
 ) -> list[str]:
     """Judge the pickles among the records, and those of archives among them."""
     wrong = []
@@ -133,14 +146,20 @@ def _look_inside(
             head = file.read(4) if is_stored else next(chunks(file, record), b"")
             is_pickle = head[:1] == b"\x80" or record.name.lower().endswith(_PICKLES)
             is_archive = head[:4] == b"PK\x03\x04" and depth < _MOST_DEEP
+            budget.unpacked -= len(head) + record.size * (is_pickle or is_archive)
+            if budget.is_spent:
+                findings.structure = UNKNOWN
+                findings.structure_why = f"what is nested in it is {TOO_MUCH}"
+                break
             if record.size > MOST_AT_ONCE:
                 large = f"Record {record.name!r} is too large to look for pickles in it."
                 findings.notes += [large] * (is_pickle or is_archive)
             elif is_archive:
                 part = io.BytesIO(read_record(file, record))
-                wrong += _look_inside(part, read_directory(part)[0], findings, depth + 1)
+                inner = read_directory(part)[0]
+                wrong += _look_inside(part, inner, findings, budget, depth + 1)
             elif is_pickle:
-                follow_all(read_record(file, record), findings)
+                follow_all(read_record(file, record), findings, 0, budget)
         except ValueError as error:
             wrong.append(f"record {record.name!r}: {error}")
     return wrong

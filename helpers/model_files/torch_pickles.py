@@ -3,12 +3,13 @@
 Save, Load, Ship 0.2.0: helpers/model_files/torch_pickles.py · repairs: CHANGELOG.md
 """
 
-import mmap
+import os
 import tarfile
 from itertools import islice
 from pathlib import Path
 from typing import BinaryIO
 
+from helpers.model_files.budgets import TOO_MUCH, Budget, Followed
 from helpers.model_files.checkpoint_kinds import kind_of
 from helpers.model_files.file_findings import (
     DAMAGED,
@@ -18,25 +19,18 @@ from helpers.model_files.file_findings import (
     WHOLE,
     Findings,
 )
-from helpers.model_files.following import MOST_STEPS, Followed, follow
+from helpers.model_files.following import follow
 from helpers.model_files.global_names import ALLOWED, DANGEROUS, UNKNOWN_NAME, judge
 from helpers.model_files.opening_lines import opening_lines
+from helpers.model_files.pickle_instructions import could_be_meant
+from helpers.model_files.pickled_containers import pairs
 from helpers.model_files.pickled_tensors import read_content
+from helpers.model_files.wrapper_names import note_wrappers
 
-# What wrappers put into the names of a model's tensors.
-_WRAPPERS = {
-    "_orig_mod.": "torch.compile",
-    "_fsdp_wrapped_module.": "FullyShardedDataParallel",
-    "_checkpoint_wrapped_module.": "activation checkpointing",
-    "module.": "nn.DataParallel",
-    "base_model.model.": "peft",
-    "model.": "a class around the model, such as Lightning's,",
-}
-# The first three stand anywhere in a name, the others begin it.
-_ANYWHERE, _FIRST = list(_WRAPPERS)[:3], list(_WRAPPERS)[3:]
 _LEGACY = 0x1950A86A20F9469CFC6C  # the number that torch.save began with before 1.6
-_MOST_PICKLES = 20
 _BARE = "a bare pickle"
+_MANY = "stand one after the other in it: what opens it reads the first."
+_UNTYPED = "torch.storage.UntypedStorage"
 _NO_SUMS = "no checksums: a changed byte goes unseen"
 _SAFE = "all that it asks for is what torch.load(weights_only=True) allows"
 ASK = "Ask its author for model.state_dict(), saved with torch.save."
@@ -53,26 +47,42 @@ def read_pickle(path: Path, file: BinaryIO, findings: Findings, verify: bool) ->
     >>> found.is_, found.values
     ('a dictionary without weights (a bare pickle)', {'epoch': '3'})
     """
-    with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
-        parts = follow_all(data, findings)
-        is_legacy = parts[0].value == _LEGACY and len(parts) > 3
-        main = parts[3 if is_legacy else 0]
-        how = "in the format of torch before 1.6" if is_legacy else _BARE
-        storages, wrong = describe(path, findings, main, how)
-        end = parts[0].end
-        if is_legacy:  # its storages follow, each behind its count
-            if len(parts) < 5 or not isinstance(parts[4].value, list):
-                raise ValueError("the list of its storages is missing")
-            keys = [str(key) for key in parts[4].value]
-            end = parts[4].end + sum(8 + storages.get(key, 0) for key in keys)
-            # One in an unknown object has an unknown size.
-            end = end if storages.keys() >= {*keys} else len(data)
-        if main.problem:
-            wrong.insert(0, f"its pickle cannot be followed: {main.problem}")
-        elif end != len(data):
-            wrong.append(f"it ends at byte {end} instead of {len(data)}")
+    size, budget = file.seek(0, os.SEEK_END), Budget()
+    parts = follow_all(file, findings, budget=budget)
+    main, how = parts[0], _BARE
+    if parts[0].value == _LEGACY:
+        how, main = "in the format of torch before 1.6", parts[min(3, len(parts) - 1)]
+    storages, wrong = describe(path, findings, main, how)
+    end, saves = parts[-1].end, len(parts)
+    if how != _BARE:
+        end, saves = _behind_storages(parts, storages, size), 1
+        while end < size and (more := follow_all(file, findings, end, budget)):
+            if more[0].value != _LEGACY or more[-1].problem:
+                break
+            inner = read_content(more[3].value, Findings(path))[0] if more[3:] else {}
+            end, saves = _behind_storages(more, inner, size), saves + 1
+    elif len(parts) > 1 and parts[-1].problem and parts[-1].problem != TOO_MUCH:
+        end, saves = parts[-2].end, saves - 1  # what is behind is no pickle
+    if saves > 1:
+        findings.notes.append(f"{saves} {'pickles' if how == _BARE else 'saves'} {_MANY}")
+    if main.problem and main.problem != TOO_MUCH:
+        wrong.insert(0, f"its pickle cannot be followed: {main.problem}")
+    elif end != size and findings.structure != UNKNOWN:
+        wrong.append(f"it ends at byte {end} instead of {size}")
     findings.bytes_checked = _NO_SUMS if verify else findings.bytes_checked
     conclude(findings, wrong)
+
+
+def _behind_storages(parts: list[Followed], storages: dict[str, int], size: int) -> int:
+    """Return where a file of torch before 1.6 ends: behind its storages and counts."""
+    if parts[-1].problem == TOO_MUCH:
+        return size
+    if len(parts) < 5 or not isinstance(parts[4].value, list):
+        raise ValueError("the list of its storages is missing")
+    keys = [str(key) for key in parts[4].value]
+    if not storages.keys() >= {*keys}:
+        return size  # one in an unknown object has an unknown size
+    return parts[4].end + sum(8 + storages[key] for key in keys)
 
 
 def read_tar(path: Path, file: BinaryIO, findings: Findings, verify: bool) -> None:
@@ -99,18 +109,19 @@ def read_tar(path: Path, file: BinaryIO, findings: Findings, verify: bool) -> No
         "of torch before 0.2" if is_torch else "but not of torch"
     )
     findings.evidence.append(f"its members: {', '.join(list(members)[:5])}")
-    if is_torch:
-        with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
-            for name in ("pickle", "storages", "tensors", "sys_info"):
-                if name in members:
-                    follow_all(data, findings, members[name].offset_data)
+    budget = Budget()
+    for name in ("pickle", "storages", "tensors", "sys_info"):
+        if is_torch and name in members:
+            follow_all(file, findings, members[name].offset_data, budget)
     conclude(findings, [], "weights_only=True does not read it")
 
 
 def follow_all(
-    data: bytes | mmap.mmap, findings: Findings, at: int = 0, most: int = MOST_STEPS
+    data: bytes | BinaryIO, findings: Findings, at: int = 0, budget: Budget | None = None
 ) -> list[Followed]:
     """Follow pickles that stand behind each other, and judge what they would import.
+
+    Of a file of torch before 1.6, these are the first five: its storages follow.
 
     >>> import pickle
     >>> found = Findings(Path("a.pkl"))
@@ -118,17 +129,23 @@ def follow_all(
     (2, {'builtins.print': 'dangerous'})
     """
     parts: list[Followed] = []
-    while at < len(data) and len(parts) < _MOST_PICKLES:
-        found = follow(data, at, most)
-        at, most = found.end, most - found.steps
+    budget = budget or Budget()
+    size = len(data) if isinstance(data, bytes) else data.seek(0, os.SEEK_END)
+    while at < size and not (len(parts) == 5 and parts[0].value == _LEGACY):
+        found = follow(data, at, budget=budget)
+        at = found.end
+        is_noise = parts and found.problem and found.problem != TOO_MUCH
         for name, is_inside in found.names.items():
             # Behind the first, a pickle that breaks off is no pickle: its names are noise.
-            if parts and found.problem and not all(map(str.isidentifier, name.split("."))):
+            if is_noise and not could_be_meant(name):
                 continue
             judged = findings.names.setdefault(name, judge(name))
             if judged != ALLOWED and is_inside:
                 findings.notes.append(f"{name} is named by a pickle inside a pickle.")
-        parts.append(found)
+        parts.append(found if len(parts) < 5 else Followed(end=at, problem=found.problem))
+        if found.problem == TOO_MUCH:
+            findings.structure = UNKNOWN
+            findings.structure_why = f"what its pickles hold is {TOO_MUCH}"
         if found.problem:
             break
     return parts
@@ -153,45 +170,27 @@ def describe(
         begins = f"{place}." if place else ""
         sizes = [e.bytes for e in findings.entries if e.name.startswith(begins)]
         findings.optimizer = (findings.optimizer or 0) + sum(sizes)
-    if followed.foreign and how != _BARE:
+    is_bare = how == _BARE
+    if not is_bare and not record and _UNTYPED in findings.names:
+        followed.foreign.add("an untyped storage")
+    if followed.foreign and not is_bare:
         shown = ", ".join(sorted(followed.foreign)[:4])
         findings.notes.append(
             f"torch.load(weights_only=True) does not read its instructions: {shown}."
         )
-    is_bare = how == _BARE
     if not followed.problem and (is_bare or record or not followed.foreign):
         unread = record if followed.foreign else ""
         findings.opens = opening_lines(path, findings.names, kind, unread, is_bare)
     if kind.weights is not None:
         begins = "".join(f"{key}." for key in kind.weights)
         names = [e.name for e in findings.entries if e.name.startswith(begins)]
-        note_wrappers(findings, [name.removeprefix(begins) for name in names])
+        inner = followed.value
+        for key in kind.weights:
+            inner = next((part for step, part in pairs(inner) or () if step == key), None)
+        are_text = all(type(key) is str for key, _ in pairs(inner) or ())
+        names = [name.removeprefix(begins) for name in names]
+        note_wrappers(findings, names, are_text or kind.is_model)
     return read
-
-
-def note_wrappers(findings: Findings, names: list[str]) -> None:
-    """Say what wrappers left in the names of tensors, and add the line that takes it out.
-
-    >>> note_wrappers(found := Findings(Path("a.pt")), ["module.fc.weight"])
-    >>> found.notes
-    ["Names hold 'module.', which nn.DataParallel leaves."]
-    """
-    found = [inner for inner in _ANYWHERE if any(inner in name for name in names)]
-    calls = [f".replace({some!r}, '')" for some in found]
-    for inner in found:
-        names = [name.replace(inner, "") for name in names]
-    for first in _FIRST:
-        if names and all(name.startswith(first) for name in names):
-            found.append(first)
-            names = [name.removeprefix(first) for name in names]
-    # The other two could belong to the model.
-    calls += [".removeprefix('module.')"] if "module." in found else []
-    for some in found:
-        findings.notes.append(f"Names hold {some!r}, which {_WRAPPERS[some]} leaves.")
-    if calls and findings.opens:
-        state, key = findings.opens[-1].split()[0], "key" + "".join(calls)
-        line = f"{state} = {{{key}: value for key, value in {state}.items()}}"
-        findings.opens.append(line)
 
 
 def conclude(findings: Findings, wrong: list[str], unjudged: str = "") -> None:
@@ -203,11 +202,15 @@ def conclude(findings: Findings, wrong: list[str], unjudged: str = "") -> None:
     >>> found.safety, found.safety_why
     ('unsafe', 'it asks for os.system')
     """
-    findings.structure = DAMAGED if wrong else WHOLE
-    findings.structure_why = "; ".join(wrong[:4])
     if wrong:
+        findings.structure, findings.structure_why = DAMAGED, "; ".join(wrong[:4])
         findings.opens = []  # what opens it would read damage
-    elif not findings.opens:
+        unjudged = "its structure is damaged"
+    elif findings.structure == UNKNOWN:
+        unjudged = findings.structure_why
+    else:
+        findings.structure = WHOLE
+    if not wrong and not findings.opens:
         findings.notes.append(f"No line opens it safely. {ASK}")
     for verdict, safety in ((DANGEROUS, UNSAFE), (UNKNOWN_NAME, UNKNOWN)):
         named = [name for name, judged in findings.names.items() if judged == verdict]
@@ -216,5 +219,5 @@ def conclude(findings: Findings, wrong: list[str], unjudged: str = "") -> None:
             findings.safety = safety
             findings.safety_why = f"it asks for {', '.join(named[:4])}{more}"
             return
-    findings.safety = UNKNOWN if wrong or unjudged else SAFE
-    findings.safety_why = "its structure is damaged" if wrong else unjudged or _SAFE
+    findings.safety = UNKNOWN if unjudged else SAFE
+    findings.safety_why = unjudged or _SAFE

@@ -4,12 +4,16 @@ Save, Load, Ship 0.2.0: helpers/model_files/torch_programs.py · repairs: CHANGE
 """
 
 import json
+import math
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 from helpers.model_files.file_findings import Findings, TensorEntry
 from helpers.model_files.following import follow
 from helpers.model_files.global_names import ALLOWED, judge
+from helpers.model_files.judging import bytes_of
+from helpers.model_files.pickle_instructions import Made
+from helpers.model_files.pickled_containers import pairs
 from helpers.model_files.pickled_tensors import read_content
 from helpers.model_files.zip_records import ZipRecord, read_record
 
@@ -82,9 +86,32 @@ def read_script(
         followed = follow(read_record(file, inner["data.pkl"]))
         read_content(followed.value, findings)
         parts = [name for name in followed.names if name.startswith(_PARTS)]
-        if all(judge(name) == ALLOWED for name in followed.names if name not in parts):
+        are_known = all(judge(name) == ALLOWED for name in followed.names.keys() - {*parts})
+        if not _are_plain(followed.value):
+            findings.notes.append(
+                "It holds objects, such as an Enum or packed weights, that "
+                "torch.load(weights_only=True) does not read."
+            )
+        elif are_known and not followed.problem:
             lines = _SCRIPT_LINES.format(names=sorted(parts), path=str(path))
             findings.opens = lines.splitlines()
+
+
+def _are_plain(value: Any) -> bool:
+    """Return whether the parts of a program are modules: attributes, and nothing else."""
+    todo, seen = [value], set()
+    for some in todo:  # grows
+        if isinstance(some, Made) and id(some) not in seen:
+            seen.add(id(some))
+            is_part = some.name.startswith("__torch__.") and some.args is not None
+            is_odd = some.args or (some.state is not None and pairs(some.state) is None)
+            if is_part and is_odd:
+                return False
+            todo += [some.args, some.state, some.items]
+        elif isinstance(some, (list, tuple)) and id(some) not in seen:
+            seen.add(id(some))
+            todo += some
+    return True
 
 
 def read_exported(
@@ -101,7 +128,7 @@ def read_exported(
     """
     findings.is_ = "a program of torch.export (.pt2)"
     findings.evidence.append("a graph as JSON and weights are in it")
-    wrong, dtypes = [], {}
+    wrong, dtypes, storages = [], {}, dict[str, int]()
     for name, record in inner.items():
         if not name.endswith(("weights_config.json", "constants_config.json")):
             continue
@@ -115,14 +142,20 @@ def read_exported(
                 shape = tuple(size["as_int"] for size in meta["sizes"])
                 dtype = dtypes[meta["dtype"]] = _DTYPES.split()[meta["dtype"]]
                 device, offset = meta["device"]["type"], meta["storage_offset"]["as_int"]
-                entry = TensorEntry(
-                    key, shape, dtype, stored.size, stored.name, offset, device
+                strides = (stride["as_int"] for stride in meta["strides"])
+                # What is expanded repeats its elements.
+                own = (
+                    n if step or not n else 1
+                    for n, step in zip(shape, strides, strict=True)
                 )
+                held = bytes_of(dtype, math.prod(own))
+                entry = TensorEntry(key, shape, dtype, held, stored.name, offset, device)
                 findings.entries.append(entry)
+                storages[stored.name] = stored.size
         are_plain = not any(about["use_pickle"] for about in config.values())
         if name.endswith("weights_config.json") and are_plain:
             slots = {"path": str(path), "dtypes": dtypes, "config": record.name}
             folder = record.name.rpartition("/")[0] + "/"
             findings.opens = _EXPORTED_LINES.format(folder=folder, **slots).splitlines()
-    findings.held = sum({entry.storage: entry.bytes for entry in findings.entries}.values())
+    findings.held = sum(storages.values())
     return wrong

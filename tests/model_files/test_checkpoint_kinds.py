@@ -47,3 +47,37 @@ def test_optimizers_are_found_where_they_are():
     value = mapping(net=STATE, optimizer=OPTIMIZER, more=mapping(second=second))
     assert kind_of(value).optimizers == ("optimizer", "more.second")
     assert kind_of(OPTIMIZER).optimizers == ("",)
+
+
+ARRAY = Made("numpy._core.multiarray._reconstruct", (), ())
+
+
+@pytest.mark.parametrize(
+    ("value", "places"),
+    [
+        (
+            mapping(state_dict=STATE, optimizer_states=[OPTIMIZER, OPTIMIZER]),
+            ["optimizer_states.0"],
+        ),
+        (mapping(a=mapping(b=mapping(c=OPTIMIZER)), net=STATE), ["a.b.c"]),
+        (mapping(state=mapping(), param_groups=[], model=STATE), ["state", "param_groups"]),
+    ],
+)
+def test_optimizers_in_lists_and_deep_and_beside_the_weights(value, places):
+    found = kind_of(value)
+    assert list(found.optimizers) == places
+    assert "alone" not in found.what and found.weights in (
+        ("state_dict",),
+        ("net",),
+        ("model",),
+    )
+
+
+def test_weights_of_numpy_and_those_in_mappings_of_somebodys_own():
+    arrays = mapping(a=ARRAY, b=ARRAY, c=ARRAY)
+    assert kind_of(mapping(model=arrays)).weights == ("model",)
+    assert "NumPy" in kind_of(arrays).what
+    assert kind_of(mapping(history=arrays, net=mapping(w=TENSOR))).weights == ("net",)
+    assert kind_of(mapping(a=mapping(b=mapping(c=STATE)))).weights == ("a", "b", "c")
+    own = Made("my.Edict", (), None, ["a", TENSOR])
+    assert kind_of(mapping(model=own)).weights == ("model",)

@@ -2,12 +2,17 @@
 
 import ast
 import inspect
+import io
 import pickle
 import pickletools
+import time
+import tracemalloc
 
+import numpy as np
 import pytest
 import torch._weights_only_unpickler as torch_reader
 
+from helpers.model_files.budgets import TOO_MUCH, Budget
 from helpers.model_files.following import follow
 from helpers.model_files.pickle_instructions import INSTRUCTIONS, TORCH_READS, Made
 from tests.model_files.torch_samples import Runs
@@ -76,7 +81,7 @@ def test_pickles_inside_and_how_deep():
 
 def test_steps_and_problems():
     found = follow(b"\x80\x02" + b"}" * 10 + b".", most=5)
-    assert found.problem == "it has more than 5 instructions"
+    assert (found.problem, found.steps) == (TOO_MUCH, 5)
     assert follow(b"\x80\x02]").problem == "it breaks off at byte 3"
     assert follow(b"\x80\x02\xff.").problem == "it breaks off at byte 2"
     assert follow(b"").problem == "it breaks off at byte 0"
@@ -111,3 +116,71 @@ def test_a_name_that_is_computed_has_no_name():
     found = follow(b"\x80\x04]\x8c\x06system\x93.")
     assert found.names == {"(a computed name)": False}
     assert isinstance(found.value, Made)
+
+
+@pytest.mark.parametrize("protocol", range(pickle.HIGHEST_PROTOCOL + 1))
+def test_a_file_is_read_in_windows_and_followed_as_its_bytes_are(protocol):
+    values = [list(range(70_000)), "x" * 300_000, b"\\\n" * 90_000, ["ä" * 50] * 3000, 1]
+    data = b"junk" + pickle.dumps(values, protocol) + b"more"
+    known, found = follow(data, 4), follow(io.BytesIO(data), 4)
+    assert (known.problem, known.end) == ("", len(data) - 4)
+    assert (found.value, found.end, found.names) == (known.value, known.end, known.names)
+    cut = follow(io.BytesIO(data[:200_000]), 4)
+    assert cut.problem.startswith("it breaks off at byte")
+
+
+def test_a_file_that_shrinks_while_it_is_read_breaks_off():
+    class Shrinks(io.BytesIO):
+        def read(self, size=-1):
+            self.truncate(200_000)
+            return super().read(size)
+
+    found = follow(Shrinks(pickle.dumps(list(range(200_000)))))
+    assert found.problem.startswith("it breaks off at byte ")
+
+
+def test_lines_that_do_not_end_are_looked_for_once():
+    """Each text could be the beginning of a line that is as long as all that follows."""
+    for text in (b"U\5c\x93AAA0", b"U\5S\x93AAA0"):
+        started = time.process_time()
+        follow(b"\x80\2" + text * 100_000 + b"N.")
+        assert time.process_time() - started < 2
+
+
+@pytest.mark.parametrize("made", [b"}", b"]", b"(", b")\x85", b"G" + b"\x40" * 8, b"N\x85"])
+def test_what_a_pickle_makes_fits_into_the_memory(made):
+    tracemalloc.start()
+    found = follow(b"\x80\2(" + made * 250_000 + b"l.", budget=Budget(260_000))
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert found.problem == TOO_MUCH and peak < 10 << 20
+
+
+def test_long_texts_do_not_add_up():
+    pickled = b"\x80\3](" + (b"B\x60\xea\0\0" + bytes(60_000)) * 300 + b"e."
+    tracemalloc.start()
+    before = tracemalloc.get_traced_memory()[0]
+    assert len(follow(pickled).value) == 300
+    assert tracemalloc.get_traced_memory()[1] - before < 2 << 20
+    tracemalloc.stop()
+
+
+def test_raw_numbers_are_no_pickles_and_a_pickle_among_numbers_is_one():
+    draw = np.random.default_rng(0)
+    for count in range(3000):
+        raw = draw.integers(0, 256, 1000, dtype=np.uint8).tobytes()
+        for some in (raw, b"(K\0\x82\1." + raw, b"]K\1\x93." + raw, b"V\n\x93\n." + raw):
+            assert follow(pickle.dumps(some, 2 + count % 3)).names.keys() <= {
+                "_codecs.encode"
+            }
+    evil = b"\x80\2]\x8c\x06system\x93)R."
+    assert follow(pickle.dumps(evil + raw)).names == {"(a computed name)": True}
+
+
+@pytest.mark.parametrize("padding", [2_000, 100_000])
+def test_code_far_inside_a_text_is_found_or_too_much(padding):
+    evil = b"(" * padding + b"cos\nsystem\n(S'x'\ntR."
+    for value in (evil, evil.decode()):
+        for protocol in (0, 2, 4):
+            found = follow(pickle.dumps([value], protocol))
+            assert found.names.get("os.system") or found.problem == TOO_MUCH

@@ -4,6 +4,7 @@ import pickle
 import time
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
@@ -11,7 +12,8 @@ from helpers.model_files.file_findings import Findings
 from helpers.model_files.following import follow
 from helpers.model_files.judging import HostileError, bytes_of
 from helpers.model_files.pickle_instructions import Made
-from helpers.model_files.pickled_tensors import dtype_of, pairs, read_content
+from helpers.model_files.pickled_containers import pairs
+from helpers.model_files.pickled_tensors import dtype_of, read_content
 from helpers.model_files.torch_archives import read_directory, read_record
 from tests.model_files import torch_samples as samples
 
@@ -127,3 +129,30 @@ def test_more_tensors_than_any_model_has_are_refused(monkeypatch):
 )
 def test_values_in_a_few_characters(value, text):
     assert read(follow(pickle.dumps({"a": value})).value).values == {"a": text}
+
+
+def test_arrays_of_numpy_are_tensors():
+    arrays = {"a": np.ones((3, 2), "f4"), "b": np.zeros(5, "?"), "c": np.ones((), ">i8")}
+    arrays |= {"d": np.array(["ab"]), "e": np.ones((2, 2), "c8"), "f": np.array([{}])}
+    for protocol in range(5):
+        found = read(follow(pickle.dumps(arrays, protocol)).value)
+        assert [(e.name, e.shape, e.dtype, e.bytes) for e in found.entries] == [
+            ("a", (3, 2), "float32", 24),
+            ("b", (5,), "bool", 5),
+            ("c", (), "int64", 8),
+            ("d", (1,), "U2", 8),
+            ("e", (2, 2), "complex64", 32),
+        ]
+        assert (found.held, found.wrong) == (77, [])
+
+
+def test_a_view_that_keeps_a_large_storage_is_named():
+    base = torch.zeros(1000)
+    found = content({"a": base[:3], "b": torch.ones(10)[:2], "c": torch.ones(500)})
+    words = "'a' shows 12 bytes of a storage of 4000: saved as a clone, it would be small."
+    assert found.notes == [words]
+    assert content({"a": base, "b": base[:3]}).notes == []
+    assert (
+        content({"a": torch.ones(1).expand(5000), "s": torch.eye(900).to_sparse()}).notes
+        == []
+    )

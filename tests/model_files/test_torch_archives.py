@@ -1,5 +1,6 @@
 """Archives of torch.save: whose they are, what they hold, and the ways around a scanner."""
 
+import collections
 import io
 import pickle
 import time
@@ -8,6 +9,7 @@ import zipfile
 import numpy as np
 import pytest
 import torch
+import torch.package
 
 from helpers.model_files.inspecting import inspect_file
 from tests.model_files import torch_samples as samples
@@ -102,6 +104,21 @@ def test_a_whole_model_of_torch_layers_opens_by_naming_them(inspect):
     assert report.safety == "unknown"
     assert [entry.name for entry in report.entries] == list(samples.net().state_dict())
     assert same(opened(report)["state"])
+
+
+@pytest.mark.parametrize("activation", ["relu", "gelu"])
+def test_a_function_without_effects_does_no_harm(activation, inspect):
+    model = torch.nn.TransformerEncoderLayer(4, 2, activation=activation)
+    report = inspect(saved(model))
+    assert report.safety == "unknown"
+    assert same(opened(report)["state"], model)
+
+
+def test_a_tensor_of_several_lengths(inspect):
+    parts = [torch.ones(2), torch.ones(3)]
+    report = inspect(saved({"w": torch.nested.nested_tensor(parts, layout=torch.jagged)}))
+    assert report.safety == "unknown"
+    assert opened(report)["state"]["w"].is_nested
 
 
 def test_a_whole_model_of_somebodys_class_is_opened_by_nothing(inspect):
@@ -399,9 +416,9 @@ def many(count: int) -> bytes:
     [
         (lambda: deflated("a/data/0", bytes(1 << 20), 100), "to fill the memory"),
         (lambda: deflated("a/more.pkl", b"]" * (1 << 20), 80), "to fill the memory"),
-        (lambda: with_pickle(P2 + b"]" * 10**5 + b"a" * (10**5 - 1) + b"."), "100 deep"),
-        (lambda: with_pickle(P2 + b")" + b"\x85" * 10**5 + b"."), "100 deep"),
-        (lambda: with_pickle(P2 + b"]" + b"2\x86" * 10**4 + b"."), "100 deep"),
+        (lambda: with_pickle(P2 + b"]" * 10**5 + b"a" * (10**5 - 1) + b"."), "300 deep"),
+        (lambda: with_pickle(P2 + b")" + b"\x85" * 10**5 + b"."), "300 deep"),
+        (lambda: with_pickle(P2 + b"]" + b"2\x86" * 10**4 + b"."), "300 deep"),
         (lambda: with_pickle(P2 + b"(" * 10**5 + b"."), "breaks off"),
         (lambda: with_pickle(P2 + b"\x8e" + b"\xff" * 8 + b"."), "breaks off"),
         (lambda: with_pickle(P2 + b"X\xff\xff\xff\xffabc."), "breaks off"),
@@ -425,15 +442,36 @@ def test_a_hostile_archive_ends_in_a_sentence_quickly(make, words, inspect):
     assert words in str(report)
 
 
-def test_a_pickle_of_millions_of_instructions_is_given_up(inspect, monkeypatch):
-    data = with_pickle(P2 + b"}" * 5000 + b".")
-    monkeypatch.setattr("helpers.model_files.torch_pickles.MOST_STEPS", 4000)
-    monkeypatch.setattr(
-        "helpers.model_files.torch_pickles.follow_all.__defaults__", (0, 4000)
-    )
-    report = inspect(data)
-    assert "it has more than 4,000 instructions" in report.structure_why
+def test_a_pickle_of_millions_of_instructions_is_given_up(inspect):
+    report = inspect(with_pickle(P2 + b"N0" * 1_600_000 + b"N."))
+    assert report.structure == "unknown" and "too much to follow" in report.structure_why
     assert report.safety == "unknown" and report.opens == []
+    assert "restore it" not in str(report)
+    data = with_pickle(P2 + b"cos\nsystem\n" + b"N0" * 1_600_000 + b"N.")
+    assert inspect(data).safety == "unsafe"
+
+
+def test_archives_in_an_archive_have_one_budget(inspect):
+    with zipfile.ZipFile(file := io.BytesIO(), "w", zipfile.ZIP_DEFLATED) as inner:
+        inner.writestr("a/x.pkl", P2 + b"N0" * 600_000 + b"N.")
+    with zipfile.ZipFile(outer := io.BytesIO(), "w") as archive:
+        for number in range(100):
+            archive.writestr(f"a/{number}.zip", file.getvalue())
+    started = time.process_time()
+    report = inspect(outer.getvalue())
+    assert time.process_time() - started < 8
+    assert (report.structure, report.safety) == ("unknown", "unknown")
+    assert "what is nested in it is too much to follow" in report.structure_why
+
+
+@pytest.mark.parametrize("depth", [55, 140])
+def test_a_model_of_many_levels_is_whole(depth, inspect):
+    model = torch.nn.Linear(1, 1)
+    for _ in range(depth):
+        model = torch.nn.Sequential(model)
+    report = inspect(saved(model))
+    assert (report.structure, len(report.entries)) == ("whole", 2)
+    assert same(opened(report)["state"], model)
 
 
 def test_a_name_cannot_steer_the_terminal_or_the_notebook(inspect):
@@ -449,3 +487,18 @@ def test_an_archive_of_something_else(inspect):
     report = inspect(file.getvalue())
     assert (report.kind, report.safety) == ("zip", "unknown")
     assert report.is_ == "a zip archive, but not of torch"
+
+
+def test_items_that_torch_does_not_add_are_added_by_the_lines(inspect):
+    content = collections.defaultdict(dict, model=samples.net().state_dict())
+    report = inspect(saved(content))
+    assert same(opened(report)["state"])
+
+
+def test_an_archive_of_torch_package(inspect):
+    with torch.package.PackageExporter(file := io.BytesIO()) as exporter:
+        exporter.save_pickle("model", "model.pkl", {"w": torch.ones(2)})
+    report = inspect(file.getvalue())
+    assert (report.kind, report.is_) == ("torch.package", "an archive of torch.package")
+    assert (report.safety, report.structure) == ("unknown", "whole")
+    assert "it is a program" in report.safety_why

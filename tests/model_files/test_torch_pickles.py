@@ -1,5 +1,6 @@
 """Bare pickles, the format before torch 1.6, and the tar before that."""
 
+import collections
 import pickle
 from pathlib import Path
 
@@ -8,7 +9,7 @@ import torch
 
 from helpers.model_files.file_findings import Findings
 from helpers.model_files.inspecting import inspect_file
-from helpers.model_files.torch_pickles import conclude, follow_all, note_wrappers
+from helpers.model_files.torch_pickles import conclude, follow_all
 from tests.model_files import torch_samples as samples
 
 
@@ -155,27 +156,68 @@ def test_verdicts():
     assert (found.safety, found.opens) == ("unknown", [])
 
 
-@pytest.mark.parametrize(
-    ("names", "prefixes"),
-    [
-        (["module.a", "head.b"], []),
-        (["a._orig_mod.b", "c"], ["_orig_mod."]),
-        (["module.model.a"], ["module.", "model."]),
-        ([], []),
-    ],
-)
-def test_prefixes_that_only_some_names_have_belong_to_the_model(names, prefixes):
-    note_wrappers(found := Findings(Path("a")), names)
-    assert [note.split("'")[1] for note in found.notes] == prefixes
-    assert found.opens == []
+def test_several_pickles_one_after_the_other_are_whole(tmp_path):
+    report = inspected(tmp_path, pickle.dumps({"a": 1}) * 30)
+    assert (report.structure, report.safety) == ("whole", "safe")
+    assert "30 pickles stand one after the other in it" in str(report)
+    assert opened(report)["content"] == {"a": 1}
+    report = inspected(tmp_path, pickle.dumps({"a": 1}) * 30 + pickle.dumps(samples.Runs()))
+    assert report.safety == "unsafe"
+    report = inspected(tmp_path, pickle.dumps({"a": 1}) * 2 + b"junk")
+    assert report.structure == "damaged"
 
 
-def test_the_line_for_wrappers_takes_the_name_that_the_lines_gave():
-    found = Findings(Path("a"), opens=["weights = load()"])
-    note_wrappers(found, ["model.a"])
-    assert len(found.opens) == 1, "it could belong to the model"
-    note_wrappers(found, ["module._orig_mod.a"])
-    assert found.opens[-1] == (
-        "weights = {key.replace('_orig_mod.', '').removeprefix('module.'): value "
-        "for key, value in weights.items()}"
+def test_several_saves_in_the_old_format_are_whole(tmp_path):
+    data = samples.legacy(samples.net().state_dict())
+    report = inspected(tmp_path, data * 3)
+    assert (report.structure, report.safety) == ("whole", "safe")
+    assert "3 saves stand one after the other" in str(report)
+    assert equal(opened(report)["state"])
+    report = inspected(tmp_path, data + samples.legacy({"a": samples.Runs()}))
+    assert report.safety == "unsafe"
+    assert inspected(tmp_path, data * 2 + data[:-9]).structure == "damaged"
+
+
+def test_numbers_in_the_old_format_are_no_pickles(tmp_path):
+    """They stand where a pickle could follow the others."""
+    data = samples.legacy({"a": torch.tensor([*b"]K\1\x93.", 0, 0, 0], dtype=torch.uint8)})
+    report = inspected(tmp_path, data)
+    assert (report.safety, report.structure) == ("safe", "whole")
+
+
+def test_what_is_too_long_or_too_deep_is_not_damaged(tmp_path):
+    report = inspected(
+        tmp_path, pickle.dumps({"history": [1.5] * 10 + [*range(1_700_000)]})
     )
+    assert (report.structure, report.safety) == ("unknown", "unknown")
+    assert "restore" not in str(report) and report.opens == []
+    deep = None
+    for number in range(150):
+        deep = {"next": deep, "v": number}
+    report = inspected(tmp_path, pickle.dumps(deep))
+    assert (report.structure, report.safety) == ("whole", "safe")
+
+
+def test_a_class_that_a_bare_pickle_changes_is_unsafe(tmp_path):
+    data = b"\x80\2ccollections\nCounter\nN}X\5\0\0\0totalc__builtin__\nset\ns\x86b0}."
+    report = inspected(tmp_path, data)
+    assert (report.safety, report.opens) == ("unsafe", [])
+
+
+def test_what_torch_cannot_read_in_the_old_format_gets_no_lines(tmp_path):
+    report = inspected(tmp_path, samples.legacy({"w": torch.ones(2).untyped_storage()}))
+    assert (
+        report.opens == []
+        and "does not read its instructions: an untyped storage" in str(report)
+    )
+    content = collections.defaultdict(dict, a={"w": torch.ones(2)})
+    report = inspected(tmp_path, samples.legacy(content))
+    assert report.opens == [] and "items of collections.defaultdict" in str(report)
+
+
+@pytest.mark.parametrize("make", [pickle.dumps, samples.legacy, samples.saved])
+def test_keys_that_are_no_text_stay(make, tmp_path):
+    report = inspected(tmp_path, make({0: 1, "module.w": torch.ones(2)}))
+    assert opened(report)["state"].keys() == {0, "module.w"}
+    report = inspected(tmp_path, make({"model": samples.wrapped("module.")}))
+    assert equal(opened(report)["state"])

@@ -1,5 +1,7 @@
 """Programs: their weights come out, and none of their code runs."""
 
+import enum
+import io
 import json
 
 import pytest
@@ -101,3 +103,48 @@ def test_numbers_of_dtypes_are_torchs():
         name = kind.name.lower()
         name = short.get(name, name).replace("float8e", "float8_e")
         assert _DTYPES.split()[kind.value] == name
+
+
+class Colour(enum.Enum):
+    RED = 1
+
+
+class Choice(torch.nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.colour, self.weight = Colour.RED, torch.nn.Parameter(torch.ones(2))
+
+    def forward(self, x):
+        return x + self.weight if self.colour == Colour.RED else x
+
+
+def quantized():
+    layers = torch.nn.Sequential(torch.nn.Linear(2, 2))
+    return torch.ao.quantization.quantize_dynamic(layers, {torch.nn.Linear})
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("make", [Choice, quantized])
+def test_a_program_that_torch_does_not_read_gets_no_lines(make, tmp_path):
+    torch.jit.save(torch.jit.script(make()), file := io.BytesIO())
+    report = inspected(tmp_path, file.getvalue())
+    assert (report.structure, report.opens) == ("whole", [])
+    assert "such as an Enum or packed weights" in str(report)
+
+
+class Views(torch.nn.Module):
+    def __init__(self):
+        super().__init__()
+        base = torch.arange(1000.0)
+        self.register_buffer("a", base[:4].view(2, 2))
+        self.register_buffer("b", base[4:8])
+
+    def forward(self, x):
+        return x + self.a.sum() + self.b.sum()
+
+
+def test_exported_views_have_their_own_bytes(tmp_path):
+    torch.export.save(torch.export.export(Views(), (torch.ones(2),)), file := io.BytesIO())
+    report = inspected(tmp_path, file.getvalue(), "a.pt2")
+    assert {(e.name, e.bytes) for e in report.entries} == {("a", 16), ("b", 16)}
+    assert report.held == sum({e.storage: 4000 for e in report.entries}.values())
