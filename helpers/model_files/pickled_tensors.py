@@ -123,8 +123,8 @@ def _note_large_storages(findings: Findings, storages: dict[str, int]) -> None:
             findings.notes
         ) < _MOST_WRONG:
             findings.notes.append(
-                f"{entry.name!r} shows {used[entry.storage]} bytes of a storage of {total}: "
-                "saved as a clone, it would be small."
+                f"{entry.name!r} shows {used[entry.storage]} bytes of a storage of "
+                f"{total}: saved as a clone, it would be small."
             )
 
 

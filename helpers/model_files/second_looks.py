@@ -3,7 +3,6 @@
 Save, Load, Ship 0.2.0: helpers/model_files/second_looks.py · repairs: CHANGELOG.md
 """
 
-import mmap
 import os
 from pathlib import Path
 from typing import BinaryIO
@@ -65,11 +64,8 @@ def _in_front(kind: str, path: Path, file: BinaryIO, findings: Findings) -> list
         read_tar(path, file, tar, verify=False)
     found, others = tar.names, [tar.is_] if tar.is_ else []
     if kind in _PLAIN:
-        with (
-            judging(front := Findings(path)),
-            mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data,
-        ):
-            follow_all(data, front)
+        with judging(front := Findings(path)):
+            follow_all(file, front)
         if any(all(map(str.isidentifier, name.split("."))) for name in front.names):
             found, others = found | front.names, [*others, "a pickle"]
     findings.names |= found
