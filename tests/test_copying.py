@@ -183,8 +183,8 @@ def test_the_library_is_small():
     """
     lines = {file: len(file.read_text(encoding="utf-8").splitlines()) for file in LIBRARY}
     formats = {file: n for file, n in lines.items() if file.parent.name == "model_files"}
-    assert sum(lines.values()) - sum(formats.values()) <= 7_640
-    assert sum(formats.values()) <= 3_655
+    assert sum(lines.values()) - sum(formats.values()) <= 8_510
+    assert sum(formats.values()) <= 4_450
 
 
 def test_each_module_of_the_library_names_its_version_and_place():

@@ -72,7 +72,7 @@ _HUB = "adapter", "hub model"
 _LISTS = {"shard index", "dcp"}  # of files
 # What a name promises.
 _SAME = ".safetensors", ".onnx", ".gguf", ".npz", ".npy", ".pt2"
-_PT = "torch zip, torchscript, legacy torch, legacy tar"
+_PT = "torch zip, torchscript, torch.package, legacy torch, legacy tar"
 _SUFFIXES = {suffix: suffix[1:] for suffix in _SAME}
 _SUFFIXES |= dict.fromkeys((".pt", ".pth", ".ckpt"), _PT)
 

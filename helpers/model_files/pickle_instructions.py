@@ -107,7 +107,8 @@ def _put(machine: Any, at: int) -> None:
 
 
 def _put_far(machine: Any, at: int) -> None:
-    machine.memo[_WORD(machine.data, at)[0]] = machine.stack[-1]
+    (place,) = _WORD(machine.data, at)
+    machine.memo[place] = machine.stack[-1]
 
 
 def _text(form: str, value: Callable[[bytes], Any]) -> Callable:
@@ -117,13 +118,13 @@ def _text(form: str, value: Callable[[bytes], Any]) -> Callable:
     def do(machine: Any, at: int) -> int:
         start = at + size
         data = machine.data
-        length = unpack(data, at)[0]
+        (length,) = unpack(data, at)
         end = start + length
         raw = data[start : end if length < MOST_TEXT else start + MOST_TEXT]
         machine.stack.append(value(raw))
         if length > 64:
             machine.budget.room -= len(raw)
-        if b"\n" in raw or not raw.isascii() or length > MOST_TEXT:
+        if b"\n" in raw or length > MOST_TEXT or not raw.isascii():
             machine.look_inside(raw[:1], start, end)
         return end
 

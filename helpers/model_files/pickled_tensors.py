@@ -17,7 +17,7 @@ from helpers.model_files.pickled_containers import inside, is_array, is_empty
 
 _MOST_VALUES, _MOST_DEEP, _MOST_WRONG = 60, 300, 10
 _HIDDEN = ("_parameters", "_buffers", "_modules")
-_END = object()
+_END, _AGAIN = object(), "the same object as another"
 _LITTLE = 1000  # bytes that nobody misses
 _TEXT, _MOST_DIMENSIONS = 60, 1000  # characters of a value
 # What torch calls its storages by, where it is not the dtype.
@@ -34,8 +34,7 @@ _DTYPES = {
     "ComplexFloat": "complex64",
     "Untyped": "uint8",
 }
-_KINDS = {"f": "float", "i": "int", "u": "uint", "c": "complex"}  # NumPy's letters
-_WORDS = {"b1": "bool"}
+_LETTERS = {"f": "float", "i": "int", "u": "uint", "c": "complex"}  # NumPy's
 _LOADS = "torch.storage._load_from_bytes"
 # Their only content is the first argument.
 _WRAPPERS = {
@@ -92,7 +91,8 @@ def read_content(value: Any, findings: Findings) -> tuple[dict[str, int], list[s
                 continue
             if entry is not None:
                 add_entry(findings, entry)
-                arrays += entry.bytes if is_array(value) else 0
+                if entry.storage is None and is_array(value):
+                    arrays += entry.bytes
                 continue
         is_again = id(value) in seen  # perhaps thousands of times
         inner = None if is_again else inside(value)
@@ -100,8 +100,7 @@ def read_content(value: Any, findings: Findings) -> tuple[dict[str, int], list[s
             seen.add(id(value))
         if inner is None:
             if value is not None and len(todo) <= 4 and len(values) < _MOST_VALUES:
-                again = "the same object as another"
-                values[name] = again if is_again else _short(value)
+                values[name] = _AGAIN if is_again else _short(value)
         elif len(todo) > _MOST_DEEP:
             findings.structure = UNKNOWN
             findings.structure_why = f"it is nested more than {_MOST_DEEP} deep, {TOO_MUCH}"
@@ -114,17 +113,18 @@ def read_content(value: Any, findings: Findings) -> tuple[dict[str, int], list[s
 
 def _note_large_storages(findings: Findings, storages: dict[str, int]) -> None:
     """Name views that keep much more memory in the file than they show."""
-    used: dict[str | None, int] = {}
-    for entry in findings.entries:
+    entries, used = findings.entries, dict[str | None, int]()
+    if len(entries) == len(storages) and sum(e.bytes for e in entries) == findings.held:
+        return
+    for entry in entries:
         used[entry.storage] = used.get(entry.storage, 0) + entry.bytes
     large = {k: n for k, n in storages.items() if 2 * used.get(k, n) < n - _LITTLE}
-    for entry in findings.entries if large else ():
-        if (total := large.pop(entry.storage or "", 0)) and len(
-            findings.notes
-        ) < _MOST_WRONG:
+    for entry in entries if large else ():
+        total = large.pop(entry.storage or "", 0)
+        if total and len(findings.notes) < _MOST_WRONG:
+            shown = f"{entry.name!r} shows {used[entry.storage]} bytes"
             findings.notes.append(
-                f"{entry.name!r} shows {used[entry.storage]} bytes of a storage of "
-                f"{total}: saved as a clone, it would be small."
+                f"{shown} of a storage of {total}: saved as a clone, it would be small."
             )
 
 
@@ -158,10 +158,10 @@ def _read_tensor(name: str, value: Made, storages: dict[str, int]) -> TensorEntr
         else:
             break
     args = value.args
-    if is_array(value):
-        return _array(name, value)
     if value.name in _DENSE and args:
         return _dense(name, value, storages, device)
+    if is_array(value):
+        return _array(name, value)
     if value.name == "torch._utils._rebuild_sparse_tensor" and args:
         parts = [
             _dense(name, part, storages, device)
@@ -184,10 +184,10 @@ def _array(name: str, value: Made) -> TensorEntry | None:
     size = int(code[1:]) if code[1:].isdecimal() else 0
     if not size or code[0] == "O":
         return None
-    shape, word = _numbers(shape), _KINDS.get(code[0])
+    shape, word = _numbers(shape), _LETTERS.get(code[0])
     held = math.prod(shape) * size * (4 if code[0] == "U" else 1)
     return TensorEntry(
-        name, shape, f"{word}{8 * size}" if word else _WORDS.get(code, code), held
+        name, shape, f"{word}{8 * size}" if word else {"b1": "bool"}.get(code, code), held
     )
 
 
@@ -200,13 +200,14 @@ def _dense(name: str, value: Made, storages: dict[str, int], device: str) -> Ten
     shape, stride = _numbers(shape), _numbers(stride)
     _, kind, key, place, count, *_ = storage.args
     dtype = dtype_of((more[2] if value.name.endswith("_v3") else kind).name)
+    wide = _width(dtype)
     total = _width(dtype_of(kind.name)) * count
     storages.setdefault(str(key), total)
-    last, held = offset, _width(dtype)
+    last, held = offset, wide
     for n, step in zip(shape, stride, strict=True):
         last += (n - 1) * step
         held *= n if step or not n else 1
-    if offset < 0 or (0 not in shape and (last + 1) * _width(dtype) > total):
+    if offset < 0 or (0 not in shape and (last + 1) * wide > total):
         raise ValueError(f"element {last} of a storage of {total} bytes")
     return TensorEntry(name, shape, dtype, held, str(key), offset, device or str(place))
 

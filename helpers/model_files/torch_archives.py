@@ -136,9 +136,9 @@ def _look_inside(
     depth: int = 0,
 ) -> list[str]:
     """Judge the pickles among the records, and those of archives among them."""
-    wrong = []
+    wrong, is_storage = [], _STORAGE.fullmatch
     for record in records:
-        if _STORAGE.fullmatch(record.name) or not record.size:
+        if is_storage(record.name) or not record.size:
             continue  # the bytes of a tensor: nobody takes them for anything else
         try:
             file.seek(max(0, record.start))

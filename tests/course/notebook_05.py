@@ -192,7 +192,7 @@ ROUNDS = (
             "solution-2",
         ),
         Mutation(
-            "model_files/torch_pickles",
+            "model_files/wrapper_names",
             """[".removeprefix('module.')"] if "module." in found""",
             """[".removeprefix('module.')"] if "module." not in found""",
             "inspect inspect-lines",
