@@ -215,6 +215,8 @@ def _entries(directory: bytes, count: int, shift: int) -> Iterator[tuple]:
         flags, method, crc, packed, size, *lengths, start = _ENTRY(directory, at)
         name, more = at + 46, at + 46 + lengths[0]
         raw, at = directory[name:more], at + 46 + sum(lengths)
+        if at > len(directory):
+            raise ValueError("an entry of its directory is damaged")
         # What is too large for 32 bits stands behind the name.
         while 0xFFFFFFFF in (size, packed, start) and more + 4 <= at:
             kind, length = struct.unpack_from("<2H", directory, more)

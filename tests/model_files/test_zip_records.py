@@ -79,3 +79,14 @@ def test_bytes_between_records_and_a_flag_of_encryption():
     data[6] |= 1
     words = "record 'röot/0' has another header: readers disagree on what is in it"
     assert read_directory(io.BytesIO(bytes(data)))[1] == [words]
+
+
+def test_an_entry_that_reaches_beyond_the_directory():
+    with zipfile.ZipFile(file := io.BytesIO(), "w") as archive:
+        archive.writestr("a.txt", "hello")
+    data = bytearray(file.getvalue())
+    at = data.index(b"PK\1\2")
+    data[at + 20 : at + 24] = b"\xff" * 4  # its size stands in another field, of 64 kB
+    data[at + 30 : at + 32] = b"\xff\xff"
+    with pytest.raises(ValueError, match="an entry of its directory is damaged"):
+        read_directory(io.BytesIO(data))
