@@ -10,8 +10,9 @@ Save, Load, Ship 0.2.0: helpers/quantization/__init__.py · repairs: CHANGELOG.m
 """
 
 from helpers.quantization.comparison import pareto_front, wilson_interval
+from helpers.quantization.folding import fold_batch_norm
 from helpers.quantization.hooks import forward_hooks
-from helpers.quantization.layers import fold_batch_norm, quantizable_layers
+from helpers.quantization.layers import quantizable_layers
 from helpers.quantization.models import calibrate, quantize_model
 from helpers.quantization.noise import layer_sensitivity, sqnr_db
 from helpers.quantization.observers import choose_qparams, fake_quantize

@@ -1,79 +1,223 @@
-"""Which layers of a model are quantized: Conv2d and Linear, batch norms folded in.
+"""Which weights of a model are quantized: those of PyTorch's own layers, each once.
 
 Save, Load, Ship 0.2.0: helpers/quantization/layers.py · repairs: CHANGELOG.md
 """
 
-import copy
 from collections.abc import Iterable
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Any
 
+import torch
 from torch import nn
-from torch.nn.utils.fusion import fuse_conv_bn_eval
+from torch.nn.utils import parametrize
 
 from helpers.arguments import require_module
 
-
-def fold_batch_norm(model: nn.Module) -> nn.Module:
-    """Return a copy in eval mode with each batch norm folded into its convolution.
-
-    An engine does this before it quantizes: y = a * conv(x) + b is one convolution with
-    weights a * w. Only pairs that follow each other in a Sequential are folded; an
-    Identity takes the place of the norm. The original is not touched.
-
-    Raises:
-        TypeError: the model is not a module.
-
-    >>> fold_batch_norm(nn.Sequential(nn.Conv2d(1, 4, 3, bias=False), nn.BatchNorm2d(4)))
-    Sequential(
-      (0): Conv2d(1, 4, kernel_size=(3, 3), stride=(1, 1))
-      (1): Identity()
-    )
-    """
-    require_module(model)
-    folded = copy.deepcopy(model).eval()
-    for sequence in folded.modules():
-        if not isinstance(sequence, nn.Sequential):
-            continue
-        for i in range(len(sequence) - 1):
-            convolution, norm = sequence[i], sequence[i + 1]
-            if not isinstance(convolution, nn.Conv2d):
-                continue
-            # Without running statistics a norm takes each batch's, in eval mode as well.
-            if isinstance(norm, nn.BatchNorm2d) and norm.running_mean is not None:
-                sequence[i] = fuse_conv_bn_eval(convolution, norm)
-                sequence[i + 1] = nn.Identity().eval()
-    return folded
+CONVOLUTIONS = (nn.Conv1d, nn.Conv2d, nn.Conv3d)
+TRANSPOSED = (nn.ConvTranspose1d, nn.ConvTranspose2d, nn.ConvTranspose3d)
+KINDS = (nn.Linear, *CONVOLUTIONS, *TRANSPOSED, nn.Embedding, nn.MultiheadAttention)
 
 
-def quantizable_layers(model: nn.Module) -> dict[str, nn.Conv2d | nn.Linear]:
-    """Return the layers whose weights are quantized, by name: Conv2d and Linear.
+def quantizable_layers(model: nn.Module) -> dict[str, nn.Module]:
+    """Return the layers whose weights are quantized, by name.
+
+    These are PyTorch's own Linear, Conv1d to 3d, ConvTranspose1d to 3d, Embedding and
+    MultiheadAttention (the weight of its inputs; its output is a Linear of its own). A
+    subclass with a `forward` of its own is not among them: what it does with its weight
+    cannot be known. `coverage` lists the others, too.
 
     >>> list(quantizable_layers(nn.Sequential(nn.Linear(4, 3), nn.ReLU(), nn.Linear(3, 2))))
     ['0', '2']
     """
-    modules = model.named_modules()
-    return {name: m for name, m in modules if isinstance(m, nn.Conv2d | nn.Linear)}
+    require_module(model)
+    return {name: layer for name, layer in model.named_modules() if is_quantizable(layer)}
 
 
-def select_layers(
-    model: nn.Module, keep_float: Iterable[str]
-) -> dict[str, nn.Conv2d | nn.Linear]:
-    """Return the quantizable layers by name, without those named in `keep_float`.
+def is_quantizable(layer: nn.Module) -> bool:
+    """Say whether a layer computes as one of the kinds that are quantized.
+
+    >>> is_quantizable(nn.Linear(2, 2)), is_quantizable(nn.LSTM(2, 2))
+    (True, False)
+    """
+    return "forward" not in vars(layer) and any(
+        isinstance(layer, kind) and type(layer).forward is kind.forward for kind in KINDS
+    )
+
+
+@dataclass(frozen=True)
+class LayerWeight:
+    """One weight that is quantized, and the layers that use it.
+
+    Attributes:
+        layers: the names of these layers; more than one where the weight is tied.
+        layer: the first of them.
+        attribute: how it calls the weight, such as "weight" or "in_proj_weight".
+    """
+
+    layers: tuple[str, ...]
+    layer: nn.Module
+    attribute: str
+
+    @property
+    def name(self) -> str:
+        """The parameter's name in the model, such as "0.weight"."""
+        return ".".join(filter(None, (self.layers[0], self.attribute)))
+
+    @property
+    def parameter(self) -> nn.Parameter:
+        """The weight itself."""
+        return getattr(self.layer, self.attribute)
+
+    def to_channels(self, weight: torch.Tensor) -> torch.Tensor:
+        """Return the weight with its output channels along axis 0.
+
+        They are there already but in a transposed convolution, whose weight has shape
+        (in, out / groups, ...): it becomes (out, in / groups, ...).
+        """
+        if not isinstance(self.layer, TRANSPOSED):
+            return weight
+        groups = self.layer.groups
+        return weight.unflatten(0, (groups, -1)).transpose(1, 2).flatten(0, 1)
+
+    # The swap is its own inverse: (groups, out / groups, in / groups) and back.
+    from_channels = to_channels
+
+
+def layer_weights(model: nn.Module, keep_float: Iterable[str] = ()) -> list[LayerWeight]:
+    """Return the weights to quantize, a tied one once, without those in `keep_float`.
+
+    A weight that several layers share stays in float where one of them is named.
 
     Raises:
-        ValueError: a name in keep_float is not a layer's.
+        ValueError: a name in keep_float is not a layer's; a weight cannot be replaced by
+            rounded values: it is computed at each run, has no values yet, is no plain
+            float tensor, or overlaps another in memory. The message says what to do.
 
-    >>> model = nn.Sequential(nn.Linear(4, 3), nn.ReLU(), nn.Linear(3, 2))
-    >>> list(select_layers(model, keep_float=("2",)))
-    ['0']
+    >>> model = nn.Sequential(nn.Embedding(9, 4), nn.Linear(4, 9, bias=False))
+    >>> model[1].weight = model[0].weight
+    >>> [weight.layers for weight in layer_weights(model)], layer_weights(model, ("1",))
+    ([('0', '1')], [])
+    """
+    layers, kept = quantizable_layers(model), kept_layers(model, keep_float)
+    found: dict[tuple, LayerWeight] = {}
+    for name, layer in layers.items():
+        for attribute in weight_names(layer):
+            if reason := ("" if name in kept else refusal(name, layer, attribute)):
+                raise ValueError(reason)
+            weight = layer._parameters.get(attribute)
+            if weight is None or nn.parameter.is_lazy(weight):
+                continue  # of a layer that is kept
+            key: tuple = (id(weight),)
+            if not refusal(name, layer, attribute) and weight.numel():
+                key = (weight.data_ptr(), weight.shape, weight.stride())
+            known = found.setdefault(key, LayerWeight((), layer, attribute))
+            if isinstance(layer, TRANSPOSED) != isinstance(known.layer, TRANSPOSED):
+                raise ValueError(
+                    f"{known.layers[0]} and {name} share one weight, whose output channels "
+                    "lie along another axis in each; give one of them a clone of it"
+                )
+            names = (*known.layers, name)
+            found[key] = LayerWeight(names, known.layer, known.attribute)
+    weights = [weight for weight in found.values() if not kept & set(weight.layers)]
+    _require_apart(weights)
+    return weights
+
+
+def weight_names(layer: nn.Module) -> tuple[str, ...]:
+    """Return how a quantizable layer calls its weights.
+
+    >>> weight_names(nn.Linear(2, 2)), weight_names(nn.MultiheadAttention(4, 2))
+    (('weight',), ('in_proj_weight',))
+    """
+    if not isinstance(layer, nn.MultiheadAttention):
+        return ("weight",)
+    if layer.in_proj_weight is not None:
+        return ("in_proj_weight",)
+    return ("q_proj_weight", "k_proj_weight", "v_proj_weight")
+
+
+def refusal(name: str, layer: nn.Module, attribute: str) -> str:
+    """Say why a weight cannot be quantized, and what to do; "" where it can.
+
+    >>> layer = nn.utils.parametrizations.weight_norm(nn.Linear(2, 2))
+    >>> print(refusal("0", layer, "weight").replace("; ", ";\n"))
+    0 computes its weight at each run, so values written to it would be lost;
+    call torch.nn.utils.parametrize.remove_parametrizations(layer, 'weight') first
+    """
+    if attribute not in layer._parameters:
+        return (
+            f"{name} computes its {attribute} at each run, so values written to it would "
+            f"be lost; {_cure(layer, attribute)} first"
+        )
+    weight: Any = layer._parameters[attribute]
+    if nn.parameter.is_lazy(weight):
+        return f"{name} is lazy and has no {attribute} yet; run the model once first"
+    if weight.is_meta:
+        return f"{name}.{attribute} is on the meta device, without values; load them first"
+    if type(weight) not in (nn.Parameter, torch.Tensor) or not weight.is_floating_point():
+        held = f"{type(weight).__name__} of {str(weight.dtype).removeprefix('torch.')}"
+        return (
+            f"{name}.{attribute} is a {held}, not a plain float tensor; quantize the model "
+            f"that it was made from, or name {name!r} in keep_float"
+        )
+    if isinstance(layer, nn.Embedding) and layer.max_norm is not None:
+        return (
+            f"{name} rewrites its rows at each run (max_norm); run the model over all of "
+            "them, and set max_norm to None first"
+        )
+    return ""
+
+
+def _cure(layer: nn.Module, attribute: str) -> str:
+    tools, quoted = "torch.nn.utils", f"(layer, {attribute!r})"
+    if parametrize.is_parametrized(layer, attribute):
+        return f"call {tools}.parametrize.remove_parametrizations{quoted}"
+    if f"{attribute}_mask" in layer._buffers:
+        return f"call {tools}.prune.remove{quoted}"
+    if f"{attribute}_g" in layer._parameters:
+        return f"call {tools}.remove_weight_norm{quoted}"
+    if f"{attribute}_orig" in layer._parameters:
+        return f"call {tools}.remove_spectral_norm{quoted}"
+    return f"make {attribute} a Parameter of the layer"
+
+
+def kept_layers(model: nn.Module, keep_float: Iterable[str]) -> set[str]:
+    """Return the names of the layers to keep in float, as a set.
+
+    Raises:
+        ValueError: one of them is not a layer's.
+
+    >>> kept_layers(nn.Sequential(nn.Linear(4, 3), nn.ReLU()), ["0"])
+    {'0'}
     """
     if isinstance(keep_float, str):  # it would be taken for the names of its letters
         raise ValueError(
             f"keep_float is {keep_float!r}; expected a tuple of names: ({keep_float!r},)"
         )
-    layers, kept = quantizable_layers(model), set(keep_float)
+    kept, layers = set(keep_float), quantizable_layers(model)
     if unknown := sorted(kept - set(layers)):
         raise ValueError(
             f"keep_float names {unknown[0]!r}, which is not a layer; "
             f"there are {', '.join(layers)}"
         )
-    return {name: layer for name, layer in layers.items() if name not in kept}
+    return kept
+
+
+def _require_apart(weights: list[LayerWeight]) -> None:
+    """Refuse weights that are parts of each other: each would be rounded twice."""
+    spans = []
+    for weight in weights:
+        tensor = weight.parameter
+        if not tensor.numel():
+            continue
+        steps = zip(tensor.shape, tensor.stride(), strict=True)
+        last = sum((size - 1) * stride for size, stride in steps)
+        end = tensor.data_ptr() + (last + 1) * tensor.element_size()
+        spans.append((str(tensor.device), tensor.data_ptr(), end, weight.name))
+    for (device, _, end, name), (other, start, _, following) in pairwise(sorted(spans)):
+        if device == other and start < end:
+            raise ValueError(
+                f"{name} and {following} overlap in memory without being one weight; "
+                "clone one of them first"
+            )

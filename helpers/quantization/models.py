@@ -3,14 +3,23 @@
 Save, Load, Ship 0.2.0: helpers/quantization/models.py · repairs: CHANGELOG.md
 """
 
-from collections.abc import Iterable, Iterator, Mapping
+import warnings
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from typing import TypeGuard
 
 import torch
 from torch import nn
 
+from helpers.quantization.folding import fold_batch_norm
 from helpers.quantization.hooks import forward_hooks
-from helpers.quantization.layers import fold_batch_norm, quantizable_layers, select_layers
+from helpers.quantization.inputs import Inputs, row_count, run
+from helpers.quantization.layers import (
+    LayerWeight,
+    kept_layers,
+    layer_weights,
+    quantizable_layers,
+)
 from helpers.quantization.observers import choose_qparams, fake_quantize
 from helpers.quantization.schemes import QParams, Scheme, round_trip
 
@@ -19,7 +28,7 @@ def quantize_model(
     model: nn.Module,
     weights: Scheme | None = None,
     activations: Scheme | None = None,
-    calibration: torch.Tensor | Mapping[str, QParams] | None = None,
+    calibration: Inputs | Mapping[str, QParams] | None = None,
     keep_float: Iterable[str] = (),
 ) -> nn.Module:
     """Return a copy that computes with fake-quantized weights and activations.
@@ -28,56 +37,72 @@ def quantize_model(
     with the values that an integer engine would have. Biases stay float32: engines keep
     them in 32 bits. The original is not touched.
 
+    A weight that several layers share is rounded once. A model of another dtype, such as
+    bfloat16, keeps it, and its levels are rounded to it.
+
     Args:
-        model: any model whose batch norms follow their convolutions in a Sequential.
+        model: any model; which of its layers are treated says `quantizable_layers`.
         weights: the scheme of the weights; None keeps them in float32.
-        activations: the scheme of each layer's input, per tensor; None keeps them.
-        calibration: inputs of the model, (N, ...), from which the ranges of the
-            activations are chosen, or what `calibrate` chose from them; needed with
-            activations.
-        keep_float: names of layers that stay in float32, weights and inputs.
+        activations: the scheme of each layer's input, per tensor; None keeps them. The
+            input of an Embedding is no float and is left alone.
+        calibration: inputs of the model, from which the ranges of the activations are
+            chosen: a tensor (N, ...), a tuple of arguments, or a mapping of their names;
+            or what `calibrate` chose from them. Needed with activations.
+        keep_float: names of layers that stay in float32, weights and inputs. A weight
+            that several layers share stays where one of them is named.
 
     Raises:
-        ValueError: a name in keep_float is not a layer's; weights hold NaN, infinity or
-            a value beyond 1e38; activations are asked for without calibration inputs, or
-            not per tensor, or the inputs do not reach each layer once.
+        ValueError: a name in keep_float is not a layer's; a weight cannot be replaced by
+            rounded values (it is computed, or already quantized: see `layer_weights`),
+            or holds NaN, infinity or a value beyond 1e38; activations are asked for
+            without calibration inputs, or not per tensor, or the inputs do not reach
+            each layer once.
+
+    Warns:
+        UserWarning: more than half of the model's weights stay in float, since they are
+            in layers that are not treated.
 
     >>> model, inputs = nn.Sequential(nn.Linear(4, 3), nn.ReLU()), torch.rand(64, 4)
     >>> small = quantize_model(model, Scheme(bits=2), Scheme(bits=8), calibration=inputs)
     >>> len(small[0].weight.unique()) <= 3  # of 2 bits: -scale, 0 and scale
     True
     """
+    keep_float = kept_layers(model, keep_float)
+    if weights is not None:
+        layer_weights(model, keep_float)  # refuses before anything is computed
     quantized = fold_batch_norm(model)
-    layers = select_layers(quantized, keep_float)
     if activations is not None:
         # Calibrated on the float model, as engines do, so before the weights change.
         ranges = calibration
-        if not isinstance(ranges, Mapping):
+        if not _are_ranges(ranges):
             ranges = calibrate(quantized, activations, ranges)
-        for name, layer in layers.items():
+        for name, layer in _layers_with_inputs(quantized).items():
+            if name in keep_float:
+                continue
             if name not in ranges:
-                raise ValueError(
-                    f"calibration never reached {name}, so its input has no range; "
-                    "name it in keep_float"
-                )
+                raise ValueError(_unreached(name, layer))
             layer.register_forward_pre_hook(_FakeQuantizedInput(ranges[name]))
     if weights is not None:
+        found = layer_weights(quantized, keep_float)
+        _warn_of_the_rest(quantized, found, keep_float)
         with torch.no_grad():
-            for name, layer in layers.items():
-                with _error_prefix(f"weights of {name}"):
-                    layer.weight.copy_(fake_quantize(layer.weight, weights))
+            for weight in found:
+                with _error_prefix(f"weights of {weight.layers[0]}"):
+                    rounded = fake_quantize(weight.to_channels(weight.parameter), weights)
+                    weight.parameter.copy_(weight.from_channels(rounded))
     return quantized
 
 
 def calibrate(
-    model: nn.Module, scheme: Scheme, inputs: torch.Tensor | None
+    model: nn.Module, scheme: Scheme, inputs: Inputs | None
 ) -> dict[str, QParams]:
     """Choose scale and zero point for the input of every layer.
 
     Args:
         model: in eval mode, with its batch norms folded (see fold_batch_norm).
         scheme: of the activations, per tensor.
-        inputs: of the model, (N, ...), such as 64 images.
+        inputs: of the model, such as 64 images: a tensor (N, ...), a tuple of arguments,
+            or a mapping of their names.
 
     Returns:
         name of the layer -> its input's scale and zero point; without layers that the
@@ -92,7 +117,7 @@ def calibrate(
     >>> sorted(ranges), ranges["2"].zero_point.item()  # after a ReLU, zero is the least
     (['0', '2'], 0)
     """
-    if inputs is None or len(inputs) == 0:
+    if inputs is None or not row_count(inputs):
         raise ValueError("activations need calibration: pass inputs, such as 64 images")
     if scheme.granularity != "tensor":
         raise ValueError(
@@ -106,12 +131,55 @@ def calibrate(
                 f"{name} runs more than once, and one range cannot serve all its inputs; "
                 "give each place in the model a layer of its own"
             )
+        if not inputs:
+            raise ValueError(
+                f"{name} is called with keywords, and its input is not seen; name it in "
+                "keep_float"
+            )
         with _error_prefix(f"input of {name}"):
             ranges[name] = choose_qparams(inputs[0], scheme)
 
-    with torch.no_grad(), forward_hooks(quantizable_layers(model), choose_range):
-        model(inputs)
+    with torch.no_grad(), forward_hooks(_layers_with_inputs(model), choose_range):
+        run(model, inputs)
     return ranges
+
+
+def _layers_with_inputs(model: nn.Module) -> dict[str, nn.Module]:
+    layers = quantizable_layers(model).items()
+    return {name: layer for name, layer in layers if not isinstance(layer, nn.Embedding)}
+
+
+def _are_ranges(calibration: object) -> TypeGuard[Mapping[str, QParams]]:
+    return isinstance(calibration, Mapping) and all(
+        isinstance(value, QParams) for value in calibration.values()
+    )
+
+
+def _unreached(name: str, layer: nn.Module) -> str:
+    if isinstance(layer, nn.MultiheadAttention):
+        return (
+            f"{name} multiplies inside a function of PyTorch, where its inputs cannot be "
+            f"rounded; name {name!r} and '{name}.out_proj' in keep_float"
+        )
+    return (
+        f"calibration never reached {name}, so its input has no range; "
+        "name it in keep_float"
+    )
+
+
+def _warn_of_the_rest(
+    model: nn.Module, weights: list[LayerWeight], keep_float: Collection[str]
+) -> None:
+    """Warn where most of a model would stay in float without having been asked to."""
+    if keep_float:
+        return
+    treated = sum(weight.parameter.nbytes for weight in weights)
+    if 2 * treated < (total := sum(tensor.nbytes for tensor in model.parameters())):
+        warnings.warn(
+            f"{total - treated:,} of the {total:,} bytes of parameters stay in float: they "
+            "are not in layers that are treated; coverage(model) names them",
+            stacklevel=3,
+        )
 
 
 class _FakeQuantizedInput:

@@ -9,7 +9,8 @@ import pandas as pd
 import torch
 from torch import nn
 
-from helpers.quantization.layers import fold_batch_norm, quantizable_layers
+from helpers.quantization.folding import fold_batch_norm
+from helpers.quantization.layers import layer_weights
 from helpers.quantization.models import quantize_model
 from helpers.quantization.schemes import Scheme
 from helpers.training import accuracy
@@ -68,13 +69,16 @@ def layer_sensitivity(
     >>> layer_sensitivity(model, Scheme(bits=2), inputs, labels).columns.tolist()
     ['layer', 'parameters', 'accuracy', 'sqnr_db']
     """
-    layers = quantizable_layers(fold_batch_norm(model))
+    weights = layer_weights(folded := fold_batch_norm(model))
+    names = {name for weight in weights for name in weight.layers}
     rows = []
-    for name, layer in layers.items():
-        others = [other for other in layers if other != name]
-        one = quantize_model(model, scheme, keep_float=others)
-        noise = sqnr_db(layer.weight, quantizable_layers(one)[name].weight)
+    for layers in dict.fromkeys(weight.layers for weight in weights):
+        one = quantize_model(folded, scheme, keep_float=names.difference(layers))
+        before, after = (
+            torch.cat([w.parameter.detach().flatten() for w in found if w.layers == layers])
+            for found in (weights, layer_weights(one, names.difference(layers)))
+        )
         right = accuracy(one, images, labels)
-        rows.append((name, layer.weight.numel(), right, noise))
+        rows.append((layers[0], before.numel(), right, sqnr_db(before, after)))
     table = pd.DataFrame(rows, columns=["layer", "parameters", "accuracy", "sqnr_db"])
     return table.sort_values(["accuracy", "sqnr_db"], ignore_index=True)

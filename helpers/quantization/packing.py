@@ -9,7 +9,8 @@ from collections.abc import Iterable
 import torch
 from torch import nn
 
-from helpers.quantization.layers import fold_batch_norm, select_layers
+from helpers.quantization.folding import fold_batch_norm
+from helpers.quantization.layers import layer_weights
 from helpers.quantization.schemes import Scheme, require_scheme
 
 SCALE_BYTES = 4  # a float32
@@ -36,15 +37,40 @@ def packed_bytes(
     (2560, 324)
     """
     folded = fold_batch_norm(model)
-    total = sum(tensor.nbytes for tensor in folded.state_dict().values())
+    total = held_bytes(folded)
     if scheme is None:
         return total
     require_scheme(scheme)
-    for layer in select_layers(folded, keep_float).values():
+    for found in layer_weights(folded, keep_float):
+        weight = found.to_channels(found.parameter)
         extra = SCALE_BYTES + (0 if scheme.symmetric else ZERO_POINT_BYTES)
-        packed = math.ceil(layer.weight.numel() * scheme.bits / 8)
-        total += packed + _count_scales(layer.weight, scheme) * extra - layer.weight.nbytes
+        packed = math.ceil(weight.numel() * scheme.bits / 8)
+        total += packed + _count_scales(weight, scheme) * extra - weight.nbytes
     return total
+
+
+def held_bytes(model: nn.Module) -> int:
+    """Return the bytes of a model's parameters and saved buffers, a shared one once.
+
+    >>> model = nn.Sequential(nn.Embedding(9, 4), nn.Linear(4, 9, bias=False))
+    >>> model[1].weight = model[0].weight
+    >>> held_bytes(model)
+    144
+    """
+    found: dict[object, int] = {}
+    for name, tensor in model.state_dict().items():
+        if isinstance(tensor, torch.Tensor):
+            plain = type(tensor) is torch.Tensor and not tensor.is_meta and tensor.numel()
+            key = tensor.data_ptr() if plain else name
+            found[key] = max(found.get(key, 0), _held(tensor))
+    return sum(found.values())
+
+
+def _held(tensor: torch.Tensor) -> int:
+    # A tensor that is made of others, such as one of torchao, holds what they hold.
+    if not hasattr(tensor, "__tensor_flatten__"):
+        return tensor.nbytes
+    return sum(_held(getattr(tensor, name)) for name in tensor.__tensor_flatten__()[0])
 
 
 def _count_scales(weight: torch.Tensor, scheme: Scheme) -> int:
