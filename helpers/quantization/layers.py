@@ -141,9 +141,8 @@ def refusal(name: str, layer: nn.Module, attribute: str) -> str:
     """Say why a weight cannot be quantized, and what to do; "" where it can.
 
     >>> layer = nn.utils.parametrizations.weight_norm(nn.Linear(2, 2))
-    >>> print(refusal("0", layer, "weight").replace("; ", ";\n"))
-    0 computes its weight at each run, so values written to it would be lost;
-    call torch.nn.utils.parametrize.remove_parametrizations(layer, 'weight') first
+    >>> refusal("0", layer, "weight").partition(",")[0]
+    '0 computes its weight at each run'
     """
     if attribute not in layer._parameters:
         return (
