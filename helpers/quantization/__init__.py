@@ -10,6 +10,7 @@ Save, Load, Ship 0.2.0: helpers/quantization/__init__.py · repairs: CHANGELOG.m
 """
 
 from helpers.quantization.comparison import pareto_front, wilson_interval
+from helpers.quantization.coverage import coverage
 from helpers.quantization.folding import fold_batch_norm
 from helpers.quantization.hooks import forward_hooks
 from helpers.quantization.layers import quantizable_layers
@@ -34,6 +35,7 @@ __all__ = [
     "Scheme",
     "calibrate",
     "choose_qparams",
+    "coverage",
     "dequantize",
     "fake_quantize",
     "fold_batch_norm",
