@@ -147,7 +147,7 @@ def refusal(name: str, layer: nn.Module, attribute: str) -> str:
     if attribute not in layer._parameters:
         return (
             f"{name} computes its {attribute} at each run, so values written to it would "
-            f"be lost; {_cure(layer, attribute)} first"
+            f"be lost; {_cure(name, layer, attribute)} first"
         )
     weight: Any = layer._parameters[attribute]
     if nn.parameter.is_lazy(weight):
@@ -168,8 +168,8 @@ def refusal(name: str, layer: nn.Module, attribute: str) -> str:
     return ""
 
 
-def _cure(layer: nn.Module, attribute: str) -> str:
-    tools, quoted = "torch.nn.utils", f"(layer, {attribute!r})"
+def _cure(name: str, layer: nn.Module, attribute: str) -> str:
+    tools, quoted = "torch.nn.utils", f"(model.get_submodule({name!r}), {attribute!r})"
     if parametrize.is_parametrized(layer, attribute):
         return f"call {tools}.parametrize.remove_parametrizations{quoted}"
     if f"{attribute}_mask" in layer._buffers:
