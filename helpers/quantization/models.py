@@ -139,7 +139,12 @@ def calibrate(
         with _error_prefix(f"input of {name}"):
             ranges[name] = choose_qparams(inputs[0], scheme)
 
-    with torch.no_grad(), forward_hooks(_layers_with_inputs(model), choose_range):
+    layers = {
+        name: layer
+        for name, layer in _layers_with_inputs(model).items()
+        if not isinstance(layer, nn.MultiheadAttention)
+    }
+    with torch.no_grad(), forward_hooks(layers, choose_range):
         run(model, inputs)
     return ranges
 
