@@ -67,10 +67,10 @@ def quantize_model(
     >>> len(small[0].weight.unique()) <= 3  # of 2 bits: -scale, 0 and scale
     True
     """
-    keep_float = kept_layers(model, keep_float)
-    if weights is not None:
-        layer_weights(model, keep_float)  # refuses before anything is computed
     quantized = fold_batch_norm(model)
+    keep_float = kept_layers(quantized, keep_float)
+    # Before the ranges are chosen, since it refuses what could not be rounded.
+    found = [] if weights is None else layer_weights(quantized, keep_float)
     if activations is not None:
         # Calibrated on the float model, as engines do, so before the weights change.
         ranges = calibration
@@ -83,7 +83,6 @@ def quantize_model(
                 raise ValueError(_unreached(name, layer))
             layer.register_forward_pre_hook(_FakeQuantizedInput(ranges[name]))
     if weights is not None:
-        found = layer_weights(quantized, keep_float)
         _warn_of_the_rest(quantized, found, keep_float)
         with torch.no_grad():
             for weight in found:
