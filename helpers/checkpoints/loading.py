@@ -140,11 +140,13 @@ def load_checkpoint(
         require_written(parts["model"], values)
         if rng is not None:
             _restore_rng(rng)
-        for name, each in parts["model"].items():
-            tensors = (*each.named_parameters(), *each.named_buffers())
-            if left := [own for own, tensor in tensors if tensor.is_meta]:
-                where, what = label("model", name), ", ".join(left)
-                notes.append(f"{where}: the file has no values for {what}: still on meta")
+        for part, objects in parts.items():
+            for name, each in objects.items():
+                if left := _on_meta(each):
+                    where, what = label(part, name), ", ".join(left)
+                    notes.append(
+                        f"{where}: the file has no values for {what}: still on meta"
+                    )
         for note in notes:  # before all is settled: a warning may be an error
             warnings.warn(f"{path}: {note}", stacklevel=2)
     return Checkpoint(
@@ -165,6 +167,13 @@ def _load(part: str, thing: Any, state: Any, known: tuple[set[int], set[int]]) -
         load_state(thing, own_copy(state))
     else:
         thing.load_state_dict(own_copy(state))
+
+
+def _on_meta(thing: Any) -> list[str]:
+    if not isinstance(thing, nn.Module):
+        return []
+    tensors = (*thing.named_parameters(), *thing.named_buffers())
+    return [name for name, tensor in tensors if tensor.is_meta]
 
 
 @contextmanager

@@ -193,11 +193,14 @@ def makes_new_state(optimizer: Optimizer) -> bool:
     >>> makes_new_state(torch.optim.SGD([torch.ones(1)]))
     True
     """
-    held = vars(optimizer)  # one that wraps another may hold none of these
-    hooks = (
-        held.get(f"_optimizer_load_state_dict_{when}_hooks") for when in ("pre", "post")
-    )
-    return type(optimizer).load_state_dict is Optimizer.load_state_dict and not any(hooks)
+    held, kind = vars(optimizer), type(optimizer)
+    own = ("load_state_dict", "__setstate__")
+    own += tuple(f"_optimizer_load_state_dict_{when}_hooks" for when in ("pre", "post"))
+    if any(map(held.get, own)) or kind.load_state_dict is not Optimizer.load_state_dict:
+        return False
+    # Another's may write into the state that is there before torch's own replaces it.
+    module = getattr(kind.__setstate__, "__globals__", {}).get("__name__", "")
+    return module.startswith("torch.optim.")
 
 
 def _places(state: dict[str, Any], names: _Groups) -> dict[str, Any] | None:

@@ -68,6 +68,33 @@ def test_every_scheduler(tmp_path, monkeypatch, make):
     assert interrupt_everywhere(monkeypatch, path, other.parts, every, **other.parts) > 10
 
 
+class Merges(torch.optim.SGD):
+    """Writes into the state that is there, as one that keeps its buffers' places does."""
+
+    def __setstate__(self, state):
+        for parameter, kept in state["state"].items():
+            for key, value in kept.items():
+                self.state[parameter][key].copy_(value)
+            self.state[parameter]["seen"] = True
+        raise ValueError("not mine")
+
+
+def test_an_optimizer_that_writes_into_its_present_state_and_fails(tmp_path):
+    runs = []
+    for count in (3, 1):
+        net = test_optimizers.make_model()
+        kind = torch.optim.SGD if count == 3 else Merges
+        optimizer = kind(net.parameters(), momentum=0.9)
+        test_optimizers.steps(net, optimizer, count, seed=count)
+        runs.append({"model": net, "optimizer": optimizer})
+    runs[0]["optimizer"].__class__ = Merges
+    path = save_checkpoint(tmp_path / "a.pt", **runs[0])
+    before = photograph(runs[1])
+    with pytest.raises(ValueError, match="not mine"):
+        load_checkpoint(path, **runs[1])
+    assert photograph(runs[1]) == before
+
+
 class Application:
     """Holds a model and an optimizer of its own, as torch's tutorial on DCP has it."""
 
