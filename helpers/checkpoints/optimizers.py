@@ -194,9 +194,9 @@ def makes_new_state(optimizer: Optimizer) -> bool:
     True
     """
     held, kind = vars(optimizer), type(optimizer)
-    own = ("load_state_dict", "__setstate__")
-    own += tuple(f"_optimizer_load_state_dict_{when}_hooks" for when in ("pre", "post"))
-    if any(map(held.get, own)) or kind.load_state_dict is not Optimizer.load_state_dict:
+    hooks = (f"_optimizer_load_state_dict_{when}_hooks" for when in ("pre", "post"))
+    own = any(map(held.get, ("load_state_dict", "__setstate__", *hooks)))
+    if own or kind.load_state_dict is not Optimizer.load_state_dict:
         return False
     # Another's may write into the state that is there before torch's own replaces it.
     module = getattr(kind.__setstate__, "__globals__", {}).get("__name__", "")

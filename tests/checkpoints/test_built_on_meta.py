@@ -162,7 +162,10 @@ def test_what_no_file_can_hold_is_named(tmp_path):
 
 
 def test_so_it_is_in_every_module_that_was_given(tmp_path):
-    models, others = {"a": Rotary()}, {"ema": Rotary(), "scale": torch.amp.GradScaler("cpu")}
+    models, others = (
+        {"a": Rotary()},
+        {"ema": Rotary(), "scale": torch.amp.GradScaler("cpu")},
+    )
     path = save_checkpoint(tmp_path / "a.pt", model=models, others=others)
     models, others = {"a": shell(Rotary)}, {**others, "ema": shell(Rotary)}
     with pytest.warns(UserWarning, match="still on meta"):
