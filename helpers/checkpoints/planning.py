@@ -11,6 +11,7 @@ from torch import nn
 
 from helpers.checkpoints.archive.errors import IncompatibleCheckpointError
 from helpers.checkpoints.matching import model_problem, optimizer_problem
+from helpers.checkpoints.model_loading import takes_other_sizes
 from helpers.checkpoints.optimizers import fit_state
 from helpers.checkpoints.parts import (
     Named,
@@ -66,6 +67,7 @@ def plan_loading(
                 problem = class_problem("object", thing, said)
             if problem is None and isinstance(thing, nn.Module):
                 problem = model_problem(thing, state)
+                problem = None if problem and takes_other_sizes(thing, state) else problem
             if problem:
                 raise IncompatibleCheckpointError(
                     f"{path} does not fit the {where}: {problem}. Nothing was changed."
