@@ -59,9 +59,8 @@ def capture_rng() -> dict[str, Any]:
 def _of_numpy(state: dict[str, Any]) -> Any:
     if state["bit_generator"] != "MT19937":
         return json.loads(json.dumps(state, default=lambda array: array.tolist()))
-    words, position = state["state"]["key"].tolist(), state["state"]["pos"]
-    key = torch.tensor(words, device="cpu")  # whatever torch.set_default_device says
-    return ["MT19937", key, position, state["has_gauss"], state["gauss"]]
+    of, key = state["state"], torch.tensor(state["state"]["key"].tolist(), device="cpu")
+    return ["MT19937", key, of["pos"], state["has_gauss"], state["gauss"]]
 
 
 def restore_rng(state: dict[str, Any]) -> None:

@@ -82,6 +82,7 @@ def plan_loading(
                     "given one go on"
                     for what in functions_left_out(thing, said, state)
                 ]
+                notes += [f"{where}: {note}" for note in _other_rates(thing, state, parts)]
     return states, notes
 
 
@@ -127,6 +128,16 @@ def _absence(part: str, name: str | None, there: Named) -> str | None:
     if name is None:
         return f"the file holds several, {shown}: pass a dict with such names"
     return f"the file holds none of this name, but {shown}"
+
+
+def _other_rates(scheduler: Any, state: Any, parts: dict[str, Named]) -> list[str]:
+    """Return a note if the scheduler will go on from rates that are not the saved ones."""
+    groups = getattr(getattr(scheduler, "optimizer", None), "param_groups", [])
+    now, saved = [group.get("lr") for group in groups], state.get("_last_lr")
+    loaded = any(each.param_groups is groups for each in parts["optimizer"].values())
+    if loaded or saved is None or now == saved:
+        return []
+    return [f"its optimizer is not loaded: its rates are {now}, when saved {saved}"]
 
 
 def _moved_groups(
