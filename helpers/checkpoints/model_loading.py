@@ -5,7 +5,7 @@ Save, Load, Ship 0.2.0: helpers/checkpoints/model_loading.py · repairs: CHANGEL
 
 import copy
 from collections.abc import Mapping
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from typing import Any
 
 import torch
@@ -110,26 +110,23 @@ def takes_other_sizes(model: nn.Module, state: Mapping[str, Any]) -> bool:
     >>> takes_other_sizes(model, nn.BatchNorm1d(3).state_dict())
     False
     """
-
     own, apart = live_state(model), own_ways(model)
     if own.keys() != state.keys() or any(map(nn.parameter.is_lazy, own.values())):
         return False
     other = [name for name in own if in_words(own[name]) != in_words(state[name])]
-    is_taken = bool(other) and all(
+    may_fit = [
         name.startswith(apart)
         and dtype_name(own[name]) == dtype_name(state[name])
         and not is_empty_shell(own[name])
         for name in other
-    )
-    if is_taken:
-        with unchanged(model):
-            try:
-                model.load_state_dict(own_copy(state))
-            except Exception:
-                return False
-            own = live_state(model)  # what passes over an entry has not taken it
-            is_taken = all(in_words(own[name]) == in_words(state[name]) for name in other)
-    return is_taken
+    ]
+    if not may_fit or not all(may_fit):
+        return False
+    with unchanged(model), suppress(Exception):
+        model.load_state_dict(own_copy(state))
+        own = live_state(model)  # what passes over an entry has not taken it
+        return all(in_words(own[name]) == in_words(state[name]) for name in other)
+    return False
 
 
 def require_written(models: Named, states: Mapping[Any, Mapping[str, Any]]) -> None:

@@ -62,7 +62,8 @@ def save_checkpoint(
         path: where to; the folder must exist.
         model: its state dict is saved. Here and below, several go by name, such as
             {"generator": ..., "critic": ...}.
-        optimizer: over parameters of the models.
+        optimizer: over parameters of the models. A warning names one inside it whose state
+            its state dict lacks, as SAM's does.
         scheduler: the learning rate's.
         others: name -> any object with state_dict() and load_state_dict(): a GradScaler,
             a stateful data loader, an AveragedModel.

@@ -163,12 +163,8 @@ of real numbers: give it as one, such as x.to_dense() or torch.view_as_real(x)
 def output_tensors(outputs: object, where: str = "the output") -> list[torch.Tensor]:
     """Return the tensors that a model returned, out of whatever they are nested in.
 
-    Args:
-        outputs: what it returned.
-        where: how an error calls that.
-
     Raises:
-        TypeError: something in it is not a tensor.
+        TypeError: something in it is not a tensor; the text says which, from `where` on.
 
     >>> output_tensors({"logits": torch.zeros(2), "hidden": (torch.ones(1), None)})
     [tensor([0., 0.]), tensor([1.])]
@@ -183,8 +179,4 @@ def output_tensors(outputs: object, where: str = "the output") -> list[torch.Ten
             "in a module whose forward() returns those alone"
         )
     parts = outputs.items() if isinstance(outputs, Mapping) else enumerate(outputs)
-    return [
-        tensor
-        for key, part in parts
-        for tensor in output_tensors(part, f"{where}[{key!r}]")
-    ]
+    return [t for k, part in parts for t in output_tensors(part, f"{where}[{k!r}]")]

@@ -123,8 +123,7 @@ def _beside_storages(value: Any) -> int:
     if isinstance(value, str):
         return len(value.encode(errors="surrogatepass"))
     if isinstance(value, Tensor):
-        is_told = not kind_of(value) or pieces(value) is not None
-        if is_told or is_empty_shell(value):
+        if not kind_of(value) or is_empty_shell(value) or pieces(value) is not None:
             return 0
         return value.numel() * value.element_size()  # shows nothing of what it is made of
     if isinstance(value, bytes | bytearray):
