@@ -136,7 +136,7 @@ def load_state(optimizer: Optimizer, state: dict[str, Any]) -> None:
 def _with_inner(optimizer: Any) -> Iterator[Optimizer]:
     """Yield the optimizer, and those that it wraps: all that torch's own method loads."""
     seen: set[int] = set()
-    waiting = [optimizer, *vars(optimizer).values()]  # it may be of no class of torch's
+    waiting = [optimizer, *getattr(optimizer, "__dict__", {}).values()]  # of any class
     while waiting:
         one = waiting.pop()
         if id(one) in seen:
@@ -213,7 +213,7 @@ def makes_new_state(optimizer: Optimizer) -> bool:
     >>> makes_new_state(torch.optim.SGD([torch.ones(1)]))
     True
     """
-    held, kind = vars(optimizer), type(optimizer)
+    held, kind = getattr(optimizer, "__dict__", {}), type(optimizer)
     hooks = (f"_optimizer_load_state_dict_{when}_hooks" for when in ("pre", "post"))
     own = any(map(held.get, ("load_state_dict", "__setstate__", *hooks)))
     if own or kind.load_state_dict is not Optimizer.load_state_dict:

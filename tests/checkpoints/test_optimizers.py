@@ -623,3 +623,28 @@ def test_of_one_that_forgets_nothing_nothing_is_told(tmp_path, kind):
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         save_checkpoint(tmp_path / "a.pt", model=model, optimizer=optimizer)
+
+
+def test_a_wrapper_may_have_slots_alone(tmp_path):
+    class Slotted:
+        __slots__ = ("inner", "param_groups")
+
+        def __init__(self, inner):
+            self.inner, self.param_groups = inner, inner.param_groups
+
+        def state_dict(self):
+            return self.inner.state_dict()
+
+        def load_state_dict(self, state):
+            self.inner.load_state_dict(state)
+            self.param_groups = self.inner.param_groups
+
+    runs = []
+    for count in (3, 1):
+        model = make_model()
+        inner = torch.optim.SGD(model.parameters(), lr=0.1, momentum=0.9)
+        steps(model, inner, count, seed=count)
+        runs.append({"model": model, "optimizer": Slotted(inner)})
+    load_checkpoint(save_checkpoint(tmp_path / "a.pt", **runs[0]), **runs[1])
+    states = [plain(run["optimizer"].state_dict()) for run in runs]
+    assert states[0] == states[1]
