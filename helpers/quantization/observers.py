@@ -8,6 +8,9 @@ import math
 import torch
 
 from helpers.arguments import type_of
+from helpers.quantization import level_sets
+from helpers.quantization.entropy import least_divergence
+from helpers.quantization.scales import scale_of
 from helpers.quantization.schemes import (
     QParams,
     Scheme,
@@ -23,7 +26,7 @@ _TRIED_AT_ONCE = 1 << 16  # values: four bytes each stay in a processor's cache
 def choose_qparams(tensor: torch.Tensor, scheme: Scheme) -> QParams:
     """Choose scale and zero point for a tensor.
 
-    Symmetric schemes use -(2^(b-1) - 1) to 2^(b-1) - 1. The one level more that a
+    Symmetric schemes use -(2^(b-1) - 1) to 2^(b-1) - 1 (`Scheme.signed_range` has more). The one level more that a
     two's complement integer has on the negative side is left out, so that x and -x get
     the same magnitude and no kernel has to treat -2^(b-1) as a special case. Asymmetric
     schemes use 0 to 2^b - 1, and their range always holds zero, so that zero (padding,
@@ -37,7 +40,7 @@ def choose_qparams(tensor: torch.Tensor, scheme: Scheme) -> QParams:
     Raises:
         TypeError: the tensor is not a tensor, or the scheme is not a `Scheme`.
         ValueError: the tensor holds no values, or NaN or infinity, or has no channel
-            axis although the scheme needs one.
+            axis although the scheme needs one, or a scale is beyond its dtype.
 
     >>> qparams = choose_qparams(torch.tensor([-1.0, 0.2, 3.5]), Scheme(bits=4))
     >>> qparams.scale, qparams.qmin, qparams.qmax
@@ -60,13 +63,19 @@ def fake_quantize(tensor: torch.Tensor, scheme: Scheme) -> torch.Tensor:
 
 
 def _qparams(low: torch.Tensor, high: torch.Tensor, scheme: Scheme) -> QParams:
+    if scheme.format != "integer":
+        scale = scale_of(high, level_sets.top(scheme.format), scheme)
+        zero_point = torch.zeros_like(scale, dtype=torch.int32)
+        return QParams(scale, zero_point, 0, 2**scheme.bits - 1, scheme.format)
     if scheme.symmetric:
         qmax = 2 ** (scheme.bits - 1) - 1
-        scale = _usable(high / qmax)  # low is -high
-        return QParams(scale, torch.zeros_like(scale, dtype=torch.int32), -qmax, qmax)
+        qmin = -qmax if scheme.signed_range == "narrow" else -qmax - 1
+        steps = qmin if scheme.signed_range == "ggml" else (qmax - qmin) / 2
+        scale = scale_of(high, steps, scheme)  # low is -high
+        return QParams(scale, torch.zeros_like(scale, dtype=torch.int32), qmin, qmax)
     qmax = 2**scheme.bits - 1
     low, high = low.clamp(max=0), high.clamp(min=0)
-    scale = _usable((high - low) / qmax)
+    scale = scale_of(high - low, qmax, scheme)
     zero_point = torch.round(-low / scale).clamp(0, qmax).to(torch.int32)
     return QParams(scale, zero_point, 0, qmax)
 
@@ -100,8 +109,15 @@ def _observe(rows: torch.Tensor, scheme: Scheme) -> tuple[torch.Tensor, torch.Te
         share = scheme.percentile / 100
         if scheme.symmetric:
             high = _quantile(rows.abs(), share)
-            return -high, high
-        return _quantile(rows, 1 - share), _quantile(rows, share)
+            low = -high
+        else:
+            low, high = _quantile(rows, 1 - share), _quantile(rows, share)
+    elif scheme.observer == "entropy":
+        reach = least_divergence(rows, scheme.bits)
+        low, high = low.clamp(min=-reach), high.clamp(max=reach)
+    if scheme.signed_range == "ggml":
+        farthest = rows.gather(1, rows.abs().argmax(dim=1, keepdim=True))
+        low, high = low.copysign(-farthest), high.copysign(farthest)
     if scheme.observer == "mse":
         return _least_squares(rows, low, high, scheme)
     return low, high
@@ -130,14 +146,6 @@ def _least_squares(
         least = torch.where(better, error, least)
         best = torch.where(better, shares[first, 0, 0], best)
     return low * best, high * best
-
-
-def _usable(scale: torch.Tensor) -> torch.Tensor:
-    # A range of nothing but zeros has no step, and a step below the smallest normal
-    # float32 would divide into infinity. Such values become zeros: 1.0 serves for the
-    # first; the second keeps an error below 1.2e-38.
-    smallest = torch.finfo(torch.float32).tiny
-    return torch.where(scale == 0, torch.ones_like(scale), scale.clamp(min=smallest))
 
 
 def _check_values(tensor: torch.Tensor, scheme: Scheme) -> None:

@@ -10,14 +10,19 @@ Save, Load, Ship 0.2.0: helpers/quantization/schemes.py · repairs: CHANGELOG.md
 
 from dataclasses import dataclass
 from numbers import Real
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 
 from helpers.arguments import require_one_of, type_of, whole_number
+from helpers.quantization import level_sets
+from helpers.quantization.presets import PRESETS
 
 GRANULARITIES = ("tensor", "channel", "group")
-OBSERVERS = ("minmax", "percentile", "mse")
+OBSERVERS = ("minmax", "percentile", "mse", "entropy")
+SIGNED_RANGES = ("narrow", "full", "ggml")
+FORMATS = ("integer", *level_sets.CODES)
+SCALE_DTYPES = ("float32", "float16", "bfloat16", "e8m0", "e4m3")
 
 
 @dataclass(frozen=True)
@@ -33,15 +38,28 @@ class Scheme:
             an output channel.
         group_size: values in a group, at least 2; the last group of a channel may be short.
         observer: how the range is chosen. "minmax" clips nothing, "percentile" clips the
-            largest values, and "mse" tries shorter and shorter ranges and takes the one
-            with the smallest mean squared error.
+            largest values, "mse" tries shorter and shorter ranges and takes the one with
+            the smallest mean squared error, and "entropy" the one whose histogram tells
+            most about the original (as TensorRT does; meant for activations).
         percentile: for that observer, which share of the values stays inside, 50 to 100.
+        scale_dtype: what a scale is rounded to: "float32", "float16", "bfloat16"; for
+            floats also "e8m0", a power of two, and "e4m3", an fp8 with one float32 for
+            the whole tensor before it.
+        signed_range: of symmetric integers of b bits. "narrow" is -(2^(b-1) - 1) to
+            2^(b-1) - 1. "full" starts at -2^(b-1), and the step is the range by 2^b - 1,
+            so that the largest value is half a step beyond the last level (torchao, ONNX
+            Runtime). "ggml" makes the value farthest from zero -2^(b-1), by a step that
+            may be negative.
+        format: "integer", or floats "e4m3" and "e5m2" (8 bits), "e2m1" (4 bits), or "nf4"
+            (4 bits, the quantiles of a normal distribution).
 
     Raises:
         ValueError: a value is not one of those above.
 
     >>> Scheme(bits=4, granularity="group", group_size=128).symmetric
     True
+    >>> Scheme.preset("MXFP4").scale_dtype
+    'e8m0'
     >>> Scheme(bits=1)
     Traceback (most recent call last):
     ValueError: bits is 1; expected a whole number from 2 to 16
@@ -52,7 +70,10 @@ class Scheme:
     granularity: str = "tensor"
     group_size: int = 32
     observer: str = "minmax"
-    percentile: float = 99.9
+    percentile: float = 99
+    scale_dtype: str = "float32"
+    signed_range: str = "narrow"
+    format: str = "integer"
 
     def __post_init__(self) -> None:
         """Refuse what the rest of this package could not carry out."""
@@ -68,6 +89,44 @@ class Scheme:
             raise ValueError(
                 f"percentile is {self.percentile!r}; expected a number from 50 to 100"
             )
+        require_one_of("scale_dtype", self.scale_dtype, SCALE_DTYPES)
+        require_one_of("signed_range", self.signed_range, SIGNED_RANGES)
+        require_one_of("format", self.format, FORMATS)
+        self._require_a_known_pair()
+
+    def _require_a_known_pair(self) -> None:
+        integers = self.format == "integer"
+        width = self.bits if integers else len(level_sets.CODES[self.format]).bit_length() - 1
+        if self.bits != width:
+            raise ValueError(f"bits is {self.bits}; format {self.format!r} has {width}")
+        if not self.symmetric and (self.signed_range != "narrow" or not integers):
+            raise ValueError(
+                f"symmetric is False; format {self.format!r} with signed_range "
+                f"{self.signed_range!r} is symmetric"
+            )
+        if self.signed_range != "narrow" and not integers:
+            raise ValueError(
+                f"signed_range is {self.signed_range!r}, which is about integers; format is "
+                f"{self.format!r}"
+            )
+        if self.scale_dtype in ("e8m0", "e4m3") and self.format in ("integer", "nf4"):
+            raise ValueError(
+                f"scale_dtype is {self.scale_dtype!r}, which goes with the formats 'e4m3', "
+                f"'e5m2' and 'e2m1'; format is {self.format!r}"
+            )
+
+    @classmethod
+    def preset(cls, name: str, **changes: Any) -> "Scheme":
+        """Return the scheme of a format of today; `PRESETS` has its source.
+
+        Raises:
+            ValueError: there is none of this name; the message lists them.
+
+        >>> Scheme.preset("Q8_0", observer="mse").scale_dtype
+        'float16'
+        """
+        require_one_of("preset", name, PRESETS)
+        return cls(**(PRESETS[name].settings | changes))  # type: ignore[arg-type]
 
 
 class QParams(NamedTuple):
@@ -80,6 +139,8 @@ class QParams(NamedTuple):
         zero_point: int32, the integer that stands for 0.0; same shape.
         qmin: the smallest integer.
         qmax: the largest integer.
+        format: see Scheme. In all but "integer", the integers are the codes of levels
+            that the scale multiplies: bit patterns of floats, NF4's place in its table.
 
     >>> QParams(torch.tensor(0.5), torch.tensor(0), qmin=-1, qmax=1).levels
     tensor([-0.5000,  0.0000,  0.5000])
@@ -89,10 +150,13 @@ class QParams(NamedTuple):
     zero_point: torch.Tensor
     qmin: int
     qmax: int
+    format: str = "integer"
 
     @property
     def levels(self) -> torch.Tensor:
-        """All the floats that can be represented; shape (..., qmax - qmin + 1)."""
+        """All the floats that can be represented, shape (..., number of levels)."""
+        if self.format != "integer":
+            return level_sets.level_set(self.format)[0] * self.scale.unsqueeze(-1)
         integers = torch.arange(self.qmin, self.qmax + 1)
         return (integers - self.zero_point.unsqueeze(-1)) * self.scale.unsqueeze(-1)
 
@@ -128,6 +192,8 @@ def quantize(tensor: torch.Tensor, qparams: QParams) -> torch.Tensor:
     _check_shapes(tensor, qparams)
     if torch.isnan(tensor).any():
         raise ValueError("the tensor holds NaN, which no integer can stand for")
+    if qparams.format != "integer":
+        return level_sets.codes_of(tensor.float() / qparams.scale, qparams.format)
     scaled = torch.round(tensor.float() / qparams.scale) + qparams.zero_point
     return scaled.clamp(qparams.qmin, qparams.qmax).to(torch.int32)
 
@@ -143,6 +209,8 @@ def dequantize(integers: torch.Tensor, qparams: QParams) -> torch.Tensor:
     tensor([ 0.5000, -1.0000,  3.5000])
     """
     _check_shapes(integers, qparams)
+    if qparams.format != "integer":
+        return level_sets.values_of(integers, qparams.format) * qparams.scale
     return (integers - qparams.zero_point) * qparams.scale
 
 
@@ -157,7 +225,9 @@ def round_trip(tensor: torch.Tensor, qparams: QParams) -> torch.Tensor:
     >>> round_trip(torch.tensor([0.6, -1.0, 99.0]), qparams)
     tensor([ 0.5000, -1.0000,  3.5000])
     """
-    scale, zero_point, qmin, qmax = qparams
+    scale, zero_point, qmin, qmax, form = qparams
+    if form != "integer":
+        return level_sets.rounded(tensor / scale, form) * scale
     rounded = torch.round(tensor / scale).add_(zero_point).clamp_(qmin, qmax)
     return rounded.sub_(zero_point).mul_(scale)
 
