@@ -1,63 +1,43 @@
-"""Formats of today by name: the settings of a scheme, and where they come from.
+"""Formats of today by name: the settings of a Scheme, and whose format it is.
 
 Save, Load, Ship 0.2.0: helpers/quantization/presets.py · repairs: CHANGELOG.md
 """
 
-from typing import NamedTuple
+_BLOCKS = {"bits": 4, "granularity": "group", "group_size": 32}
 
-
-class Preset(NamedTuple):
-    """The settings of a `Scheme`, and whose format it is.
-
-    >>> PRESETS["Q8_0"].settings["group_size"]
-    32
-    """
-
-    settings: dict[str, object]
-    source: str
-
-
-PRESETS = {
-    "Q4_0": Preset(
-        dict(bits=4, granularity="group", group_size=32)
-        | dict(scale_dtype="float16", signed_range="ggml"),
-        "ggml, ggml-quants.c: quantize_row_q4_0_ref. It divides by the scale before that "
-        "is rounded to float16, so some integers are one off",
+# ggml and torchao's int4 divide by the scale before they have rounded it, or by its inverse
+# in bfloat16: a few integers in a thousand (Q8_0: in a hundred) are one off from ours.
+PRESETS: dict[str, tuple[dict, str]] = {
+    "Q4_0": (
+        _BLOCKS | {"scale_dtype": "float16", "signed_range": "ggml"},
+        "ggml-quants.c: quantize_row_q4_0_ref",
     ),
-    "Q8_0": Preset(
-        dict(bits=8, granularity="group", group_size=32, scale_dtype="float16"),
-        "ggml, ggml-quants.c: quantize_row_q8_0_ref. See Q4_0",
+    "Q8_0": (
+        _BLOCKS | {"bits": 8, "scale_dtype": "float16"},
+        "ggml-quants.c: quantize_row_q8_0_ref",
     ),
-    "int4 group 32 (torchao)": Preset(
-        dict(bits=4, granularity="group", group_size=32)
-        | dict(scale_dtype="bfloat16", signed_range="full"),
-        "torchao: IntxWeightOnlyConfig(torch.int4, PerGroup(32), "
-        "scale_dtype=torch.bfloat16)",
+    "int4 group 32 (torchao)": (
+        _BLOCKS | {"scale_dtype": "bfloat16", "signed_range": "full"},
+        "IntxWeightOnlyConfig(torch.int4, PerGroup(32), scale_dtype=torch.bfloat16)",
     ),
-    "int8 per channel (torchao)": Preset(
-        dict(bits=8, granularity="channel", signed_range="full"),
-        "torchao: Int8WeightOnlyConfig()",
+    "int8 per channel (ONNX Runtime)": (
+        {"bits": 8, "granularity": "channel"},
+        "quantize_static(per_channel=True), weights QInt8",
     ),
-    "int8 per channel (ONNX Runtime)": Preset(
-        dict(bits=8, granularity="channel"),
-        "onnxruntime.quantization: quantize_static(per_channel=True), QInt8 weights",
+    "fp8 per channel (torchao)": (
+        {"bits": 8, "granularity": "channel", "format": "e4m3"},
+        "Float8WeightOnlyConfig()",
     ),
-    "fp8 per channel (torchao)": Preset(
-        dict(bits=8, granularity="channel", format="e4m3"),
-        "torchao: Float8WeightOnlyConfig()",
-    ),
-    "MXFP4": Preset(
-        dict(bits=4, granularity="group", group_size=32)
-        | dict(scale_dtype="e8m0", format="e2m1"),
+    "MXFP4": (
+        _BLOCKS | {"scale_dtype": "e8m0", "format": "e2m1"},
         "Open Compute Project: Microscaling Formats (MX) Specification 1.0, section 6.3",
     ),
-    "NVFP4": Preset(
-        dict(bits=4, granularity="group", group_size=16)
-        | dict(scale_dtype="e4m3", format="e2m1"),
-        "NVIDIA; torchao.prototype.mx_formats: nvfp4_quantize with a scale per tensor",
+    "NVFP4": (
+        _BLOCKS | {"group_size": 16, "scale_dtype": "e4m3", "format": "e2m1"},
+        "torchao.prototype.mx_formats: nvfp4_quantize with a scale of the tensor",
     ),
-    "NF4": Preset(
-        dict(bits=4, granularity="group", group_size=64, format="nf4"),
-        "QLoRA, bitsandbytes: blocks of 64 with float32 scales, not quantized once more",
+    "NF4": (
+        _BLOCKS | {"group_size": 64, "format": "nf4"},
+        "bitsandbytes: blocks of 64; its scales are not quantized once more here",
     ),
 }

@@ -8,6 +8,7 @@ Efficient Integer-Arithmetic-Only Inference", CVPR 2018.
 Save, Load, Ship 0.2.0: helpers/quantization/schemes.py · repairs: CHANGELOG.md
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from numbers import Real
 from typing import Any, NamedTuple
@@ -15,13 +16,13 @@ from typing import Any, NamedTuple
 import torch
 
 from helpers.arguments import require_one_of, type_of, whole_number
-from helpers.quantization import level_sets
+from helpers.quantization.level_sets import VALUES, LevelSet, level_set
 from helpers.quantization.presets import PRESETS
 
 GRANULARITIES = ("tensor", "channel", "group")
 OBSERVERS = ("minmax", "percentile", "mse", "entropy")
 SIGNED_RANGES = ("narrow", "full", "ggml")
-FORMATS = ("integer", *level_sets.CODES)
+FORMATS = ("integer", *VALUES)
 SCALE_DTYPES = ("float32", "float16", "bfloat16", "e8m0", "e4m3")
 
 
@@ -39,19 +40,17 @@ class Scheme:
         group_size: values in a group, at least 2; the last group of a channel may be short.
         observer: how the range is chosen. "minmax" clips nothing, "percentile" clips the
             largest values, "mse" tries shorter and shorter ranges and takes the one with
-            the smallest mean squared error, and "entropy" the one whose histogram tells
-            most about the original (as TensorRT does; meant for activations).
+            the smallest mean squared error, and "entropy" the one whose histogram loses
+            least, as TensorRT does for activations.
         percentile: for that observer, which share of the values stays inside, 50 to 100.
-        scale_dtype: what a scale is rounded to: "float32", "float16", "bfloat16"; for
-            floats also "e8m0", a power of two, and "e4m3", an fp8 with one float32 for
-            the whole tensor before it.
-        signed_range: of symmetric integers of b bits. "narrow" is -(2^(b-1) - 1) to
-            2^(b-1) - 1. "full" starts at -2^(b-1), and the step is the range by 2^b - 1,
-            so that the largest value is half a step beyond the last level (torchao, ONNX
-            Runtime). "ggml" makes the value farthest from zero -2^(b-1), by a step that
-            may be negative.
-        format: "integer", or floats "e4m3" and "e5m2" (8 bits), "e2m1" (4 bits), or "nf4"
-            (4 bits, the quantiles of a normal distribution).
+        scale_dtype: what a scale is rounded to: "float32", "float16" or "bfloat16"; for
+            floats also "e8m0", a power of two, and "e4m3", by one float32 for the tensor.
+        signed_range: of symmetric integers. "narrow" leaves -2^(b-1) out. "full" has it;
+            the range is 2^b - 1 steps long, so the largest value lies half a step beyond
+            the last level (torchao, ONNX Runtime). "ggml" makes the value farthest from
+            zero -2^(b-1), by a scale that may be negative.
+        format: "integer", or the floats "e4m3", "e5m2" (8 bits) and "e2m1" (4), or "nf4"
+            (4), the quantiles of a normal distribution.
 
     Raises:
         ValueError: a value is not one of those above.
@@ -92,32 +91,24 @@ class Scheme:
         require_one_of("scale_dtype", self.scale_dtype, SCALE_DTYPES)
         require_one_of("signed_range", self.signed_range, SIGNED_RANGES)
         require_one_of("format", self.format, FORMATS)
-        self._require_a_known_pair()
+        if self.signed_range != "narrow":
+            self._require(f"signed_range {self.signed_range!r}", symmetric=[True])
+            self._require(f"signed_range {self.signed_range!r}", format=["integer"])
+        if self.format != "integer":
+            width = len(VALUES[self.format]).bit_length() - 1
+            self._require(f"format {self.format!r}", bits=[width], symmetric=[True])
+        if self.scale_dtype in ("e8m0", "e4m3"):
+            self._require(f"scale_dtype {self.scale_dtype!r}", format=FORMATS[1:4])
 
-    def _require_a_known_pair(self) -> None:
-        integers = self.format == "integer"
-        width = self.bits if integers else len(level_sets.CODES[self.format]).bit_length() - 1
-        if self.bits != width:
-            raise ValueError(f"bits is {self.bits}; format {self.format!r} has {width}")
-        if not self.symmetric and (self.signed_range != "narrow" or not integers):
-            raise ValueError(
-                f"symmetric is False; format {self.format!r} with signed_range "
-                f"{self.signed_range!r} is symmetric"
-            )
-        if self.signed_range != "narrow" and not integers:
-            raise ValueError(
-                f"signed_range is {self.signed_range!r}, which is about integers; format is "
-                f"{self.format!r}"
-            )
-        if self.scale_dtype in ("e8m0", "e4m3") and self.format in ("integer", "nf4"):
-            raise ValueError(
-                f"scale_dtype is {self.scale_dtype!r}, which goes with the formats 'e4m3', "
-                f"'e5m2' and 'e2m1'; format is {self.format!r}"
-            )
+    def _require(self, what: str, **allowed: Sequence) -> None:
+        for name, values in allowed.items():
+            if (value := getattr(self, name)) not in values:
+                listed = " or ".join(map(repr, values))
+                raise ValueError(f"{name} is {value!r}; {what} goes with {listed}")
 
     @classmethod
     def preset(cls, name: str, **changes: Any) -> "Scheme":
-        """Return the scheme of a format of today; `PRESETS` has its source.
+        """Return the scheme of a format of today; `PRESETS` has its source, too.
 
         Raises:
             ValueError: there is none of this name; the message lists them.
@@ -126,7 +117,7 @@ class Scheme:
         'float16'
         """
         require_one_of("preset", name, PRESETS)
-        return cls(**(PRESETS[name].settings | changes))  # type: ignore[arg-type]
+        return cls(**(PRESETS[name][0] | changes))
 
 
 class QParams(NamedTuple):
@@ -139,8 +130,8 @@ class QParams(NamedTuple):
         zero_point: int32, the integer that stands for 0.0; same shape.
         qmin: the smallest integer.
         qmax: the largest integer.
-        format: see Scheme. In all but "integer", the integers are the codes of levels
-            that the scale multiplies: bit patterns of floats, NF4's place in its table.
+        format: see Scheme. In all but "integer", the integers are the codes of levels,
+            which the scale multiplies: a float's bits, a place in NF4's table.
 
     >>> QParams(torch.tensor(0.5), torch.tensor(0), qmin=-1, qmax=1).levels
     tensor([-0.5000,  0.0000,  0.5000])
@@ -154,9 +145,10 @@ class QParams(NamedTuple):
 
     @property
     def levels(self) -> torch.Tensor:
-        """All the floats that can be represented, shape (..., number of levels)."""
+        """All the floats that can be represented; shape (..., how many)."""
         if self.format != "integer":
-            return level_sets.level_set(self.format)[0] * self.scale.unsqueeze(-1)
+            levels = level_set(self.format, self.scale.device).levels
+            return levels * self.scale.unsqueeze(-1)
         integers = torch.arange(self.qmin, self.qmax + 1)
         return (integers - self.zero_point.unsqueeze(-1)) * self.scale.unsqueeze(-1)
 
@@ -193,7 +185,8 @@ def quantize(tensor: torch.Tensor, qparams: QParams) -> torch.Tensor:
     if torch.isnan(tensor).any():
         raise ValueError("the tensor holds NaN, which no integer can stand for")
     if qparams.format != "integer":
-        return level_sets.codes_of(tensor.float() / qparams.scale, qparams.format)
+        places, found = _nearest(tensor.float() / qparams.scale, qparams.format)
+        return found.codes[places]
     scaled = torch.round(tensor.float() / qparams.scale) + qparams.zero_point
     return scaled.clamp(qparams.qmin, qparams.qmax).to(torch.int32)
 
@@ -210,7 +203,8 @@ def dequantize(integers: torch.Tensor, qparams: QParams) -> torch.Tensor:
     """
     _check_shapes(integers, qparams)
     if qparams.format != "integer":
-        return level_sets.values_of(integers, qparams.format) * qparams.scale
+        values = VALUES[qparams.format].to(integers.device)
+        return values[integers.long()] * qparams.scale
     return (integers - qparams.zero_point) * qparams.scale
 
 
@@ -227,9 +221,15 @@ def round_trip(tensor: torch.Tensor, qparams: QParams) -> torch.Tensor:
     """
     scale, zero_point, qmin, qmax, form = qparams
     if form != "integer":
-        return level_sets.rounded(tensor / scale, form) * scale
+        places, found = _nearest(scaled := tensor / scale, form)
+        return torch.where(scaled.isnan(), scaled, found.levels[places]) * scale
     rounded = torch.round(tensor / scale).add_(zero_point).clamp_(qmin, qmax)
     return rounded.sub_(zero_point).mul_(scale)
+
+
+def _nearest(scaled: torch.Tensor, form: str) -> tuple[torch.Tensor, LevelSet]:
+    found = level_set(form, scaled.device)
+    return torch.bucketize(scaled.contiguous(), found.borders), found
 
 
 def _check_shapes(tensor: torch.Tensor, qparams: QParams) -> None:
