@@ -6,6 +6,7 @@ Save, Load, Ship 0.2.0: helpers/quantization/observers.py · repairs: CHANGELOG.
 import math
 
 import torch
+from torch import nn
 
 from helpers.arguments import type_of
 from helpers.quantization.level_sets import level_set
@@ -170,27 +171,32 @@ def _least_squares(
 def _least_divergence(rows: torch.Tensor, bits: int) -> torch.Tensor:
     """Return for each row the reach that loses least information (R, 1).
 
-    Magnitudes are counted in 16 bins a level (at most 2048, so that from 12 bits on the
-    reach is the whole). Those up to a reach, with all that is clipped in the last, are
-    compared with the same merged to one a level and spread again. Source: S. Migacz,
-    "8-bit Inference with TensorRT", GTC 2017, which tries each bin; 61 are tried here.
+    Magnitudes are counted in 16 bins a level, at most 2048. Those up to a reach, with all
+    that is clipped in the last, are compared with the same merged to one a level and
+    spread again. Source: S. Migacz, "8-bit Inference with TensorRT", GTC 2017, which tries
+    each bin; 61 are tried here. The reach is the whole from 12 bits on, and for a row with
+    fewer values than bins, of which a histogram tells nothing.
     """
     bins = min(16 * 2 ** (bits - 1), 2048)
     levels = min(2 ** (bits - 1), bins)
     largest = rows.abs().amax(dim=1, keepdim=True)
+    if rows.shape[1] < bins:
+        return largest
     places = (rows.abs() / largest.clamp(min=_SMALLEST) * bins).long().clamp_(max=bins - 1)
-    counts = torch.zeros(len(rows), bins, device=rows.device)
-    counts.scatter_add_(1, places, torch.ones_like(rows))
+    counts = torch.zeros(len(rows), bins, device=rows.device, dtype=torch.float64)
+    counts.scatter_add_(1, places, torch.ones_like(places, dtype=torch.float64))
     least, best = torch.full_like(largest, torch.inf), largest
+    each, level = (torch.arange(n, device=rows.device) for n in (bins, levels + 1))
     for end in range(bins, levels - 1, -max(1, levels // 4)):
-        true, level = counts[:, :end].clone(), torch.arange(end, device=rows.device)
+        true = counts[:, :end].clone()
         true[:, -1] += counts[:, end:].sum(dim=1)
-        filled, level = (true > 0).float(), level * levels // end
+        filled, edges = (true > 0).double(), -(-level * end // levels)
         merged, holders = (
-            torch.zeros(len(rows), levels, device=rows.device).index_add_(1, level, each)
-            for each in (counts[:, :end], filled)
+            nn.functional.pad(one.cumsum(dim=1), (1, 0))[:, edges].diff(dim=1)
+            for one in (counts[:, :end], filled)
         )
-        spread = (merged / holders.clamp(min=1))[:, level].clamp_(min=1e-4) * filled
+        places = each[:end] * levels // end
+        spread = (merged / holders.clamp(min=1))[:, places].clamp_(min=1e-4) * filled
         p, q = (each / each.sum(dim=1, keepdim=True) for each in (true, spread))
         lost = torch.where(filled > 0, p * (p / q).log(), 0).sum(dim=1, keepdim=True)
         best = torch.where(lost < least, largest * end / bins, best)

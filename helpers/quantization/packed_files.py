@@ -8,6 +8,7 @@ import os
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict
+from pathlib import Path
 from typing import Any
 
 import safetensors.torch
@@ -107,7 +108,7 @@ def load_quantized(path: str | os.PathLike, model: nn.Module) -> nn.Module:
 
     >>> load_quantized("no such file", nn.Linear(2, 2))
     Traceback (most recent call last):
-    FileNotFoundError: No such file or directory: no such file
+    FileNotFoundError: [Errno 2] No such file or directory: 'no such file'
     """
     header, tensors = _read(path)
     packed = _unpacked(path, header, tensors)
@@ -154,6 +155,7 @@ def read_quantized(path: str | os.PathLike) -> dict[str, tuple[torch.Tensor, QPa
 
 
 def _read(path: str | os.PathLike) -> tuple[dict[str, Any], dict[str, torch.Tensor]]:
+    Path(path).open("rb").close()  # fails in the system's own words
     try:
         with safetensors.safe_open(path, "pt") as file:
             text = (file.metadata() or {}).get(KEY)

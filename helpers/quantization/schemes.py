@@ -41,7 +41,7 @@ class Scheme:
         observer: how the range is chosen. "minmax" clips nothing, "percentile" clips the
             largest values, "mse" tries shorter and shorter ranges and takes the one with
             the smallest mean squared error, and "entropy" the one whose histogram loses
-            least, as TensorRT does for activations.
+            least, as TensorRT does for activations (rows of few values are not clipped).
         percentile: for that observer, which share of the values stays inside, 50 to 100.
         scale_dtype: what a scale is rounded to: "float32", "float16" or "bfloat16"; for
             floats also "e8m0", a power of two, and "e4m3", by one float32 for the tensor.

@@ -350,13 +350,46 @@ def test_tiny_values_become_zeros_and_never_infinity():
         ),
         (
             {"observer": "max"},
-            "observer is 'max'; expected one of 'minmax', 'percentile', 'mse', "
-            "'entropy'",
+            "observer is 'max'; expected one of 'minmax', 'percentile', 'mse', 'entropy'",
         ),
         ({"group_size": 1}, "group_size is 1; expected a whole number of 2 or more"),
         ({"group_size": 2.0}, "group_size is 2.0; expected a whole number of 2 or more"),
         ({"percentile": 49}, "percentile is 49; expected a number from 50 to 100"),
         ({"percentile": "high"}, "percentile is 'high'; expected a number from 50 to 100"),
+        (
+            {"scale_dtype": "float64"},
+            "scale_dtype is 'float64'; expected one of 'float32', 'float16', 'bfloat16', "
+            "'e8m0', 'e4m3'",
+        ),
+        (
+            {"signed_range": "wide"},
+            "signed_range is 'wide'; expected one of 'narrow', 'full', 'ggml'",
+        ),
+        (
+            {"format": "fp6"},
+            "format is 'fp6'; expected one of 'integer', 'e4m3', 'e5m2', 'e2m1', 'nf4'",
+        ),
+        ({"format": "nf4"}, "bits is 8; format 'nf4' goes with 4"),
+        (
+            {"format": "e4m3", "symmetric": False},
+            "symmetric is False; format 'e4m3' goes with True",
+        ),
+        (
+            {"signed_range": "full", "symmetric": False},
+            "symmetric is False; signed_range 'full' goes with True",
+        ),
+        (
+            {"signed_range": "ggml", "format": "e4m3"},
+            "format is 'e4m3'; signed_range 'ggml' goes with 'integer'",
+        ),
+        (
+            {"scale_dtype": "e8m0"},
+            "format is 'integer'; scale_dtype 'e8m0' goes with 'e4m3' or 'e5m2' or 'e2m1'",
+        ),
+        (
+            {"scale_dtype": "e4m3", "format": "nf4", "bits": 4},
+            "format is 'nf4'; scale_dtype 'e4m3' goes with 'e4m3' or 'e5m2' or 'e2m1'",
+        ),
     ],
 )
 def test_a_scheme_names_what_it_allows(setting, says):
