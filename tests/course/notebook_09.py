@@ -190,8 +190,8 @@ ROUNDS = (
     (
         Mutation(
             "quantization/packing",
-            "math.ceil(layer.weight.numel() * scheme.bits / 8)",
-            "layer.weight.numel()",
+            "math.ceil(count * bits / 8)",
+            "count",
             "explorer explorer-table front sensitivity keep-two solution-1",
         ),
         Mutation(
