@@ -5,9 +5,8 @@ import math
 import pytest
 import torch
 
-from helpers.classroom.explorers.evaluation import Evaluator, Setting
-from helpers.quantization import Scheme, packed_bytes, wilson_interval
-from tests.classroom.explorers.settings import SETTINGS, each_setting
+from helpers.quantization import Evaluator, Scheme, Setting, packed_bytes, wilson_interval
+from tests.quantization.settings import SETTINGS, each_setting
 
 # Settings
 
@@ -31,7 +30,7 @@ def test_a_setting_that_cannot_be_carried_out_is_refused(evaluator):
     with pytest.raises(ValueError) as caught:
         evaluator(Setting(activations=Scheme(), calibration=5000))
     assert str(caught.value) == (
-        "the setting asks for 5000 calibration images and there are 1078; pass more, or "
+        "the setting asks for 5000 calibration rows and there are 1078; pass more, or "
         "ask for fewer"
     )
     with pytest.raises(ValueError, match="keep_float names 'tail', which is not a layer"):
@@ -47,7 +46,7 @@ def test_an_evaluation_counts_bytes_noise_and_changes(setting, evaluator, model,
     kept = set(setting.keep_float)
     assert found.bytes == packed_bytes(model, setting.weights, setting.keep_float)
     assert found.ratio == packed_bytes(model, None) / found.bytes
-    assert found.interval == wilson_interval(found.right, 719)
+    assert found.interval == wilson_interval(round(719 * found.value), 719)
     for name, decibels in found.sqnr.items():
         exact = setting.weights is None or name in kept
         assert math.isinf(decibels) == exact, name
@@ -56,14 +55,14 @@ def test_an_evaluation_counts_bytes_noise_and_changes(setting, evaluator, model,
         assert old != new
         lost += old == digits.test_labels[i]
         gained += new == digits.test_labels[i]
-    assert found.right == evaluator.exact.right - lost + gained
+    assert found.value == (round(719 * evaluator.exact.value) - lost + gained) / 719
 
 
 def test_per_channel_rescues_3_bits_and_8_bits_cost_nothing(evaluator):
     def points(bits, granularity):
-        return 100 * evaluator(Setting(Scheme(bits, granularity=granularity))).accuracy
+        return 100 * evaluator(Setting(Scheme(bits, granularity=granularity))).value
 
-    exact = 100 * evaluator.exact.accuracy
+    exact = 100 * evaluator.exact.value
     assert points(3, "tensor") <= exact - 10
     assert points(3, "channel") >= points(3, "tensor") + 10
     assert abs(points(8, "tensor") - exact) <= 0.5
@@ -92,14 +91,15 @@ def test_images_and_labels_must_be_pairs(model, digits):
     with pytest.raises(ValueError) as caught:
         Evaluator(model, digits.test_images, digits.test_labels[:5])
     assert str(caught.value) == (
-        "got 719 images and 5 labels; expected one label for each image, and at least one"
+        "got 719 inputs and 5 labels; expected one label for each, and at least one"
     )
-    with pytest.raises(ValueError, match="got 0 images and 0 labels"):
+    with pytest.raises(ValueError, match="got 0 inputs and 0 labels"):
         Evaluator(model, torch.empty(0, 1, 8, 8), torch.empty(0, dtype=torch.int64))
     with pytest.raises(ValueError) as caught:
         Evaluator(model, digits.test_images, digits.test_labels[:, None])
     assert str(caught.value) == (
-        "labels have shape (719, 1); expected (719,), the number of a class for each image"
+        "outputs have shape (N, 10), labels (N, 1) of int64; expected a whole number for "
+        "each, that of its class"
     )
 
 
@@ -107,5 +107,6 @@ def test_a_model_without_layers_has_nothing_to_quantize(digits):
     with pytest.raises(ValueError) as caught:
         Evaluator(torch.nn.Flatten(), digits.test_images, digits.test_labels)
     assert str(caught.value) == (
-        "the model has no Conv2d and no Linear, so nothing to quantize"
+        "the model has none of the layers that are quantized (see quantizable_layers), so "
+        "nothing to evaluate"
     )
