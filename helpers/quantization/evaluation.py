@@ -4,6 +4,7 @@ Save, Load, Ship 0.2.0: helpers/quantization/evaluation.py · repairs: CHANGELOG
 """
 
 import copy
+import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -169,6 +170,9 @@ class Evaluator:
         }
         self.layers = tuple(dict.fromkeys(weight.layers[0] for weight in self._weights))
         self.exact = self(Setting())
+        if not math.isfinite(self.exact.value):
+            name, value = self.metric.name, self.exact.value
+            raise ValueError(f"the model's own {name} is {value}; expected a finite number")
 
     def __call__(self, setting: Setting) -> Evaluation:
         """Return what the setting costs.

@@ -30,7 +30,9 @@ def _mean(scores: torch.Tensor) -> Summary:
         return right / count, wilson_interval(right, count)
     rows = scores.double().reshape(count, -1).mean(dim=1)
     middle = rows.mean().item()
-    reach = Z_95 * rows.std().item() / math.sqrt(count) if count > 1 else math.inf
+    if count < 2 or not math.isfinite(middle):
+        return middle, (-math.inf, math.inf)
+    reach = Z_95 * rows.std().item() / math.sqrt(count)
     return middle, (middle - reach, middle + reach)
 
 
@@ -95,7 +97,8 @@ def judge(
     >>> metric.name, scores.shape
     ('R²', torch.Size([5, 2, 1]))
     """
-    counts = [0 if some is None else row_count(some) for some in (inputs, labels)]
+    pair = {"inputs": inputs, "labels": labels}
+    counts = [0 if some is None else row_count(some, name) for name, some in pair.items()]
     if not counts[0] or counts[0] != counts[1]:
         raise ValueError(
             f"got {counts[0]} inputs and {counts[1]} labels; expected one label for each, "
@@ -122,8 +125,10 @@ def judge(
                 f"{weight.name} is written anew each time the model runs, so its rounded "
                 "values are not used; make it a plain parameter first"
             )
+    if not (whole := torch.cat(scores)).numel():
+        raise ValueError(f"no label counts: each is {IGNORED}")
     found = torch.cat(classes) if classes else None
-    return chosen, torch.cat(scores), found if found is None or found.dim() == 1 else None
+    return chosen, whole, found if found is None or found.dim() == 1 else None
 
 
 def weight_in(model: nn.Module, weight: LayerWeight) -> torch.Tensor:

@@ -39,8 +39,9 @@ from helpers.quantization import (
 )
 from helpers.quantization.inputs import Inputs, row_count
 
-BITS = (2, 3, 4, 5, 6, 7, 8, 16, 32)
 FLOAT = 32  # bits that stand for "not quantized", in a model of float32
+INTEGERS = (2, 3, 4, 5, 6, 7, 8, 16)
+BITS = (*INTEGERS, FLOAT)
 CALIBRATION = (16, 32, 64, 128, 256)
 WEIGHTS, BOTH, ACTIVATIONS = "Weights", "Both", "Activations"
 PIN, RESET = "Pin this setting", "Start again"
@@ -110,7 +111,7 @@ class TradeOff:
 
     def controls(self) -> list:
         """Return the panel's controls, on the setting to begin with."""
-        bits = (*(some for some in BITS if some < self.float_bits), self.float_bits)
+        bits = (*(k for k in INTEGERS if k < self.float_bits), self.float_bits)
         first = [
             self.trail.axis.control(),
             Stops("weight_bits", "Weight bits", bits, 3, WEIGHTS),

@@ -111,7 +111,7 @@ def _size_and_value(now: Evaluation, trail: Trail, guess: int) -> list[str]:
         parts.append(f'<path class="line" d="{grid}" stroke="#ccc" stroke-width="0.6"/>')
     middle = (LEFT + RIGHT) / 2
     parts.append(label(middle, BASE + 34, "size in kB, each step doubles it", "middle"))
-    turned = label(0, 0, _short(trail.axis.title, 32), "middle")
+    turned = label(0, 0, trail.axis.title, "middle")
     parts.append(
         f'<g transform="translate(14 {(TOP + BASE) / 2:g}) rotate(-90)">{turned}</g>'
     )

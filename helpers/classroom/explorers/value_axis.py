@@ -7,6 +7,7 @@ from helpers.classroom.panel import Range
 from helpers.quantization import Evaluation, Metric
 
 ACCURACY = "accuracy"  # the metric of which is said how many are right
+MOST_LETTERS = 15  # of a name along the axis
 
 
 @dataclass(frozen=True)
@@ -63,7 +64,9 @@ class ValueAxis:
             return "right, %"
         unit = ", %" if self.metric.percent else ""
         better = "higher" if self.metric.higher_is_better else "lower"
-        return f"{self.metric.name}{unit} ({better} is better)"
+        name = self.metric.name
+        name = name if len(name) <= MOST_LETTERS else f"{name[: MOST_LETTERS - 1]}…"
+        return f"{name}{unit} ({better} is better)"
 
     def control(self) -> Range:
         """Return the slider of the guess."""

@@ -299,16 +299,6 @@ def test_calibration_that_a_slider_would_trip_over_is_refused_at_once(shape):
     )
 
 
-def test_images_that_cannot_be_shown_are_refused_at_once():
-    rows, labels = torch.rand(40, 4), torch.zeros(40, dtype=torch.int64)
-    with pytest.raises(ValueError) as caught:
-        trade_off(nn.Linear(4, 3), rows, labels, rows)
-    assert str(caught.value) == (
-        "images have shape (40, 4); expected (N, 1, rows, columns), since those that "
-        "change their class are shown"
-    )
-
-
 def test_a_deep_model_has_its_noisiest_layers_drawn_and_all_in_the_words():
     torch.manual_seed(0)
     middle = [nn.Conv2d(2, 2, 1) for _ in range(14)]
