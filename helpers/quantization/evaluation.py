@@ -79,7 +79,7 @@ class Evaluation:
         rest: "name (kind)" -> bytes of each layer that is never quantized; see coverage.
         sqnr: layer -> SQNR of its weights in dB; infinite where they are exact.
         changed: (number of the row, class in float, class now) for each row whose class
-            is another one now; none where rows are not classified.
+            is another one now; None where rows are not classified.
 
     >>> evaluator = Evaluator(nn.Linear(4, 2), torch.rand(9, 4), torch.arange(9) % 2)
     >>> evaluator.exact.point == (40, evaluator.exact.value), evaluator.exact.ratio
@@ -96,7 +96,7 @@ class Evaluation:
     dtype: str
     rest: dict[str, int]
     sqnr: dict[str, float]
-    changed: tuple[tuple[int, int, int], ...]
+    changed: tuple[tuple[int, int, int], ...] | None
 
     @property
     def ratio(self) -> float:
@@ -198,10 +198,10 @@ class Evaluator:
             pair = (weight.parameter.detach().flatten(), weight_in(model, weight).flatten())
             pairs.setdefault(weight.layers[0], []).append(pair)
         value, interval = self.metric.summary(scores)
-        changed = []
-        if classes is not None and self._classes is not None:
-            for i in torch.nonzero(classes != self._classes).flatten().tolist():
-                changed.append((i, int(self._classes[i]), int(classes[i])))
+        changed = None
+        if classes is not None and (old := self._classes) is not None:
+            others = torch.nonzero(classes != old).flatten().tolist()
+            changed = tuple((i, int(old[i]), int(classes[i])) for i in others)
         return Evaluation(
             setting=setting,
             metric=self.metric,
@@ -216,7 +216,7 @@ class Evaluator:
                 name: sqnr_db(*map(torch.cat, zip(*some, strict=True)))
                 for name, some in pairs.items()
             },
-            changed=tuple(changed),
+            changed=changed,
         )
 
     def _activation_ranges(self, setting: Setting) -> dict[str, QParams] | None:

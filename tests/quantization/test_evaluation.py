@@ -148,7 +148,7 @@ def test_any_model_is_evaluated_and_its_bytes_are_those_of_packed_bytes(case):
     evaluator = Evaluator(model, inputs, labels, calibration, metric)
     assert evaluator.exact.float_bytes == evaluator.exact.bytes == bytes_of(model)
     assert all(math.isinf(noise) for noise in evaluator.exact.sqnr.values())
-    assert evaluator.exact.changed == ()
+    assert not evaluator.exact.changed
     for scheme in (Scheme(2), Scheme(8, granularity="channel")):
         found = evaluator(Setting(scheme))
         assert found.bytes == packed_bytes(model, scheme) < found.float_bytes
@@ -236,6 +236,7 @@ def test_rows_that_change_their_class_are_told_where_rows_are_classified():
         evaluator = Evaluator(case.model, case.inputs, case.labels, metric=case.metric)
         changed = evaluator(Setting(Scheme(2))).changed
         classified = case.metric is None and name != "a table, regression"
+        assert (changed is None) != classified, name
         assert bool(changed) == classified, name
     model, inputs, labels, *_ = CASES["one logit"]
     with torch.no_grad():

@@ -61,8 +61,8 @@ def draw(
     brief = f"{shown} right, {now.bytes:,} bytes."
     if not right:
         said = f"The {metric.name} of {now.count} {unit} is {shown}"
-        leaves = f"with {metric.text(alone[worst])}, where {metric.text(exact.value)} is "
-        leaves += f"that of {exact.dtype}"
+        leaves = f"with {metric.text(alone[worst])}; in {exact.dtype} it is "
+        leaves += metric.text(exact.value)
         brief = f"{metric.name} {shown}, {now.bytes:,} bytes."
     text = (
         f"{said}: {'; '.join(result)}. "

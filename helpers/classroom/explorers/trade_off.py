@@ -97,7 +97,7 @@ class TradeOff:
         """
         self.evaluator, self._called, self._tensor = evaluator, called, tensor
         exact, self._notes = evaluator.exact, notes
-        shown = exact.metric.classes and are_images(inputs)
+        shown = exact.changed is not None and are_images(inputs)
         self._images = inputs if shown else None
         self._unit = unit_of(inputs, exact.count)
         self._counts = tuple(count for count in CALIBRATION if count <= calibration)

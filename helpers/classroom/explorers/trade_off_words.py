@@ -34,8 +34,9 @@ def in_words(now: Evaluation, trail: Trail, guess: int) -> str:
         )
     low, high = map(now.metric.text, now.interval)
     found = f"{result(now, trail)} (95% interval {low} to {high})"
-    changed = f"; {len(now.changed)} changed their class" if now.metric.classes else ""
-    return f"{_said(now, trail)}{found}{changed}. {rest}"
+    if now.changed is not None:
+        found += f"; {len(now.changed)} changed their class"
+    return f"{_said(now, trail)}{found[0].upper()}{found[1:]}. {rest}"
 
 
 def result(found: Evaluation, trail: Trail) -> str:
@@ -66,7 +67,7 @@ def in_brief(now: Evaluation, trail: Trail) -> str:
         return f"Predict first: {asks}? {now.bytes:,} bytes."
     value = now.metric.text(now.value)
     found = f"{value} right" if right else f"{now.metric.name} {value}"
-    changed = f" {len(now.changed)} changed," if now.metric.classes else ""
+    changed = "" if now.changed is None else f" {len(now.changed)} changed,"
     return f"{_said(now, trail)}{found},{changed} {now.bytes:,} bytes."
 
 
