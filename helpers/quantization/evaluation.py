@@ -200,8 +200,8 @@ class Evaluator:
         value, interval = self.metric.summary(scores)
         changed = None
         if classes is not None and (old := self._classes) is not None:
-            others = torch.nonzero(classes != old).flatten().tolist()
-            changed = tuple((i, int(old[i]), int(classes[i])) for i in others)
+            pairs_of = enumerate(zip(old.tolist(), classes.tolist(), strict=True))
+            changed = tuple((i, int(a), int(b)) for i, (a, b) in pairs_of if a != b)
         return Evaluation(
             setting=setting,
             metric=self.metric,

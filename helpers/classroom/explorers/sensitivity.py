@@ -90,7 +90,7 @@ def _bars(alone: dict[str, float], exact: Evaluation) -> tuple[str, dict, dict]:
     # Bars begin at 0: what became better by chance, and what is no number any more.
     known = [min(max(loss, 0), 1e9) if loss == loss else 1e9 for loss in losses]
     digits = max(0, 2 - math.floor(math.log10(max(known)))) if max(known) > 0 else 0
-    title = f"{exact.metric.name}: lost with only this one layer quantized"
+    title = f"{exact.metric.name}: how much worse with only this one layer quantized"
     return title, {"": known}, {"digits": min(digits, 9)}
 
 

@@ -111,9 +111,9 @@ def _size_and_value(now: Evaluation, trail: Trail, guess: int) -> list[str]:
         parts.append(f'<path class="line" d="{grid}" stroke="#ccc" stroke-width="0.6"/>')
     middle = (LEFT + RIGHT) / 2
     parts.append(label(middle, BASE + 34, "size in kB, each step doubles it", "middle"))
-    turned = label(0, 0, trail.axis.title, "middle")
+    turned, left = label(0, 0, trail.axis.title, "middle"), 14 if now.metric.percent else 11
     parts.append(
-        f'<g transform="translate(14 {(TOP + BASE) / 2:g}) rotate(-90)">{turned}</g>'
+        f'<g transform="translate({left} {(TOP + BASE) / 2:g}) rotate(-90)">{turned}</g>'
     )
     front = trail.front
     parts += [mark(*place(s.point), RING) for s in trail.seen if s.point not in front]

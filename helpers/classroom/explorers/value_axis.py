@@ -55,7 +55,8 @@ class ValueAxis:
         if self.metric.percent:
             return [(percent / 100, f"{percent}") for percent in (0, 25, 50, 75, 100)]
         step = (self.best - self.worst) / 4
-        return [(self.worst + k * step, f"{self.worst + k * step:.3g}") for k in range(5)]
+        values = [self.worst + k * step for k in range(5)]
+        return [(value, f"{value:.2g}".replace("e+0", "e")) for value in values]
 
     @property
     def title(self) -> str:
