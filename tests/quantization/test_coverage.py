@@ -111,6 +111,7 @@ def test_what_stays_in_float_says_why(layer, inputs, reason):
     assert table["bytes"].sum() == packed_bytes(model, None)
     assert not table["quantized"].any()
     assert table["why"][0].startswith(reason)
+    assert table["bytes"][0] == packed_bytes(model, None)
 
 
 def test_a_recurrent_layer_s_products_are_counted_however_they_are_computed():

@@ -206,6 +206,15 @@ def test_a_linear_takes_its_norm_for_rows_alone():
         folded(torch.rand(5, 3, 4))
 
 
+def test_a_transposed_convolution_in_groups_keeps_its_norm():
+    model = nn.Sequential(nn.ConvTranspose2d(4, 4, 2, groups=2), nn.BatchNorm2d(4)).eval()
+    folded, left = fold(model)
+    assert left == {"1": "0, before it, is a transposed convolution in groups"}
+    inputs = torch.rand(3, 4, 2, 2)
+    with torch.no_grad():
+        assert torch.equal(folded(inputs), model(inputs))
+
+
 def test_a_norm_of_someone_else_is_named():
     class FrozenBatchNorm2d(nn.Module):
         def forward(self, x):
