@@ -6,15 +6,22 @@ chooses scale and zero point; formats of today are in `presets.py`, small floats
 packs and counts the bytes, `packed_files.py` saves and loads them, `noise.py` measures
 what rounding costs, and `comparison.py` tells which model is the better one. `hooks.py`
 looks at what goes through a model's layers.
+chooses scale and zero point. `models.py` does it to the `layers.py` of a whole model,
+`packing.py` counts the bytes, `noise.py` measures what rounding costs, `metrics.py` what
+the answers are worth, `evaluation.py` all of it for one setting, and `comparison.py` tells
+which model is the better one. `hooks.py` looks at what goes through
+a model's layers.
 
 Save, Load, Ship 0.2.0: helpers/quantization/__init__.py · repairs: CHANGELOG.md
 """
 
 from helpers.quantization.comparison import pareto_front, wilson_interval
 from helpers.quantization.coverage import coverage
+from helpers.quantization.evaluation import Evaluation, Evaluator, Setting
 from helpers.quantization.folding import fold_batch_norm
 from helpers.quantization.hooks import forward_hooks
 from helpers.quantization.layers import quantizable_layers
+from helpers.quantization.metrics import METRICS, Metric
 from helpers.quantization.models import calibrate, quantize_model
 from helpers.quantization.noise import layer_sensitivity, sqnr_db
 from helpers.quantization.observers import choose_qparams, fake_quantize
@@ -41,12 +48,17 @@ from helpers.quantization.schemes import (
 __all__ = [
     "FORMATS",
     "GRANULARITIES",
+    "METRICS",
     "OBSERVERS",
     "PRESETS",
     "SCALE_DTYPES",
     "SIGNED_RANGES",
+    "Evaluation",
+    "Evaluator",
+    "Metric",
     "QParams",
     "Scheme",
+    "Setting",
     "bits_per_weight",
     "calibrate",
     "choose_qparams",
