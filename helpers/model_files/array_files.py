@@ -15,11 +15,13 @@ import zlib
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from helpers.model_files.file_findings import WHOLE, Findings, TensorEntry
+from helpers.model_files.findings import WHOLE, Findings, TensorEntry
 from helpers.model_files.judging import HostileError, add_entry
-from helpers.model_files.zip_records import chunks, read_directory
+from helpers.model_files.zip_records import BOMB, chunks, read_directory
 
 _LONGEST_HEADER = 1 << 16
+# What zlib makes of a byte at most, as of an empty mask; and no mask is so large.
+_TIGHTEST, _MOST_UNPACKED = 1032, 16 << 30
 _KINDS = {"f": "float", "i": "int", "u": "uint", "c": "complex"}
 _SCALARS = dict(enumerate("BbHhIif?")) | {10: "Q", 11: "q", 12: "d"}
 _STRING, _ARRAY = 8, 9
@@ -60,7 +62,10 @@ def read_numpy(path: Path, file: BinaryIO, findings: Findings, verify: bool) -> 
     head = file.read(_LONGEST_HEADER + 12)
     if not head.startswith(b"PK"):
         return add_entry(findings, _entry("", head, size))
-    records, wrong, _ = read_directory(file)
+    records, wrong, _ = read_directory(file, bomb=_TIGHTEST)
+    if (total := sum(record.size for record in records)) > BOMB * size:
+        findings.notes.append(f"Its {size:,} bytes become {total:,} in memory.")
+        wrong += ["its arrays would fill the memory"] * (total > _MOST_UNPACKED)
     if wrong:
         raise HostileError("; ".join(wrong[:3]))
     for record in records:
@@ -100,9 +105,8 @@ def _entry(name: str, data: bytes, size: int) -> TensorEntry:
     dtype = "bool" if kind == "b" and width == 1 else dtype
     held = elements * width * (4 if kind == "U" else 1) if plain else size - start
     if elements < 0 or start + held != size:
-        raise ValueError(
-            f"array {name!r} takes {held:,} bytes, and {size - start:,} are there"
-        )
+        there = f"{size - start:,} are there"
+        raise ValueError(f"array {name!r} takes {held:,} bytes, and {there}")
     return TensorEntry(name, tuple(shape), dtype, held)
 
 

@@ -38,6 +38,17 @@ TORCH_ALLOWS = (
     | _each("builtins.{}", "bytearray complex set")
     | _each("collections.{}", "Counter OrderedDict")
 )
+# What the list in a folder of torch.distributed.checkpoint names, also an older torch's.
+_LISTED = "checkpoint.metadata.{}", "_shard.sharded_tensor.metadata.{}"
+LIST_ALLOWS = (
+    _each(f"torch.distributed.{_LISTED[0]}StorageMetadata", "Tensor Bytes Chunk")
+    | _each(f"torch.distributed.{_LISTED[0]}", "Metadata MetadataIndex StorageMeta")
+    | _each(f"torch.distributed.{_LISTED[0]}", "TensorProperties _MEM_FORMAT_ENCODING")
+    | _each(f"torch.distributed.{_LISTED[1]}", "TensorProperties MEM_FORMAT_ENCODING")
+    | _each("pathlib.{}Path", "Posix Windows _local.Posix _local.Windows")
+    | {"torch.distributed.checkpoint.filesystem._StorageInfo"}
+    | {"torch.serialization._get_layout"}
+)
 # Of the standard library, all is dangerous but these values.
 _VALUES = (
     _each("builtins.{}", "bool bytes dict float frozenset int list object range slice str")

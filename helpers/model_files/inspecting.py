@@ -13,7 +13,7 @@ from typing import Any, BinaryIO
 
 from helpers.model_files.array_files import read_gguf, read_numpy
 from helpers.model_files.distributed_folders import read_dcp
-from helpers.model_files.file_findings import (
+from helpers.model_files.findings import (
     DAMAGED,
     NOT_CHECKED,
     SAFE,
@@ -30,11 +30,7 @@ from helpers.model_files.reporting import FileReport
 from helpers.model_files.safetensors_files import read_safetensors
 from helpers.model_files.second_looks import look_again
 from helpers.model_files.torch_archives import read_zip
-from helpers.model_files.torch_pickles import (
-    note_wrappers,
-    read_pickle,
-    read_tar,
-)
+from helpers.model_files.torch_pickles import note_wrappers, read_pickle, read_tar
 
 _COMMAND = "python -m helpers inspect"
 _NO_CHECKSUMS = "the format has no checksums: a flipped bit in the values cannot be seen"
@@ -135,9 +131,8 @@ def main(argv: list[str] | None = None) -> int:
         print(text.encode(known, "backslashreplace").decode(known), flush=True)
     except OSError as error:  # the disk is full, or nobody reads on
         print(f"{_COMMAND}: the report cannot be written: {error}", file=sys.stderr)
-        os.dup2(
-            os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno()
-        )  # Python flushes again
+        # Python flushes again.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 2
     is_bad = report.safety == UNSAFE or DAMAGED in (report.structure, report.bytes_checked)
     return int(is_bad)
@@ -156,7 +151,7 @@ def _recognized(report: FileReport, file: BinaryIO | None, verify: bool) -> File
         report.notes.append(f"Next: {found.next_step}.")
         if file is not None:
             look_again(found.kind, report.path, file, report)
-    if report.kind in ("safetensors", "shard index"):  # pickles have their own
+    if report.kind in ("safetensors", "shard index"):  # the others have their own
         note_wrappers(report, [entry.name for entry in report.entries])
     if found.kind in _HUB:  # the reader of its weights said what those are
         report.kind, report.is_ = found.kind, found.is_

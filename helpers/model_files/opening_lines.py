@@ -76,10 +76,8 @@ def opening_lines(
     if is_bare:
         lines = (_SAFE + _BARE).format(**slots).splitlines()
     elif record:
-        text = (_SAFE + _ZIPPED).format(
-            folder=f"{record[:-8]}data/", pickle=record, **slots
-        )
-        lines = ["import zipfile", *text.splitlines()]
+        slots |= {"folder": f"{record[:-8]}data/", "pickle": record}
+        lines = ["import zipfile", *(_SAFE + _ZIPPED).format(**slots).splitlines()]
     else:
         lines = _torch_load(path, extra, target)
     if where:

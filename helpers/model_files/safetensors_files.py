@@ -8,12 +8,13 @@ Save, Load, Ship 0.2.0: helpers/model_files/safetensors_files.py · repairs: CHA
 import json
 import math
 import os
+import re
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from helpers.model_files.file_findings import Findings, TensorEntry
+from helpers.model_files.findings import Findings, TensorEntry
 from helpers.model_files.judging import HostileError, add_entry, bytes_of, show_values
 
 # The largest headers of models take 30 MB; memory for more could be a bomb's aim.
@@ -58,9 +59,8 @@ def read_safetensors(path: Path, file: BinaryIO, findings: Findings, verify: boo
             what = f"tensor {entry.name!r} takes {entry.bytes}"
             raise ValueError(f"{what}, not {end - begin} bytes")
         if begin != behind:
-            raise ValueError(
-                f"bytes {begin} and {behind}: its tensors overlap or leave holes"
-            )
+            what = "its tensors overlap or leave holes"
+            raise ValueError(f"bytes {begin} and {behind}: {what}")
         behind = end
     if behind != held:
         raise ValueError(f"its tensors take {behind:,} bytes, and {held:,} are there")
@@ -68,9 +68,7 @@ def read_safetensors(path: Path, file: BinaryIO, findings: Findings, verify: boo
     why = f"the dtype {foreign[0][:99]}" if foreign else ""
     if not all(type(value) is str for value in about.values()):
         why = "metadata that are no texts"
-    elif (
-        "\ud800" <= max("".join([*header, *about, *about.values()]), default="") < "\ue000"
-    ):
+    elif re.search("[\ud800-\udfff]", "".join([*header, *about, *about.values()])):
         why = "letters that are none"
     if why:
         findings.opens = []

@@ -11,14 +11,7 @@ from typing import BinaryIO
 
 from helpers.model_files.budgets import TOO_MUCH, Budget, Followed
 from helpers.model_files.checkpoint_kinds import kind_of
-from helpers.model_files.file_findings import (
-    DAMAGED,
-    SAFE,
-    UNKNOWN,
-    UNSAFE,
-    WHOLE,
-    Findings,
-)
+from helpers.model_files.findings import DAMAGED, SAFE, UNKNOWN, UNSAFE, WHOLE, Findings
 from helpers.model_files.following import follow
 from helpers.model_files.global_names import ALLOWED, DANGEROUS, UNKNOWN_NAME, judge
 from helpers.model_files.opening_lines import opening_lines
@@ -105,9 +98,8 @@ def read_tar(path: Path, file: BinaryIO, findings: Findings, verify: bool) -> No
     except (tarfile.TarError, EOFError) as error:
         raise ValueError(f"its tar archive breaks off: {error}") from error
     is_torch = {"pickle", "storages"} <= members.keys()
-    findings.is_ = "a tar archive, " + (
-        "of torch before 0.2" if is_torch else "but not of torch"
-    )
+    whose = "of torch before 0.2" if is_torch else "but not of torch"
+    findings.is_ = f"a tar archive, {whose}"
     findings.evidence.append(f"its members: {', '.join(list(members)[:5])}")
     budget = Budget()
     for name in ("pickle", "storages", "tensors", "sys_info"):
@@ -175,9 +167,8 @@ def describe(
         followed.foreign.add("an untyped storage")
     if followed.foreign and not is_bare:
         shown = ", ".join(sorted(followed.foreign)[:4])
-        findings.notes.append(
-            f"torch.load(weights_only=True) does not read its instructions: {shown}."
-        )
+        what = "torch.load(weights_only=True) does not read its instructions"
+        findings.notes.append(f"{what}: {shown}.")
     if not followed.problem and (is_bare or record or not followed.foreign):
         unread = record if followed.foreign else ""
         findings.opens = opening_lines(path, findings.names, kind, unread, is_bare)

@@ -3,7 +3,7 @@
 Save, Load, Ship 0.2.0: helpers/model_files/wrapper_names.py · repairs: CHANGELOG.md
 """
 
-from helpers.model_files.file_findings import Findings
+from helpers.model_files.findings import Findings
 
 # What wrappers put into the names of a model's tensors.
 _WRAPPERS = {

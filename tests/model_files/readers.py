@@ -7,7 +7,7 @@ import tracemalloc
 from pathlib import Path
 
 from helpers.model_files import inspecting
-from helpers.model_files.file_findings import DAMAGED, UNSAFE, Findings
+from helpers.model_files.findings import DAMAGED, UNSAFE, Findings
 from helpers.model_files.judging import judging
 
 ROUNDS = int(os.environ.get("FUZZ_ROUNDS", "200"))

@@ -8,7 +8,7 @@ import safetensors.torch
 import torch
 
 from helpers.model_files import inspect_file
-from helpers.model_files.file_findings import SAFE, UNKNOWN, UNSAFE, WHOLE
+from helpers.model_files.findings import SAFE, UNKNOWN, UNSAFE, WHOLE
 from helpers.model_files.judging import FETCH
 from tests.model_files.readers import frugally, mutations, quickly, read, refused, run
 from tests.model_files.samples import LFS

@@ -3,7 +3,7 @@
 import json
 from pathlib import Path
 
-from helpers.model_files.file_findings import TensorEntry
+from helpers.model_files.findings import TensorEntry
 from helpers.model_files.reporting import FileReport
 
 

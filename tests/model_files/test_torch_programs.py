@@ -148,3 +148,5 @@ def test_exported_views_have_their_own_bytes(tmp_path):
     report = inspected(tmp_path, file.getvalue(), "a.pt2")
     assert {(e.name, e.bytes) for e in report.entries} == {("a", 16), ("b", 16)}
     assert report.held == sum({e.storage: 4000 for e in report.entries}.values())
+    assert {e.strides for e in report.entries} <= {(1,), (2, 1)}
+    assert any(note.endswith("would be small.") for note in report.notes)
