@@ -40,11 +40,7 @@ class TensorEntry:
 
     @property
     def place(self) -> tuple:
-        """Equal for entries of a storage that are the same elements in the same order.
-
-        >>> TensorEntry("w", (2, 1), "int8", 2, "0", strides=(1, 1)).place
-        (0, (2, 1), 'int8', (1,))
-        """
+        """Equal for entries of a storage that are the same elements in the same order."""
         # Along an axis of one, no step is ever made.
         steps = (s for n, s in zip(self.shape, self.strides, strict=False) if n != 1)
         return self.offset, self.shape, self.dtype, tuple(steps)

@@ -14,14 +14,14 @@ from operator import length_hint
 from typing import Any, BinaryIO
 
 from helpers.model_files.budgets import MOST_STEPS, TOO_MUCH, Budget, Followed
-from helpers.model_files.numpy_forms import FORMS, odd_form
+from helpers.model_files.numpy_forms import FORMS, MAKERS, odd_form
 from helpers.model_files.pickle_instructions import MOST_LINE, TABLE, Made, could_be_meant
 
 _MOST_DEEP, _MOST_INSIDE = 3, 1 << 24  # pickles in pickles, and bytes of one in text
 # A file is read in windows, as one that is mapped and shrinks kills the process.
 _WINDOW, _MARGIN = 1 << 17, MOST_LINE + 16
 _FILLED = {"dict", "builtins.dict", "collections.OrderedDict", "collections.Counter"}
-_LOOKED_AT = {*FORMS, "_codecs.encode"}
+_LOOKED_AT = {*FORMS, *MAKERS, "_codecs.encode"}
 
 
 def follow(

@@ -65,7 +65,6 @@ _PLAIN = {
 }
 _LONGEST = 1000  # characters of what is shown at once
 _HUB = "adapter", "hub model"
-_LISTS = {"shard index", "dcp"}  # of files
 # What a name promises.
 _SAME = ".safetensors", ".onnx", ".gguf", ".npz", ".npy", ".pt2"
 _PT = "torch zip, torchscript, torch.package, legacy torch, legacy tar"
@@ -218,7 +217,9 @@ def _look_beside(path: Path) -> FileReport | None:
     try:
         kind = recognize(path).kind
         # The index is that of the weights, or has its shards beside it.
-        return inspect_file(path) if kind in _READERS.keys() - _LISTS else None
+        return (
+            inspect_file(path) if kind in _READERS.keys() - {"shard index", "dcp"} else None
+        )
     except FileNotFoundError:  # a link to nothing
         return None
     except OSError as error:

@@ -24,6 +24,7 @@ from helpers.model_files.findings import (
 # The largest models have some 200,000; memory for more could be a bomb's aim.
 MOST_ENTRIES, LONGEST_NAME = 250_000, 1000
 MOST_FILES, _MOST_FOLDERS = 10_000, 32  # beside a file that names them
+NUMPY_KINDS = {"f": "float", "i": "int", "u": "uint", "c": "complex"}
 FETCH = "Files that belong to it are missing: fetch them, into the same folder."
 
 

@@ -36,7 +36,6 @@ _TYPES = {4: "a sequence", 5: "a map", 8: "a sparse tensor", 9: "optional"}
 _MODEL = {1: "ir_version", 2: "producer", 3: "producer_version", 4: "domain"}
 _MODEL |= {6: "description"}
 _GRAPH = {1: "node", 5: "tensor", 11: "input", 12: "output", 15: "sparse"}
-_FUNCTION = {7: "node"}
 _ATTRIBUTE = dict.fromkeys((5, 10), "tensor") | dict.fromkeys((22, 23), "sparse")
 _ATTRIBUTE |= {6: "graph", 11: "graph"}
 
@@ -93,7 +92,7 @@ class _Reader(Messages):
             self.graph(graph, "", 0, _GRAPH)
         for i, function in enumerate(found[25], 1):
             self.counts["Functions in it"] = i
-            self.graph(function, f"function {i}/", 0, _FUNCTION)
+            self.graph(function, f"function {i}/", 0, {7: "node"})
         held = {entry.name for entry in self.findings.entries}  # old files list them, too
         for name, what in self.inputs.items():
             if name not in held:

@@ -8,6 +8,7 @@ import re
 import struct
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from helpers.model_files.budgets import COSTS
@@ -47,6 +48,7 @@ def could_be_meant(name: str) -> bool:
     return all(map(str.isidentifier, plain.split(".")))
 
 
+_latin1 = partial(str, encoding="latin-1")
 _BOOLS = {b"00\n": False, b"01\n": True}
 _SHORT, _INT, _WORD = (struct.Struct(form).unpack_from for form in ("<H", "<i", "<I"))
 # Python's own decoder warns of an unknown escape, and will refuse it.
@@ -70,10 +72,6 @@ def _signed(raw: bytes) -> Any:
 
 def _utf8(raw: bytes) -> str:
     return raw.decode("utf-8", "surrogatepass" if len(raw) < MOST_TEXT else "ignore")
-
-
-def _latin1(raw: bytes) -> str:
-    return raw.decode("latin-1")
 
 
 def _place(raw: bytes) -> int:

@@ -53,15 +53,6 @@ def inside(value: Any) -> Iterator[tuple[Any, Any]] | None:
     return None
 
 
-def is_empty(value: Any) -> bool:
-    """Return whether it is an object of which nothing but its name is known.
-
-    >>> is_empty(Made("dict", ())), is_empty([])
-    (True, False)
-    """
-    return isinstance(value, Made) and not value.items and not value.args
-
-
 def _in_turn(items: list | None) -> Iterator[tuple[Any, Any]]:
     return zip(*[iter(items or [])] * 2, strict=False)
 

@@ -12,9 +12,9 @@ from typing import Any
 from helpers.model_files.budgets import TOO_MUCH
 from helpers.model_files.findings import UNKNOWN, Findings, TensorEntry
 from helpers.model_files.following import follow
-from helpers.model_files.judging import LONGEST_NAME, add_entry, bytes_of
+from helpers.model_files.judging import LONGEST_NAME, NUMPY_KINDS, add_entry, bytes_of
 from helpers.model_files.pickle_instructions import Made
-from helpers.model_files.pickled_containers import inside, is_array, is_empty
+from helpers.model_files.pickled_containers import inside, is_array
 
 _MOST_VALUES, _MOST_DEEP, _MOST_WRONG = 60, 300, 10
 _HIDDEN = ("_parameters", "_buffers", "_modules")
@@ -26,7 +26,6 @@ _WORDS = """Double float64, Float float32, Half float16, Long int64, Int int32, 
     Char int8, Byte uint8, ComplexDouble complex128, ComplexFloat complex64,
     Untyped uint8"""
 _DTYPES = dict(map(str.split, _WORDS.split(",")))
-_LETTERS = {"f": "float", "i": "int", "u": "uint", "c": "complex"}  # NumPy's
 _LOADS = "torch.storage._load_from_bytes"
 # Their only content is the first argument.
 _WRAPPERS = {
@@ -86,7 +85,7 @@ def read_content(value: Any, findings: Findings) -> tuple[dict[str, int], list[s
                 continue
         is_again = id(value) in seen  # perhaps thousands of times
         inner = None if is_again else inside(value)
-        if (inner is not None and not is_empty(value)) or _is_large(value):
+        if inner is not None or _is_large(value):
             seen.add(id(value))
         if inner is None:
             if value is not None and len(todo) <= 4 and len(values) < _MOST_VALUES:
@@ -185,7 +184,7 @@ def _array(name: str, value: Made) -> TensorEntry | None:
     size = int(code[1:]) if code[1:].isdecimal() else 0
     if not size or code[0] == "O":
         return None
-    shape, word = _numbers(shape), _LETTERS.get(code[0])
+    shape, word = _numbers(shape), NUMPY_KINDS.get(code[0])
     held = math.prod(shape) * size * (4 if code[0] == "U" else 1)
     word = f"{word}{8 * size}" if word else {"b1": "bool"}.get(code, code)
     return TensorEntry(name, shape, word, held)

@@ -25,7 +25,6 @@ _ONNX = {1: VARINT, 5: VARINT} | dict.fromkeys((2, 3, 4, 6, 7, 8, 14, 20, 25, 26
 _GRAPH = 7
 # Instructions of a pickle that end with their line; or the end.
 _LINES = {b"", *(bytes([byte]) for byte in b"FILSVcigpP")}
-_LONGEST = 9  # bytes of an instruction that is not a line or a text
 _REFUSAL = (
     r"access denied|not found|unauthori[sz]ed|forbidden|invalid (user|cred)|rate.?limit"
     r'|quota|too many requests|(bad|internal|service) \w+|"(error|message|detail)"\s*:'
@@ -199,7 +198,8 @@ def _is_pickle(head: bytes, is_text: bool) -> bool:
     followed = follow(head)
     if followed.problem:  # cut off with the head, or no pickle
         rest = head[followed.end :]
-        is_cut = len(rest) <= _LONGEST or (rest[:1] in _LINES and b"\n" not in rest)
+        # No instruction that is not a line or a text is longer than 9 bytes.
+        is_cut = len(rest) <= 9 or (rest[:1] in _LINES and b"\n" not in rest)
         if len(head) < _HEAD or not is_cut:
             return False
     # Letters are instructions, too: of text, names or a container are asked for.

@@ -26,7 +26,6 @@ _WORDS = """
     F8_E5M2 float8_e5m2, F8_E8M0 float8_e8m0fnu, F8_E4M3FNUZ float8_e4m3fnuz,
     F8_E5M2FNUZ float8_e5m2fnuz"""
 _DTYPES = dict(map(str.split, _WORDS.split(",")))
-_KNOWN = set(_DTYPES.values())
 
 
 def read_safetensors(path: Path, file: BinaryIO, findings: Findings, verify: bool) -> None:
@@ -64,7 +63,9 @@ def read_safetensors(path: Path, file: BinaryIO, findings: Findings, verify: boo
         behind = end
     if behind != held:
         raise ValueError(f"its tensors take {behind:,} bytes, and {held:,} are there")
-    foreign = [entry.dtype for _, _, entry in entries if entry.dtype not in _KNOWN]
+    foreign = [
+        entry.dtype for _, _, entry in entries if entry.dtype not in _DTYPES.values()
+    ]
     why = f"the dtype {foreign[0][:99]}" if foreign else ""
     if not all(type(value) is str for value in about.values()):
         why = "metadata that are no texts"

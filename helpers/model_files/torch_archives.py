@@ -29,7 +29,6 @@ _Records = list[ZipRecord]
 _STORAGE = re.compile(r"[^/]*/data/\w+")
 _PICKLES = (".pkl", ".pickle", ".pt", ".pth", ".bin")
 _MOST_DEEP, _MOST_INSIDE = 2, 1 << 14  # archives in archives, and records of one
-_PROGRAM = "it is a program: its author's code runs when it is loaded or used"
 
 
 def read_zip(path: Path, file: BinaryIO, findings: Findings, verify: bool) -> None:
@@ -60,7 +59,7 @@ def read_zip(path: Path, file: BinaryIO, findings: Findings, verify: bool) -> No
         with suppress(ValueError):  # another archive may stand before this one
             before = io.BytesIO(file.read(first))
             wrong += _look_inside(before, read_directory(before)[0], findings, budget)
-    unjudged = _PROGRAM
+    unjudged = "it is a program: its author's code runs when it is loaded or used"
     if main is not None:
         unjudged = ""
         wrong += _saved(path, file, findings, inner, budget)

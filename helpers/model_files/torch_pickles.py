@@ -7,7 +7,7 @@ import os
 import tarfile
 from itertools import islice
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 from helpers.model_files.budgets import TOO_MUCH, Budget, Followed
 from helpers.model_files.checkpoint_kinds import kind_of
@@ -23,7 +23,6 @@ from helpers.model_files.wrapper_names import note_wrappers
 _LEGACY = 0x1950A86A20F9469CFC6C  # the number that torch.save began with before 1.6
 _BARE = "a bare pickle"
 _MANY = "stand one after the other in it: what opens it reads the first."
-_UNTYPED = "torch.storage.UntypedStorage"
 _NO_SUMS = "no checksums: a changed byte goes unseen"
 _SAFE = "all that it asks for is what torch.load(weights_only=True) allows"
 ASK = "Ask its author for model.state_dict(), saved with torch.save."
@@ -93,7 +92,8 @@ def read_tar(path: Path, file: BinaryIO, findings: Findings, verify: bool) -> No
     """
     file.seek(0)
     try:
-        with tarfile.open(fileobj=file, mode="r:") as archive:
+        headers: Any = _Headers(file)
+        with tarfile.open(fileobj=headers, mode="r:") as archive:
             members = {some.name: some for some in islice(archive, 10_000)}
     except (tarfile.TarError, EOFError) as error:
         raise ValueError(f"its tar archive breaks off: {error}") from error
@@ -106,6 +106,18 @@ def read_tar(path: Path, file: BinaryIO, findings: Findings, verify: bool) -> No
         if is_torch and name in members:
             follow_all(file, findings, members[name].offset_data, budget)
     conclude(findings, [], "weights_only=True does not read it")
+
+
+class _Headers:
+    """The headers in a tar archive: of another size, they would fill the memory."""
+
+    def __init__(self, file: BinaryIO):
+        self.read_on, self.seek, self.tell = file.read, file.seek, file.tell
+
+    def read(self, size: int) -> bytes:
+        if size > 1 << 20:
+            raise tarfile.ReadError("a header in it is too large")
+        return self.read_on(size)
 
 
 def follow_all(
@@ -163,7 +175,7 @@ def describe(
         sizes = [e.bytes for e in findings.entries if e.name.startswith(begins)]
         findings.optimizer = (findings.optimizer or 0) + sum(sizes)
     is_bare = how == _BARE
-    if not is_bare and not record and _UNTYPED in findings.names:
+    if not is_bare and not record and "torch.storage.UntypedStorage" in findings.names:
         followed.foreign.add("an untyped storage")
     if followed.foreign and not is_bare:
         shown = ", ".join(sorted(followed.foreign)[:4])

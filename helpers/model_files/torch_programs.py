@@ -3,7 +3,7 @@
 Save, Load, Ship 0.2.0: helpers/model_files/torch_programs.py · repairs: CHANGELOG.md
 """
 
-import json
+import io
 import math
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -15,6 +15,7 @@ from helpers.model_files.judging import bytes_of
 from helpers.model_files.pickle_instructions import Made
 from helpers.model_files.pickled_containers import pairs
 from helpers.model_files.pickled_tensors import note_large_storages, read_content
+from helpers.model_files.safetensors_files import read_json
 from helpers.model_files.zip_records import ZipRecord, read_record
 
 # Types of TorchScript's own reader, which imports nothing, and what are lists of them.
@@ -132,7 +133,7 @@ def read_exported(
     for name, record in inner.items():
         if not name.endswith(("weights_config.json", "constants_config.json")):
             continue
-        config = json.loads(read_record(file, record))["config"]
+        config = read_json(io.BytesIO(read_record(file, record)))["config"]
         for key, about in config.items():
             meta, place = about["tensor_meta"], name.rpartition("/")[0]
             stored = inner.get(f"{place}/{about['path_name']}".lower())

@@ -5,7 +5,6 @@ Save, Load, Ship 0.2.0: helpers/model_files/wrapper_names.py · repairs: CHANGEL
 
 from helpers.model_files.findings import Findings
 
-# What wrappers put into the names of a model's tensors.
 _WRAPPERS = {
     "_orig_mod.": "torch.compile",
     "_fsdp_wrapped_module.": "FullyShardedDataParallel",

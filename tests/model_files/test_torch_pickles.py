@@ -2,6 +2,8 @@
 
 import collections
 import pickle
+import tarfile
+import tracemalloc
 from pathlib import Path
 
 import pytest
@@ -127,6 +129,21 @@ def test_plain_values_and_their_lines(tmp_path):
     (tmp_path / "a.bin").write_bytes(pickle.dumps(samples.Runs()))
     with pytest.raises(pickle.UnpicklingError, match=r"refused: posix\.system"):
         opened(report)
+
+
+@pytest.mark.parametrize("kind", [b"x", b"g", b"L"])
+def test_a_header_of_a_tar_archive_fills_no_memory(tmp_path, kind):
+    header = tarfile.TarInfo("x")
+    header.size, header.type = 100 << 20, kind
+    with (tmp_path / "a.tar").open("wb") as file:
+        file.write(header.tobuf(tarfile.GNU_FORMAT))
+        file.truncate(200 << 20)
+    tracemalloc.start()
+    report = inspect_file(tmp_path / "a.tar")
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 10 << 20
+    assert "breaks off: a header in it is too large" in report.structure_why
 
 
 def test_tar_archives(tmp_path):
