@@ -8,9 +8,8 @@ from operator import length_hint
 from typing import Any
 
 MOST_STEPS = 10_000_000  # some 32 for a tensor, 70 in a list of parts of tensors
-# Bytes of memory, at once and in all, and what each byte of a pickle gives: what is large
-# as models are, and as dense, is followed. 200,000 tensors take 190 MB.
-_AT_ONCE, _IN_ALL, _FOR_A_BYTE = 48_000_000, 208_000_000, 20
+# Bytes of memory at first, in all, and for a byte of a pickle: 200,000 tensors take 190 MB.
+_AT_FIRST, _IN_ALL, _FOR_A_BYTE = 48_000_000, 208_000_000, 20
 TOO_MUCH = "too much to follow"
 # Bytes of memory that what they make takes, about; what ends a MARK takes it away.
 _TAKEN = {
@@ -51,8 +50,8 @@ class Budget:
     def __init__(self, most: int = MOST_STEPS):
         """Give so many instructions, and memory for what they would make."""
         self.ticks = iter(range(most))
-        self.room = min(_AT_ONCE, max(1 << 16, 16 * most))
-        self.more, self.unpacked = _IN_ALL - _AT_ONCE, 1 << 28
+        self.room = min(_AT_FIRST, max(1 << 16, 16 * most))
+        self.more, self.unpacked = _IN_ALL - _AT_FIRST, 1 << 28
 
     def spend(self, cost: int, length: int) -> None:
         """Take the memory of what so many bytes of a pickle made."""

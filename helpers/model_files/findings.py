@@ -63,8 +63,7 @@ class Findings:
         names: global that a pickle would import -> "allowed", "unknown" or "dangerous".
         entries: the tensors.
         values: other entries worth showing: key -> short text ("epoch" -> "3").
-        held: bytes of all tensors, what is shared counted once; 0 where no format tells
-            (then those of the entries are added up).
+        held: bytes of all tensors, what is shared counted once; 0 where no format tells.
         optimizer: bytes of an optimizer's state, None without one.
         notes: sentences, such as shards that are missing.
         opens: lines of Python that open it safely, ready to copy; empty where nothing does.

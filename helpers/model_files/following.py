@@ -203,6 +203,7 @@ class _Machine:
             full = ".".join(old or (IMPORT_MAPPING.get(module, module), name))
         else:
             full = "(a computed name)"
+        self.budget.room -= len(full)
         self.found.names.setdefault(full, False)
         self.stack.append(Made(full))
 
@@ -221,9 +222,9 @@ class _Machine:
             self.found.names.setdefault(odd, False)
 
     def inst(self, module: str, name: str) -> None:
-        args = tuple(self.pop_mark())
-        self.name(module, name)
-        self.make(args, self.stack.pop())
+        self.name(module, name)  # which is imported first
+        thing = self.stack.pop()
+        self.make(tuple(self.pop_mark()), thing)
 
     def obj(self) -> None:
         thing, *args = self.pop_mark()

@@ -75,6 +75,7 @@ def _utf8(raw: bytes) -> str:
 
 
 def _place(raw: bytes) -> int:
+    raw = raw.partition(b"\0")[0]  # where a reader in C stops
     # Longer ones can be chosen so that a dict takes hours.
     if len(raw) > 12 or (place := int(raw)) < 0:
         raise ValueError

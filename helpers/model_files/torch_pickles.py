@@ -175,13 +175,14 @@ def describe(
         sizes = [e.bytes for e in findings.entries if e.name.startswith(begins)]
         findings.optimizer = (findings.optimizer or 0) + sum(sizes)
     is_bare = how == _BARE
-    if not is_bare and not record and "torch.storage.UntypedStorage" in findings.names:
+    if is_untyped := not record and "torch.storage.UntypedStorage" in findings.names:
         followed.foreign.add("an untyped storage")
     if followed.foreign and not is_bare:
         shown = ", ".join(sorted(followed.foreign)[:4])
         what = "torch.load(weights_only=True) does not read its instructions"
         findings.notes.append(f"{what}: {shown}.")
-    if not followed.problem and (is_bare or record or not followed.foreign):
+    is_read = is_bare and not is_untyped
+    if not followed.problem and (is_read or record or not followed.foreign):
         unread = record if followed.foreign else ""
         findings.opens = opening_lines(path, findings.names, kind, unread, is_bare)
     if kind.weights is not None:

@@ -52,9 +52,7 @@ class ZipRecord(NamedTuple):
 def read_directory(
     file: BinaryIO, most: int = _MOST_RECORDS, bomb: int = BOMB
 ) -> tuple[list[ZipRecord], list[str], int]:
-    """Return the records in the order of the file, what is wrong, and where it ends.
-
-    What ends there is the archive without its comment.
+    """Return the records in the file's order, what is wrong, and where it ends (no comment).
 
     Raises:
         HostileError: its records claim `bomb` times its bytes.

@@ -52,6 +52,14 @@ def test_pickles_share_a_budget():
     assert problems == ["", "", "", "too much to follow"]
 
 
+def test_long_names_take_memory():
+    budget, whole = Budget(), Budget()
+    follow(
+        b"".join(b"cm%d" % i + b"a" * 60_000 + b"\nb\n0" for i in range(9)), budget=budget
+    )
+    assert whole.room + whole.more - budget.room - budget.more > 9 * 60_000
+
+
 def test_a_mark_gives_its_memory_back():
     budget = Budget()
     before = budget.room

@@ -207,7 +207,8 @@ def test_places_are_kept_as_pickle_keeps_them():
         agreed += 1
         assert follow(data).value == known
     assert 1000 < agreed < 3500
-    for place in (b"-1", b"+1", b" 1", b"1_0", b"0x1", b"1" * 13):
+    assert follow(b"(ios\nsystem\n.").names == follow(b"ios\nsystem\n.").names
+    for place in (b"-1", b"+1", b" 1", b"1_0", b"0x1", b"1" * 13, b"1\0x"):
         data = b"Np1\np10\n0g%s\n." % place
         assert bool(follow(data).problem) == (place in (b"-1", b"0x1", b"1" * 13))
 

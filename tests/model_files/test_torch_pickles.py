@@ -220,6 +220,14 @@ def test_a_class_that_a_bare_pickle_changes_is_unsafe(tmp_path):
     assert (report.safety, report.opens) == ("unsafe", [])
 
 
+@pytest.mark.parametrize("dtype", [torch.float8_e5m2, torch.uint16])
+def test_a_bare_pickle_of_what_torch_cannot_read_gets_no_lines(tmp_path, dtype):
+    report = inspected(tmp_path, pickle.dumps({"w": torch.zeros(2).to(dtype)}))
+    assert report.entries[0].dtype == str(dtype).removeprefix("torch.")
+    assert report.opens == [] and "No line opens it safely." in str(report)
+    assert inspected(tmp_path, pickle.dumps({"w": torch.zeros(2)})).opens
+
+
 def test_what_torch_cannot_read_in_the_old_format_gets_no_lines(tmp_path):
     report = inspected(tmp_path, samples.legacy({"w": torch.ones(2).untyped_storage()}))
     assert (
