@@ -15,8 +15,8 @@ import zlib
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from helpers.model_files.findings import WHOLE, Findings, TensorEntry
 from helpers.model_files.judging import NUMPY_KINDS, HostileError, add_entry
+from helpers.model_files.verdicts import WHOLE, Findings, TensorEntry
 from helpers.model_files.zip_records import BOMB, chunks, read_directory
 
 _LONGEST_HEADER = 1 << 16

@@ -15,7 +15,14 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from helpers.model_files.budgets import TOO_MUCH, TooMuchError
-from helpers.model_files.findings import (
+from helpers.model_files.following import follow
+from helpers.model_files.global_names import ALLOWED, DANGEROUS, LIST_ALLOWS, judge
+from helpers.model_files.judging import HostileError, add_entry, bytes_of, inside, judging
+from helpers.model_files.pickle_instructions import Made
+from helpers.model_files.pickled_containers import pairs
+from helpers.model_files.torch_archives import read_zip
+from helpers.model_files.torch_pickles import conclude, follow_all
+from helpers.model_files.verdicts import (
     DAMAGED,
     SAFE,
     UNKNOWN,
@@ -24,13 +31,6 @@ from helpers.model_files.findings import (
     Findings,
     TensorEntry,
 )
-from helpers.model_files.following import follow
-from helpers.model_files.global_names import ALLOWED, DANGEROUS, LIST_ALLOWS, judge
-from helpers.model_files.judging import HostileError, add_entry, bytes_of, inside, judging
-from helpers.model_files.pickle_instructions import Made
-from helpers.model_files.pickled_containers import pairs
-from helpers.model_files.torch_archives import read_zip
-from helpers.model_files.torch_pickles import conclude, follow_all
 from helpers.model_files.wrapper_names import note_wrappers
 from helpers.model_files.zip_records import MOST_AT_ONCE, STORED, read_directory
 
@@ -99,8 +99,8 @@ def _note_names(findings: Findings, planned: list[tuple[Any, Any]]) -> None:
     tensors = {entry.name for entry in findings.entries}
     around = defaultdict[tuple, list](list)
     for name, keys in planned or [(name, (name,)) for name in tensors]:
-        if name in tensors and type(keys) is tuple:
-            around[keys[:-1]].append(keys[-1])
+        if name in tensors and type(keys) is tuple and {*map(type, keys)} <= {str, int}:
+            around[keys[:-1]] += keys[-1:]
     where, names = max(around.items(), key=lambda some: len(some[1]), default=((), []))
     if where and findings.opens:
         findings.opens.append(f"state = state_dict{''.join(f'[{key!r}]' for key in where)}")

@@ -43,8 +43,7 @@ def follow(
     budget = budget or Budget(most)
     before = length_hint(budget.ticks)
     file = io.BytesIO(data) if isinstance(data, bytes) else data
-    machine = _Machine(file, file.seek(0, os.SEEK_END), budget)
-    found = machine.found
+    found = (machine := _Machine(file, file.seek(0, os.SEEK_END), budget)).found
     try:
         machine.run(at)
     except _SpentError:

@@ -13,14 +13,6 @@ from typing import Any, BinaryIO
 
 from helpers.model_files.array_files import read_gguf, read_numpy
 from helpers.model_files.distributed_folders import read_dcp
-from helpers.model_files.findings import (
-    DAMAGED,
-    NOT_CHECKED,
-    SAFE,
-    UNKNOWN,
-    UNSAFE,
-    Findings,
-)
 from helpers.model_files.global_names import DANGEROUS
 from helpers.model_files.judging import FETCH, judging
 from helpers.model_files.model_folders import find_weights, judge_beside, read_index
@@ -31,6 +23,14 @@ from helpers.model_files.safetensors_files import read_safetensors
 from helpers.model_files.second_looks import look_again
 from helpers.model_files.torch_archives import read_zip
 from helpers.model_files.torch_pickles import note_wrappers, read_pickle, read_tar
+from helpers.model_files.verdicts import (
+    DAMAGED,
+    NOT_CHECKED,
+    SAFE,
+    UNKNOWN,
+    UNSAFE,
+    Findings,
+)
 
 _COMMAND = "python -m helpers inspect"
 _NO_CHECKSUMS = "the format has no checksums: a flipped bit in the values cannot be seen"

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from helpers.model_files.budgets import TooMuchError
-from helpers.model_files.findings import (
+from helpers.model_files.verdicts import (
     DAMAGED,
     NOT_CHECKED,
     UNKNOWN,

@@ -9,7 +9,6 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import BinaryIO
 
-from helpers.model_files.findings import DAMAGED, SAFE, UNKNOWN, UNSAFE, WHOLE, Findings
 from helpers.model_files.judging import (
     FETCH,
     LONGEST_NAME,
@@ -21,6 +20,7 @@ from helpers.model_files.judging import (
 )
 from helpers.model_files.recognizing import recognize
 from helpers.model_files.safetensors_files import once, read_json
+from helpers.model_files.verdicts import DAMAGED, SAFE, UNKNOWN, UNSAFE, WHOLE, Findings
 from helpers.model_files.wording import WEIGHTS
 
 _Look = Callable[..., Findings]

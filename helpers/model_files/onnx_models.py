@@ -11,7 +11,6 @@ from itertools import islice
 from pathlib import Path
 from typing import BinaryIO
 
-from helpers.model_files.findings import Findings, TensorEntry
 from helpers.model_files.judging import (
     FETCH,
     MOST_FILES,
@@ -21,6 +20,7 @@ from helpers.model_files.judging import (
     inside,
 )
 from helpers.model_files.protobuf import SPAN, Field, Messages
+from helpers.model_files.verdicts import Findings, TensorEntry
 
 _DEEPEST, _MOST_DIMS, _MOST_VALUES = 40, 64, 10_000
 _WORDS = """? float32 uint8 int8 uint16 int16 int32 int64 string bool float16 float64

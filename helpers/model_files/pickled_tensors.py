@@ -10,11 +10,11 @@ from functools import lru_cache
 from typing import Any
 
 from helpers.model_files.budgets import TOO_MUCH
-from helpers.model_files.findings import UNKNOWN, Findings, TensorEntry
 from helpers.model_files.following import follow
 from helpers.model_files.judging import LONGEST_NAME, NUMPY_KINDS, add_entry, bytes_of
 from helpers.model_files.pickle_instructions import Made
 from helpers.model_files.pickled_containers import inside, is_array
+from helpers.model_files.verdicts import UNKNOWN, Findings, TensorEntry
 
 _MOST_VALUES, _MOST_DEEP, _MOST_WRONG = 60, 300, 10
 _HIDDEN = ("_parameters", "_buffers", "_modules")

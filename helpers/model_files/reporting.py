@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from html import escape
 
-from helpers.model_files.findings import DAMAGED, NOT_CHECKED, WHOLE, Findings, TensorEntry
+from helpers.model_files.verdicts import DAMAGED, NOT_CHECKED, WHOLE, Findings, TensorEntry
 
 _MOST_LINES, _MOST_NAMES = 40, 8
 _CHECKED = {WHOLE: "every byte is as it was written", DAMAGED: "bytes were changed"}

@@ -14,8 +14,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from helpers.model_files.findings import Findings, TensorEntry
 from helpers.model_files.judging import HostileError, add_entry, bytes_of, show_values
+from helpers.model_files.verdicts import Findings, TensorEntry
 
 # The largest headers of models take 30 MB; memory for more could be a bomb's aim.
 _LARGEST_JSON, _MOST_PARTS = 64 << 20, 4_000_000

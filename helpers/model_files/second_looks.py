@@ -7,10 +7,10 @@ import os
 from pathlib import Path
 from typing import BinaryIO
 
-from helpers.model_files.findings import SAFE, Findings
 from helpers.model_files.judging import judging
 from helpers.model_files.torch_archives import read_zip
 from helpers.model_files.torch_pickles import follow_all, read_tar
+from helpers.model_files.verdicts import SAFE, Findings
 
 _ARCHIVES = "torch zip", "torchscript", "pt2", "torch.package", "zip", "npz"
 _TARS = "legacy tar", "tar"

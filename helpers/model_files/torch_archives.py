@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import BinaryIO
 
 from helpers.model_files.budgets import TOO_MUCH, Budget, TooMuchError
-from helpers.model_files.findings import DAMAGED, UNKNOWN, WHOLE, Findings
 from helpers.model_files.torch_pickles import conclude, describe, follow_all
 from helpers.model_files.torch_programs import read_exported, read_script
+from helpers.model_files.verdicts import DAMAGED, UNKNOWN, WHOLE, Findings
 from helpers.model_files.zip_records import (
     MOST_AT_ONCE,
     SEAL,

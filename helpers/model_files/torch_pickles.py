@@ -11,13 +11,13 @@ from typing import Any, BinaryIO
 
 from helpers.model_files.budgets import TOO_MUCH, Budget, Followed
 from helpers.model_files.checkpoint_kinds import kind_of
-from helpers.model_files.findings import DAMAGED, SAFE, UNKNOWN, UNSAFE, WHOLE, Findings
 from helpers.model_files.following import follow
 from helpers.model_files.global_names import ALLOWED, DANGEROUS, UNKNOWN_NAME, judge
 from helpers.model_files.opening_lines import opening_lines
 from helpers.model_files.pickle_instructions import could_be_meant
 from helpers.model_files.pickled_containers import pairs
 from helpers.model_files.pickled_tensors import read_content
+from helpers.model_files.verdicts import DAMAGED, SAFE, UNKNOWN, UNSAFE, WHOLE, Findings
 from helpers.model_files.wrapper_names import note_wrappers
 
 _LEGACY = 0x1950A86A20F9469CFC6C  # the number that torch.save began with before 1.6

@@ -8,7 +8,6 @@ import math
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from helpers.model_files.findings import Findings, TensorEntry
 from helpers.model_files.following import follow
 from helpers.model_files.global_names import ALLOWED, judge
 from helpers.model_files.judging import bytes_of
@@ -16,6 +15,7 @@ from helpers.model_files.pickle_instructions import Made
 from helpers.model_files.pickled_containers import pairs
 from helpers.model_files.pickled_tensors import note_large_storages, read_content
 from helpers.model_files.safetensors_files import read_json
+from helpers.model_files.verdicts import Findings, TensorEntry
 from helpers.model_files.zip_records import ZipRecord, read_record
 
 # Types of TorchScript's own reader, which imports nothing, and what are lists of them.

@@ -3,7 +3,7 @@
 Save, Load, Ship 0.2.0: helpers/model_files/wrapper_names.py · repairs: CHANGELOG.md
 """
 
-from helpers.model_files.findings import Findings
+from helpers.model_files.verdicts import Findings
 
 _WRAPPERS = {
     "_orig_mod.": "torch.compile",

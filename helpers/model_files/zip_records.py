@@ -52,7 +52,7 @@ class ZipRecord(NamedTuple):
 def read_directory(
     file: BinaryIO, most: int = _MOST_RECORDS, bomb: int = BOMB
 ) -> tuple[list[ZipRecord], list[str], int]:
-    """Return the records in the file's order, what is wrong, and where it ends (no comment).
+    """Return the records in the file's order, what is wrong, its end without comment.
 
     Raises:
         HostileError: its records claim `bomb` times its bytes.

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from helpers.model_files.array_files import _TYPES
-from helpers.model_files.findings import DAMAGED, SAFE, UNSAFE, WHOLE
+from helpers.model_files.verdicts import DAMAGED, SAFE, UNSAFE, WHOLE
 from tests.model_files.readers import mutations, read, refused, run
 
 ARRAYS = {

@@ -16,8 +16,8 @@ from torch.distributed._shard import sharded_tensor
 from torch.distributed.checkpoint.metadata import Metadata
 
 from helpers.model_files import inspect_file
-from helpers.model_files.findings import DAMAGED, SAFE, UNKNOWN, UNSAFE, WHOLE
 from helpers.model_files.following import follow
+from helpers.model_files.verdicts import DAMAGED, SAFE, UNKNOWN, UNSAFE, WHOLE
 from tests.model_files.readers import mutations, refused, run
 
 TENSORS = {"a": torch.ones(2, 3), "b": torch.zeros(4, dtype=torch.bfloat16)}
@@ -64,6 +64,19 @@ def test_what_wrappers_left_is_named_and_taken_out(tmp_path, outer, inner):
     values = run(found.opens)
     assert set(values["state" if outer else "state_dict"]) == TENSORS.keys()
     assert "optimizer" in values["state_dict"] or outer != ("model",)
+
+
+ODD = [([], 1), (), "x", (1.5, "a"), (Path("x"), "a"), (("t",), "a"), 3]
+
+
+@pytest.mark.parametrize("keys", ODD)
+def test_keys_that_are_none_get_no_line(folder, keys):
+    metadata = pickle.loads((folder / ".metadata").read_bytes())
+    metadata.planner_data = dict.fromkeys(("model.a", "model.b"), keys)
+    (folder / ".metadata").write_bytes(pickle.dumps(metadata))
+    found = inspect_file(folder)
+    assert (found.structure, found.safety) == (WHOLE, SAFE)
+    assert found.opens[-1].startswith("    state_dict = ")
 
 
 def test_the_key_around_the_weights_is_no_wrapper(folder):

@@ -6,7 +6,8 @@ import struct
 import pytest
 
 from helpers.model_files.budgets import TooMuchError
-from helpers.model_files.findings import (
+from helpers.model_files.judging import HostileError, add_entry, bytes_of, inside, judging
+from helpers.model_files.verdicts import (
     DAMAGED,
     NOT_CHECKED,
     SAFE,
@@ -16,7 +17,6 @@ from helpers.model_files.findings import (
     Findings,
     TensorEntry,
 )
-from helpers.model_files.judging import HostileError, add_entry, bytes_of, inside, judging
 
 
 @pytest.mark.parametrize(

@@ -8,13 +8,13 @@ import numpy as np
 import pytest
 import torch
 
-from helpers.model_files.findings import Findings
 from helpers.model_files.following import follow
 from helpers.model_files.judging import HostileError, bytes_of
 from helpers.model_files.pickle_instructions import Made
 from helpers.model_files.pickled_containers import pairs
 from helpers.model_files.pickled_tensors import dtype_of, read_content
 from helpers.model_files.torch_archives import read_directory, read_record
+from helpers.model_files.verdicts import Findings
 from tests.model_files import torch_samples as samples
 
 

@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 import torch
 
-from helpers.model_files.findings import Findings
 from helpers.model_files.inspecting import inspect_file
 from helpers.model_files.torch_pickles import conclude, follow_all
+from helpers.model_files.verdicts import Findings
 from tests.model_files import torch_samples as samples
 
 

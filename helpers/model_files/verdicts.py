@@ -1,6 +1,6 @@
 """What `inspect_file` finds, in plain values.
 
-Save, Load, Ship 0.2.0: helpers/model_files/findings.py · repairs: CHANGELOG.md
+Save, Load, Ship 0.2.0: helpers/model_files/verdicts.py · repairs: CHANGELOG.md
 """
 
 from dataclasses import dataclass, field
