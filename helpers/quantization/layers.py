@@ -52,6 +52,10 @@ class LayerWeight:
         layers: the names of these layers; more than one where the weight is tied.
         layer: the first of them.
         attribute: how it calls the weight, such as "weight" or "in_proj_weight".
+
+    >>> (weight,) = layer_weights(nn.Sequential(nn.ConvTranspose1d(4, 6, 3)))
+    >>> weight.name, weight.to_channels(weight.parameter).shape
+    ('0.weight', torch.Size([6, 4, 3]))
     """
 
     layers: tuple[str, ...]

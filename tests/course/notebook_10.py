@@ -142,7 +142,7 @@ MEASUREMENTS = {
 # What a small copy is made of: enough to catch every row below, and quick to run.
 CELLS = (
     "set-up prune-one prune-all file-sizes file-compressed claim-a multiplications "
-    "cost cut-network distil results panel panel-table try-factor break break-repair "
+    "cost cut-network distil results panel panel-table judge real-file real-answers break break-repair "
     "exercise-1 solution-1 exercise-2 solution-2 exercise-3 solution-3"
 )
 EDITS = (
@@ -167,6 +167,12 @@ ROUNDS = (
             "panel panel-table real-file",
         ),
         Mutation(
+            "classroom/data/sparse_files",
+            "int(stored.sum())) - most",
+            "int(stored.sum())) - most + 1",
+            "real-answers",
+        ),
+        Mutation(
             "classroom/exercises/notebook_10", "if here < 0.97:", "if 1:", "solution-1"
         ),
     ),
@@ -181,7 +187,7 @@ ROUNDS = (
             "classroom/data/small_models",
             "(fitting[key][1], -fitting[key][0])",
             "(fitting[key][0], fitting[key][1])",
-            "panel-table try-factor",
+            "panel-table judge real-file",
         ),
         Mutation(
             "classroom/exercises/notebook_10",
