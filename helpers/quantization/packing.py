@@ -204,7 +204,7 @@ def _stored(scale: torch.Tensor, scale_dtype: str) -> tuple[torch.Tensor, ...]:
         return (scale.to(getattr(torch, scale_dtype)),)
     # The largest block has 448: by it the tensor's own scale is found, to a last bit.
     guess, far = scale.amax() / 448, torch.tensor(torch.inf)
-    for whole in (guess, guess.nextafter(-far), guess.nextafter(far), torch.tensor(1.0)):
+    for whole in (guess, guess.nextafter(-far), guess.nextafter(far)):
         blocks = (scale / whole).to(torch.float8_e4m3fn)
         if torch.equal(blocks.float() * whole, scale):
             return blocks, whole
