@@ -111,6 +111,9 @@ def test_the_answers_are_equal_bit_for_bit_and_the_bytes_are_those_counted(
     model, inputs = made(name)
     path = tmp_path / "model.safetensors"
     save_quantized(path, model, scheme)
+    whole = path.read_bytes()
+    save_quantized(path, model, scheme)
+    assert path.read_bytes() == whole  # the same each time
     other, _ = made(name, seed=1)
     before = copy.deepcopy(other.state_dict())
     loaded, expected = load_quantized(path, other), quantize_model(model, scheme)
@@ -205,6 +208,11 @@ def without_head(model):
             lambda p, m: save_quantized(p, m, Scheme(), ranges=without_head(m)),
             ValueError,
             "calibration never reached up, so its input has no range; name",
+        ),
+        (
+            lambda p, m: save_quantized(p, m, Scheme(), "up"),
+            ValueError,
+            "keep_float is 'up'; expected a tuple of names: ('up',)",
         ),
         (
             lambda p, m: save_quantized(p, m, Scheme(), ["nose"]),
