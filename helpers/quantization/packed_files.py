@@ -68,7 +68,8 @@ def save_quantized(
             raise TypeError("ranges are not what calibrate returns: name -> QParams")
         quantize_model(folded, None, Scheme(), ranges, kept)  # refuses where one lacks
     state = folded.state_dict()
-    first, tensors, weights = _first_names(state), {}, {}
+    first, weights = _first_names(state), {}
+    tensors: dict[str, torch.Tensor] = {}
     for found in layer_weights(folded, kept):
         name, weight = first[found.name], found.to_channels(found.parameter.detach())
         with _named(f"weights of {found.layers[0]}"):
