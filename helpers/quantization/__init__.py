@@ -2,18 +2,23 @@
 
 Begin with `schemes.py`, one tensor to integers and back, and `observers.py`, which
 chooses scale and zero point; formats of today are in `presets.py`, small floats in
-`level_sets.py`. `models.py` does it to the `layers.py` of a whole model, `packing.py`
-packs and counts the bytes, `packed_files.py` saves and loads them, `noise.py` measures
-what rounding costs, and `comparison.py` tells which model is the better one. `hooks.py`
-looks at what goes through a model's layers.
+`level_sets.py`. `models.py` does it to the `layers.py` of a whole model, its batch norms
+folded by `folding.py`; `coverage.py` says what stays in float, and why. `packing.py` packs
+and counts the bytes, `packed_files.py` saves and loads them. `noise.py` measures what
+rounding costs, `metrics.py` what the answers are worth, `evaluation.py` all of it for one
+setting, and `comparison.py` tells which model is the better one. `hooks.py` looks at what
+goes through a model's layers, `inputs.py` hands it its inputs in any form.
 
 Save, Load, Ship 0.2.0: helpers/quantization/__init__.py · repairs: CHANGELOG.md
 """
 
 from helpers.quantization.comparison import pareto_front, wilson_interval
+from helpers.quantization.coverage import coverage
+from helpers.quantization.evaluation import Evaluation, Evaluator, Setting
 from helpers.quantization.folding import fold_batch_norm
 from helpers.quantization.hooks import forward_hooks
 from helpers.quantization.layers import quantizable_layers
+from helpers.quantization.metrics import METRICS, Metric
 from helpers.quantization.models import calibrate, quantize_model
 from helpers.quantization.noise import layer_sensitivity, sqnr_db
 from helpers.quantization.observers import choose_qparams, fake_quantize
@@ -38,13 +43,19 @@ from helpers.quantization.schemes import (
 __all__ = [
     "FORMATS",
     "GRANULARITIES",
+    "METRICS",
     "OBSERVERS",
     "PRESETS",
+    "Evaluation",
+    "Evaluator",
+    "Metric",
     "QParams",
     "Scheme",
+    "Setting",
     "bits_per_weight",
     "calibrate",
     "choose_qparams",
+    "coverage",
     "dequantize",
     "fake_quantize",
     "fold_batch_norm",

@@ -32,17 +32,23 @@ def wilson_interval(right: int, count: int) -> tuple[float, float]:
     return max(low / (1 + z2 / count), 0.0), min(high / (1 + z2 / count), 1.0)
 
 
-def pareto_front(points: Iterable[tuple[int, float]]) -> list[tuple[int, float]]:
-    """Return the (bytes, accuracy) points that no other beats, the smallest first.
+def pareto_front(
+    points: Iterable[tuple[int, float]], higher_is_better: bool = True
+) -> list[tuple[int, float]]:
+    """Return the (bytes, value) points that no other beats, the smallest first.
 
-    A point is beaten by one that is no larger and more accurate, or smaller and no less
-    accurate. Of equal points one is kept.
+    A point is beaten by one that is no larger and better, or smaller and no worse: more
+    is better, or less, as of a perplexity. Of equal points one is kept, of NaN none.
 
     >>> pareto_front([(400, 0.97), (100, 0.90), (200, 0.89), (300, 0.97)])
     [(100, 0.9), (300, 0.97)]
+    >>> pareto_front([(100, 6.5), (200, 6.1), (300, 6.2)], higher_is_better=False)
+    [(100, 6.5), (200, 6.1)]
     """
     front: list[tuple[int, float]] = []
-    for point in sorted(points, key=lambda point: (point[0], -point[1])):
-        if not front or point[1] > front[-1][1]:
+    sign = 1 if higher_is_better else -1
+    known = (point for point in points if not math.isnan(point[1]))
+    for point in sorted(known, key=lambda point: (point[0], -sign * point[1])):
+        if not front or sign * point[1] > sign * front[-1][1]:
             front.append(point)
     return front

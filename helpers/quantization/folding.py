@@ -15,7 +15,14 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.utils.fusion import fuse_conv_bn_eval, fuse_linear_bn_eval
 
 from helpers.arguments import require_module
-from helpers.quantization.layers import CONVOLUTIONS, TRANSPOSED, is_quantizable
+from helpers.quantization.layers import (
+    CONVOLUTIONS,
+    TRANSPOSED,
+    is_quantizable,
+    quantizable_layers,
+    refusal,
+    weight_names,
+)
 
 UNSEEN = "its place in the flow of the data could not be found"
 _PAIRS = {
@@ -93,13 +100,21 @@ def fold(model: nn.Module) -> tuple[nn.Module, dict[str, str]]:
 
 
 def _copied(model: nn.Module) -> nn.Module:
+    """Return a deep copy, in which parameters on one memory are one, as in the model."""
     try:
-        return copy.deepcopy(model)
+        copied = copy.deepcopy(model)
     except Exception as error:
-        raise ValueError(
-            f"the model cannot be copied ({type(error).__name__}: {error}); weights that "
-            "are computed, as by pruning masks, have to be made permanent first"
-        ) from error
+        layers = quantizable_layers(model).items()
+        found = (refusal(name, m, key) for name, m in layers for key in weight_names(m))
+        reason = next(filter(None, found), f"{type(error).__name__}: {error}")
+        raise ValueError(f"the model cannot be copied: {reason}") from error
+    firsts: dict[tuple, nn.Parameter | None] = {}
+    for old, new in zip(model.modules(), copied.modules(), strict=True):
+        for name, weight in old._parameters.items():
+            if type(weight) is nn.Parameter and not weight.is_meta and weight.numel():
+                place = (weight.data_ptr(), weight.shape, weight.stride())
+                new._parameters[name] = firsts.setdefault(place, new._parameters[name])
+    return copied
 
 
 def _graphs(module: nn.Module, prefix: str) -> Iterator[list[tuple[str, fx.Node]]]:

@@ -29,8 +29,10 @@ def run(model: nn.Module, inputs: Inputs) -> object:
     return model(*inputs)
 
 
-def row_count(inputs: Inputs) -> int:
+def row_count(inputs: Inputs, name: str = "inputs") -> int:
     """Return how many rows (images, sentences) the inputs hold: their axis 0.
+
+    Errors call them by their name.
 
     Raises:
         TypeError: there is no tensor with an axis among them.
@@ -42,12 +44,12 @@ def row_count(inputs: Inputs) -> int:
     lengths = {len(tensor) for tensor in _tensors(inputs) if tensor.dim()}
     if not lengths:
         raise TypeError(
-            f"inputs are {type_of(inputs)} without a tensor of rows; expected a tensor, a "
+            f"{name} are {type_of(inputs)} without a tensor of rows; expected a tensor, a "
             "tuple of the model's arguments, or a mapping of their names"
         )
     if len(lengths) > 1:
         raise ValueError(
-            f"inputs have {', '.join(map(str, sorted(lengths)))} rows; expected as many in "
+            f"{name} have {', '.join(map(str, sorted(lengths)))} rows; expected as many in "
             "each tensor (axis 0)"
         )
     return lengths.pop()

@@ -5,7 +5,6 @@ Save, Load, Ship 0.2.0: helpers/quantization/layers.py · repairs: CHANGELOG.md
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from itertools import pairwise
 from typing import Any
 
 import torch
@@ -91,17 +90,17 @@ def layer_weights(model: nn.Module, keep_float: Iterable[str] = ()) -> list[Laye
 
     Raises:
         ValueError: a name in keep_float is not a layer's; a weight cannot be replaced by
-            rounded values: it is computed at each run, has no values yet, is no plain
-            float tensor, or overlaps another in memory. The message says what to do.
+            rounded values: it is computed at each run, has no values yet, or is no plain
+            float tensor. The message says what to do.
 
     >>> model = nn.Sequential(nn.Embedding(9, 4), nn.Linear(4, 9, bias=False))
     >>> model[1].weight = model[0].weight
     >>> [weight.layers for weight in layer_weights(model)], layer_weights(model, ("1",))
     ([('0', '1')], [])
     """
-    layers, kept = quantizable_layers(model), kept_layers(model, keep_float)
+    kept = kept_layers(model, keep_float)
     found: dict[tuple, LayerWeight] = {}
-    for name, layer in layers.items():
+    for name, layer in quantizable_layers(model).items():
         for attribute in weight_names(layer):
             if reason := ("" if name in kept else refusal(name, layer, attribute)):
                 raise ValueError(reason)
@@ -119,9 +118,7 @@ def layer_weights(model: nn.Module, keep_float: Iterable[str] = ()) -> list[Laye
                 )
             names = (*known.layers, name)
             found[key] = LayerWeight(names, known.layer, known.attribute)
-    weights = [weight for weight in found.values() if not kept & set(weight.layers)]
-    _require_apart(weights)
-    return weights
+    return [weight for weight in found.values() if not kept & set(weight.layers)]
 
 
 def weight_names(layer: nn.Module) -> tuple[str, ...]:
@@ -147,7 +144,7 @@ def refusal(name: str, layer: nn.Module, attribute: str) -> str:
     if attribute not in layer._parameters:
         return (
             f"{name} computes its {attribute} at each run, so values written to it would "
-            f"be lost; {_cure(layer, attribute)} first"
+            f"be lost; {_cure(name, layer, attribute)} first"
         )
     weight: Any = layer._parameters[attribute]
     if nn.parameter.is_lazy(weight):
@@ -168,8 +165,8 @@ def refusal(name: str, layer: nn.Module, attribute: str) -> str:
     return ""
 
 
-def _cure(layer: nn.Module, attribute: str) -> str:
-    tools, quoted = "torch.nn.utils", f"(layer, {attribute!r})"
+def _cure(name: str, layer: nn.Module, attribute: str) -> str:
+    tools, quoted = "torch.nn.utils", f"(model.get_submodule({name!r}), {attribute!r})"
     if parametrize.is_parametrized(layer, attribute):
         return f"call {tools}.parametrize.remove_parametrizations{quoted}"
     if f"{attribute}_mask" in layer._buffers:
@@ -194,29 +191,11 @@ def kept_layers(model: nn.Module, keep_float: Iterable[str]) -> set[str]:
         raise ValueError(
             f"keep_float is {keep_float!r}; expected a tuple of names: ({keep_float!r},)"
         )
-    kept, layers = set(keep_float), quantizable_layers(model)
+    kept = set(keep_float)
+    layers = quantizable_layers(model) if kept else {}
     if unknown := sorted(kept - set(layers)):
         raise ValueError(
             f"keep_float names {unknown[0]!r}, which is not a layer; "
             f"there are {', '.join(layers)}"
         )
     return kept
-
-
-def _require_apart(weights: list[LayerWeight]) -> None:
-    """Refuse weights that are parts of each other: each would be rounded twice."""
-    spans = []
-    for weight in weights:
-        tensor = weight.parameter
-        if not tensor.numel():
-            continue
-        steps = zip(tensor.shape, tensor.stride(), strict=True)
-        last = sum((size - 1) * stride for size, stride in steps)
-        end = tensor.data_ptr() + (last + 1) * tensor.element_size()
-        spans.append((str(tensor.device), tensor.data_ptr(), end, weight.name))
-    for (device, _, end, name), (other, start, _, following) in pairwise(sorted(spans)):
-        if device == other and start < end:
-            raise ValueError(
-                f"{name} and {following} overlap in memory without being one weight; "
-                "clone one of them first"
-            )

@@ -59,18 +59,18 @@ def quantize_model(
             each layer once.
 
     Warns:
-        UserWarning: more than half of the model's weights stay in float, since they are
-            in layers that are not treated.
+        UserWarning: more than a quarter of the model's weights stay in float, since they
+            are in layers that are not treated.
 
     >>> model, inputs = nn.Sequential(nn.Linear(4, 3), nn.ReLU()), torch.rand(64, 4)
     >>> small = quantize_model(model, Scheme(bits=2), Scheme(bits=8), calibration=inputs)
     >>> len(small[0].weight.unique()) <= 3  # of 2 bits: -scale, 0 and scale
     True
     """
-    keep_float = kept_layers(model, keep_float)
-    if weights is not None:
-        layer_weights(model, keep_float)  # refuses before anything is computed
     quantized = fold_batch_norm(model)
+    keep_float = kept_layers(quantized, keep_float)
+    # Before the ranges are chosen, since it refuses what could not be rounded.
+    found = [] if weights is None else layer_weights(quantized, keep_float)
     if activations is not None:
         # Calibrated on the float model, as engines do, so before the weights change.
         ranges = calibration
@@ -83,7 +83,6 @@ def quantize_model(
                 raise ValueError(_unreached(name, layer))
             layer.register_forward_pre_hook(_FakeQuantizedInput(ranges[name]))
     if weights is not None:
-        found = layer_weights(quantized, keep_float)
         _warn_of_the_rest(quantized, found, keep_float)
         with torch.no_grad():
             for weight in found:
@@ -139,7 +138,12 @@ def calibrate(
         with _error_prefix(f"input of {name}"):
             ranges[name] = choose_qparams(inputs[0], scheme)
 
-    with torch.no_grad(), forward_hooks(_layers_with_inputs(model), choose_range):
+    layers = {
+        name: layer
+        for name, layer in _layers_with_inputs(model).items()
+        if not isinstance(layer, nn.MultiheadAttention)
+    }
+    with torch.no_grad(), forward_hooks(layers, choose_range):
         run(model, inputs)
     return ranges
 
@@ -170,14 +174,18 @@ def _unreached(name: str, layer: nn.Module) -> str:
 def _warn_of_the_rest(
     model: nn.Module, weights: list[LayerWeight], keep_float: Collection[str]
 ) -> None:
-    """Warn where most of a model would stay in float without having been asked to."""
+    """Warn where much of a model would stay in float without having been asked to."""
     if keep_float:
         return
-    treated = sum(weight.parameter.nbytes for weight in weights)
-    if 2 * treated < (total := sum(tensor.nbytes for tensor in model.parameters())):
+    treated = {id(weight.parameter) for weight in weights}
+    # Vectors (biases, scales of norms) stay in float in every engine.
+    found = [tensor for tensor in model.parameters() if tensor.dim() > 1]
+    total = sum(tensor.nbytes for tensor in found)
+    rest = sum(tensor.nbytes for tensor in found if id(tensor) not in treated)
+    if 4 * rest > total:
         warnings.warn(
-            f"{total - treated:,} of the {total:,} bytes of parameters stay in float: they "
-            "are not in layers that are treated; coverage(model) names them",
+            f"{rest:,} of the {total:,} bytes of weights stay in float: they are not in "
+            "layers that are treated; coverage(model) names them",
             stacklevel=3,
         )
 

@@ -4,16 +4,18 @@ Save, Load, Ship 0.2.0: helpers/quantization/noise.py · repairs: CHANGELOG.md
 """
 
 import math
+from typing import Any
 
 import pandas as pd
 import torch
 from torch import nn
 
 from helpers.quantization.folding import fold_batch_norm
+from helpers.quantization.inputs import Inputs
 from helpers.quantization.layers import layer_weights
+from helpers.quantization.metrics import Metric, judge, weight_in
 from helpers.quantization.models import quantize_model
 from helpers.quantization.schemes import Scheme
-from helpers.training import accuracy
 
 
 def sqnr_db(reference: torch.Tensor, approximation: torch.Tensor) -> float:
@@ -47,22 +49,28 @@ def sqnr_db(reference: torch.Tensor, approximation: torch.Tensor) -> float:
 
 
 def layer_sensitivity(
-    model: nn.Module, scheme: Scheme, images: torch.Tensor, labels: torch.Tensor
+    model: nn.Module,
+    scheme: Scheme,
+    inputs: Inputs,
+    labels: Any,
+    metric: Metric | str | None = None,
 ) -> pd.DataFrame:
     """Quantize one layer's weights at a time; return what each costs.
 
     Args:
         model: see quantize_model.
         scheme: of the weights.
-        images: shape (N, ...), at least one.
-        labels: int64, shape (N,).
+        inputs: a tensor (N, ...), a tuple of arguments or a mapping of their names.
+        labels: one for each of the N rows; see judge.
+        metric: one of METRICS by name, or your own; see judge.
 
     Returns:
-        One row a layer, the worst first: layer, parameters (weights only), accuracy
-        (0 to 1, of the model with only this layer quantized), sqnr_db (of its weights).
+        One row a layer, the worst first: layer, parameters (weights only), the metric by
+        its name (of the model with only this layer quantized), sqnr_db (of its weights).
 
     Raises:
-        ValueError: there are no images, or not one label for each.
+        ValueError: see judge and quantize_model.
+        TypeError: see judge.
 
     >>> model = nn.Sequential(nn.Linear(4, 3), nn.ReLU(), nn.Linear(3, 2))
     >>> inputs, labels = torch.rand(8, 4), torch.arange(8) % 2
@@ -70,15 +78,18 @@ def layer_sensitivity(
     ['layer', 'parameters', 'accuracy', 'sqnr_db']
     """
     weights = layer_weights(folded := fold_batch_norm(model))
+    metric, _, _ = judge(folded, inputs, labels, metric)
     names = {name for weight in weights for name in weight.layers}
     rows = []
     for layers in dict.fromkeys(weight.layers for weight in weights):
         one = quantize_model(folded, scheme, keep_float=names.difference(layers))
+        here = [weight for weight in weights if weight.layers == layers]
+        value, _ = metric.summary(judge(one, inputs, labels, metric, here)[1])
         before, after = (
-            torch.cat([w.parameter.detach().flatten() for w in found if w.layers == layers])
-            for found in (weights, layer_weights(one, names.difference(layers)))
+            torch.cat([weight_in(some, weight).flatten() for weight in here])
+            for some in (folded, one)
         )
-        right = accuracy(one, images, labels)
-        rows.append((layers[0], before.numel(), right, sqnr_db(before, after)))
-    table = pd.DataFrame(rows, columns=["layer", "parameters", "accuracy", "sqnr_db"])
-    return table.sort_values(["accuracy", "sqnr_db"], ignore_index=True)
+        rows.append((layers[0], before.numel(), value, sqnr_db(before, after)))
+    table = pd.DataFrame(rows, columns=["layer", "parameters", metric.name, "sqnr_db"])
+    order = {"ascending": [metric.higher_is_better, True], "na_position": "first"}
+    return table.sort_values([metric.name, "sqnr_db"], ignore_index=True, **order)

@@ -9,9 +9,8 @@ import pandas as pd
 
 from helpers.classroom.data.digits import load_digits
 from helpers.classroom.data.networks import load_reference_model
-from helpers.classroom.explorers.evaluation import Evaluator, Setting
 from helpers.measurement import time_interleaved
-from helpers.quantization import Scheme
+from helpers.quantization import Evaluator, Scheme, Setting
 from tests import browser as lab
 from tests.benchmarks._painting import FRAME, figures
 from tests.benchmarks.slider import key, move
@@ -39,7 +38,7 @@ panel
 %matplotlib inline
 import matplotlib.pyplot as plt
 from ipywidgets import IntSlider, interact
-from helpers.classroom.explorers.evaluation import Setting
+from helpers.quantization import Setting
 from helpers.quantization import Scheme
 
 def plot(bits):

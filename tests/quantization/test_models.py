@@ -1,6 +1,7 @@
 """Whole models: which layers are rounded, what is left alone, what is refused."""
 
 import copy
+import warnings
 
 import pytest
 import torch
@@ -18,6 +19,7 @@ from helpers.quantization import (
     quantize,
     quantize_model,
 )
+from helpers.quantization.layers import layer_weights
 from helpers.training import accuracy
 
 
@@ -171,3 +173,115 @@ def test_what_is_no_model_scheme_or_tensor_is_refused_by_name(call, expected):
     with pytest.raises(TypeError) as caught:
         call()
     assert str(caught.value).startswith(expected)
+
+
+KINDS = {
+    "conv1d": (nn.Conv1d(4, 6, 3), torch.rand(5, 4, 9), 6),
+    "conv3d": (nn.Conv3d(2, 6, 2), torch.rand(5, 2, 3, 3, 3), 6),
+    "transposed": (nn.ConvTranspose2d(4, 6, 3, groups=2), torch.rand(5, 4, 5, 5), 6),
+    "embedding": (nn.Embedding(7, 16), torch.arange(7), 7),
+}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_each_kind_of_layer_has_few_levels_in_each_output_channel(kind):
+    layer, inputs, channels = KINDS[kind]
+    small = quantize_model(nn.Sequential(layer), Scheme(bits=2, granularity="channel"))
+    (found,) = layer_weights(small)
+    rows = found.to_channels(found.parameter)
+    assert len(rows) == channels
+    assert max(len(row.unique()) for row in rows) <= 3
+    assert len(rows.unique()) > channels  # each with a scale of its own
+    assert small(inputs).shape == layer(inputs).shape
+    assert not torch.equal(small(inputs), layer(inputs))
+
+
+def test_the_inputs_of_each_kind_are_rounded_but_those_of_an_embedding():
+    model = nn.Sequential(nn.Embedding(7, 16), nn.Conv1d(3, 6, 3), nn.ReLU())
+    tokens = torch.randint(0, 7, (5, 3))
+    small = quantize_model(model, None, Scheme(4, symmetric=False), tokens)
+    assert not small[0]._forward_pre_hooks
+    assert len(small[1]._forward_pre_hooks) == 1
+
+
+def attention(tied=False):
+    torch.manual_seed(2)
+    layer = nn.TransformerEncoderLayer(8, 2, 16, batch_first=True)
+    return nn.Sequential(layer, nn.Linear(8, 3)).eval()
+
+
+def test_all_the_weights_of_an_attention_are_rounded_and_are_those_it_uses():
+    model, inputs = attention(), torch.rand(2, 5, 8)
+    small = quantize_model(model, Scheme(bits=2))
+    inside = small[0].self_attn
+    for weight in (inside.in_proj_weight, inside.out_proj.weight, small[1].weight):
+        assert len(weight.unique()) <= 3
+    with torch.no_grad():
+        hand = copy.deepcopy(model)
+        for layer, name in [
+            (hand[0].self_attn, "in_proj_weight"),
+            (hand[0].self_attn.out_proj, "weight"),
+            (hand[0].linear1, "weight"),
+            (hand[0].linear2, "weight"),
+            (hand[1], "weight"),
+        ]:
+            weight = getattr(layer, name)
+            weight.copy_(fake_quantize(weight, Scheme(bits=2)))
+        assert torch.equal(small(inputs), hand(inputs))
+
+
+def test_the_inputs_of_an_attention_cannot_be_rounded_and_it_says_so():
+    model, inputs = attention(), torch.rand(2, 5, 8)
+    with pytest.raises(ValueError) as caught:
+        quantize_model(model, Scheme(), Scheme(), inputs)
+    assert str(caught.value) == (
+        "0.self_attn multiplies inside a function of PyTorch, where its inputs cannot be "
+        "rounded; name '0.self_attn' and '0.self_attn.out_proj' in keep_float"
+    )
+    kept = ("0.self_attn", "0.self_attn.out_proj")
+    small = quantize_model(model, Scheme(), Scheme(), inputs, keep_float=kept)
+    assert small(inputs).shape == (2, 5, 3)
+
+
+class TwoInputs(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.left, self.right = nn.Linear(3, 4), nn.Linear(2, 4)
+
+    def forward(self, a, b, scale=1.0):
+        return (self.left(a) + self.right(input=b)) * scale
+
+
+def test_calibration_takes_several_inputs_by_place_and_by_name():
+    model, a, b = TwoInputs(), torch.rand(6, 3), torch.rand(6, 2)
+    by_keyword = "right is called with keywords, and its input is not seen; name it in"
+    with pytest.raises(ValueError, match=by_keyword):
+        quantize_model(model, None, Scheme(), (a, b))
+    model.right.forward = model.right.forward  # what libraries do: a forward of its own
+    for inputs in ((a, b), {"a": a, "b": b, "scale": 2.0}):
+        small = quantize_model(model, None, Scheme(), inputs)
+        assert len(small.left._forward_pre_hooks) == 1
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16, torch.float64])
+def test_a_model_keeps_its_dtype(dtype):
+    model = nn.Sequential(nn.Linear(16, 8)).to(dtype)
+    small = quantize_model(model, Scheme(bits=2))
+    assert small[0].weight.dtype == dtype
+    assert len(small[0].weight.unique()) <= 3
+    assert packed_bytes(model, None) == (16 * 8 + 8) * dtype.itemsize
+    assert packed_bytes(model, Scheme(2)) == 16 * 8 * 2 // 8 + 4 + 8 * dtype.itemsize
+
+
+def test_a_model_of_which_much_stays_in_float_says_so():
+    model = nn.Sequential(nn.LSTM(16, 16), nn.Linear(64, 64))
+    says = (
+        r"^8,192 of the 24,576 bytes of weights stay in float: .* coverage\(model\) names"
+    )
+    with pytest.warns(UserWarning, match=says):
+        quantize_model(model, Scheme())
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        quantize_model(model, Scheme(), keep_float=("1",))  # asked for
+        quantize_model(nn.Sequential(nn.Linear(2, 1), nn.PReLU(9)), Scheme())
+        quantize_model(nn.Sequential(nn.LSTM(16, 16), nn.Linear(100, 100)), Scheme())

@@ -47,5 +47,5 @@ def test_sensitivity_quantizes_one_layer_at_a_time(model, digits):
     others = [name for name in table["layer"] if name != "blocks.1.0"]
     alone = quantize_model(model, Scheme(3), keep_float=others)
     row = table.set_index("layer").loc["blocks.1.0"]
-    assert row["accuracy"] == accuracy(alone, images, labels)
+    assert row["accuracy"] == round(200 * accuracy(alone, images, labels)) / 200
     assert row["parameters"] == 48 * 9

@@ -104,7 +104,7 @@ def header_bytes(path) -> int:
 
 @each_model
 @each_scheme
-@pytest.mark.filterwarnings("ignore:.* of parameters stay in float")
+@pytest.mark.filterwarnings("ignore:.* stay in float")
 def test_the_answers_are_equal_bit_for_bit_and_the_bytes_are_those_counted(
     name, scheme, tmp_path
 ):

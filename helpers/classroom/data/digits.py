@@ -7,6 +7,7 @@ from sklearn.datasets import load_digits as sklearn_digits
 from sklearn.model_selection import train_test_split
 
 TEST_IMAGES = 719  # 40 % of 1797: one image is 0.14 points of accuracy
+CHOOSE_ON = 360  # of them, the first: what is chosen on these is judged on the others
 
 
 class Digits(NamedTuple):
@@ -23,6 +24,16 @@ class Digits(NamedTuple):
     train_labels: torch.Tensor
     test_images: torch.Tensor
     test_labels: torch.Tensor
+
+    @property
+    def choosing(self) -> tuple[torch.Tensor, torch.Tensor]:
+        """The first 360 test images and labels: whoever chooses may look at these."""
+        return self.test_images[:CHOOSE_ON], self.test_labels[:CHOOSE_ON]
+
+    @property
+    def judging(self) -> tuple[torch.Tensor, torch.Tensor]:
+        """The last 359 test images and labels: what was chosen is judged here, once."""
+        return self.test_images[CHOOSE_ON:], self.test_labels[CHOOSE_ON:]
 
 
 def load_digits() -> Digits:

@@ -47,11 +47,21 @@ def sparse_bytes(model: nn.Module, scheme: Scheme | None = None) -> int:
     total = packed_bytes(folded, scheme)
     bits = FLOAT_BITS if scheme is None else scheme.bits
     for layer in quantizable_layers(folded).values():
-        count = layer.weight.numel()
-        stored = int((layer.weight != 0).sum())
-        dense = math.ceil(count * bits / 8)
-        total -= max(dense - math.ceil((count + stored * bits) / 8), 0)
+        sparse, dense = sparse_layer_bytes(layer.weight, bits)
+        total -= max(dense - sparse, 0)
     return total
+
+
+def sparse_layer_bytes(weight: torch.Tensor, bits: int) -> tuple[int, int]:
+    """Return the bytes of a weight with a bit for each zero, and without.
+
+    Args:
+        weight: any shape.
+        bits: of each number that is stored.
+    """
+    count, stored = weight.numel(), int((weight != 0).sum())
+    sparse = math.ceil(count / 8) + math.ceil(stored * bits / 8)
+    return sparse, math.ceil(count * bits / 8)
 
 
 @torch.no_grad()

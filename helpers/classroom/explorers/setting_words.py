@@ -2,31 +2,38 @@
 
 from dataclasses import fields
 
-from helpers.classroom.explorers.evaluation import Evaluation, Setting
-from helpers.quantization import Scheme
+from helpers.quantization import Evaluation, Scheme, Setting
 
 
-def setting_words(setting: Setting) -> tuple[str, str]:
-    """Say what is done to the weights and to the activations, in a few words each."""
-    weights = "weights: " + _scheme_words(setting.weights)
+def setting_words(
+    setting: Setting, dtype: str = "float32", unit: str = "images"
+) -> tuple[str, str]:
+    """Say what is done to the weights and to the activations, in a few words each.
+
+    Args:
+        setting: what is to be done.
+        dtype: of the model as it is.
+        unit: what the calibration consists of.
+    """
+    weights = "weights: " + _scheme_words(setting.weights, dtype)
     if setting.weights:
         weights += f", per {setting.weights.granularity}"
         if setting.weights.granularity == "group":
             weights += f" of {setting.weights.group_size}"
-    activations = "activations: " + _scheme_words(setting.activations)
+    activations = "activations: " + _scheme_words(setting.activations, dtype)
     if setting.activations:
-        activations += f", from {setting.calibration} images"
+        activations += f", from {setting.calibration} {unit}"
     return weights, activations
 
 
 def ratio_words(found: Evaluation) -> str:
-    """Say how the size compares with that of float32."""
+    """Say how the size compares with that of the model as it is."""
     if found.bytes == found.float_bytes:
-        return "as large as float32"
+        return f"as large as {found.dtype}"
     if found.bytes > found.float_bytes:
-        return "larger than float32"
+        return f"larger than {found.dtype}"
     times = "hardly" if found.ratio < 1.05 else f"{found.ratio:.1f} times"
-    return f"{times} smaller than float32"
+    return f"{times} smaller than {found.dtype}"
 
 
 def observer_words(scheme: Scheme) -> str:
@@ -35,19 +42,24 @@ def observer_words(scheme: Scheme) -> str:
     return f"{scheme.observer}{share}"
 
 
-def setting_code(setting: Setting, calibration: str = "digits.train_images") -> str:
+def setting_code(
+    setting: Setting, calibration: str = "digits.train_images", tensor: bool = True
+) -> str:
     """Return the call of quantize_model that does this to a `model`.
 
     Args:
         setting: what is to be done.
-        calibration: how the calibration images are called there.
+        calibration: how the inputs to calibrate with are called there.
+        tensor: whether these are one tensor.
     """
     arguments = ["model"]
     if setting.weights:
         arguments.append(f"weights={_scheme_code(setting.weights)}")
     if setting.activations:
         arguments.append(f"activations={_scheme_code(setting.activations)}")
-        arguments.append(f"calibration={calibration}[:{setting.calibration}]")
+        count = setting.calibration
+        some = f"{calibration}[:{count}]" if tensor else f"rows({calibration}, 0, {count})"
+        arguments.append(f"calibration={some}")
     if setting.keep_float:
         names = "".join(f'"{name}", ' for name in setting.keep_float)
         arguments.append(f"keep_float=({names.strip()})")
@@ -57,9 +69,9 @@ def setting_code(setting: Setting, calibration: str = "digits.train_images") -> 
     return "\n".join(["quantize_model(", *(f"    {a}," for a in arguments), ")"])
 
 
-def _scheme_words(scheme: Scheme | None) -> str:
+def _scheme_words(scheme: Scheme | None, dtype: str) -> str:
     if scheme is None:
-        return "float32"
+        return dtype
     kind = "symmetric" if scheme.symmetric else "asymmetric"
     return f"{scheme.bits} bits, {kind}, {observer_words(scheme)}"
 

@@ -1,6 +1,8 @@
 """The trade-off explorer: every choice about the quantizer, and what it costs at once."""
 
+from collections.abc import Sequence
 from dataclasses import replace
+from typing import Any
 
 import torch
 from IPython import get_ipython
@@ -10,7 +12,12 @@ from helpers.classroom.charts import Chart
 from helpers.classroom.data.digits import load_digits
 from helpers.classroom.data.networks import load_reference_model
 from helpers.classroom.explorers.ahead import Ahead
-from helpers.classroom.explorers.evaluation import Evaluation, Evaluator, Setting
+from helpers.classroom.explorers.own_inputs import (
+    are_images,
+    no_activations,
+    rest_words,
+    unit_of,
+)
 from helpers.classroom.explorers.trade_off_charts import trade_off_picture
 from helpers.classroom.explorers.trade_off_words import (
     SHOW,
@@ -20,31 +27,41 @@ from helpers.classroom.explorers.trade_off_words import (
     table,
 )
 from helpers.classroom.explorers.trail import Trail
-from helpers.classroom.panel import Check, Choice, Panel, Range, Stops, Ticks
-from helpers.quantization import GRANULARITIES, OBSERVERS, Scheme
+from helpers.classroom.panel import Check, Choice, Panel, Stops, Ticks
+from helpers.quantization import (
+    GRANULARITIES,
+    OBSERVERS,
+    Evaluation,
+    Evaluator,
+    Metric,
+    Scheme,
+    Setting,
+)
+from helpers.quantization.inputs import Inputs, row_count
 
-BITS = (2, 3, 4, 5, 6, 7, 8, 16, 32)
-FLOAT = 32  # bits that stand for "not quantized"
+FLOAT = 32  # bits that stand for "not quantized", in a model of float32
+INTEGERS = (2, 3, 4, 5, 6, 7, 8, 16)
+BITS = (*INTEGERS, FLOAT)
 CALIBRATION = (16, 32, 64, 128, 256)
-LEAST = CALIBRATION[1]  # a slider needs two stops
 WEIGHTS, BOTH, ACTIVATIONS = "Weights", "Both", "Activations"
 PIN, RESET = "Pin this setting", "Start again"
 
 
 def setting_of(
     weight_bits: int,
-    activation_bits: int,
     granularity: str,
     symmetric: bool,
     observer: str,
-    calibration: int,
     keep_float: tuple[str, ...],
+    activation_bits: int | None = None,
+    calibration: int = 64,
+    float_bits: int = FLOAT,
 ) -> Setting:
     """Return the setting that the controls stand on."""
     weights = activations = None
-    if weight_bits != FLOAT:
+    if weight_bits != float_bits:
         weights = Scheme(weight_bits, symmetric, granularity, observer=observer)
-    if activation_bits != FLOAT:
+    if activation_bits not in (None, float_bits):
         activations = Scheme(activation_bits, symmetric, observer=observer)
     return Setting(weights, activations, calibration, tuple(keep_float))
 
@@ -61,48 +78,70 @@ class TradeOff:
     def __init__(
         self,
         evaluator: Evaluator,
-        images: torch.Tensor,
+        inputs: Inputs,
         calibration: int,
         called: str = "calibration",
+        tensor: bool = True,
+        notes: Sequence[str] = (),
     ):
         """Begin before the first guess.
 
         Args:
-            evaluator: of a model on the images.
-            images: shape (N, 1, rows, columns).
-            calibration: how many images the evaluator has to calibrate with, 32 or more.
+            evaluator: of a model on the inputs.
+            inputs: of the model; those whose class changes are shown if they are images.
+            calibration: how many rows the evaluator has to calibrate with, 32 or more; 0
+                where activations cannot be quantized.
             called: how these are called in the code that can be copied.
+            tensor: whether these are one tensor.
+            notes: sentences on what cannot be quantized.
         """
-        self.evaluator, self._images, self._called = evaluator, images, called
+        self.evaluator, self._called, self._tensor = evaluator, called, tensor
+        exact, self._notes = evaluator.exact, notes
+        shown = exact.changed is not None and are_images(inputs)
+        self._images = inputs if shown else None
+        self._unit = unit_of(inputs, exact.count)
         self._counts = tuple(count for count in CALIBRATION if count <= calibration)
-        self.trail = Trail(evaluator.exact)
+        # Of a model of 16 bits, 32 would be no float.
+        names = exact.dtype.split(" and ")
+        self.float_bits = 8 * max(getattr(torch, name).itemsize for name in names)
+        self.reset()
         self.ahead = Ahead(
-            self.controls(), lambda guess, **choices: evaluator(setting_of(**choices))
+            self.controls(), lambda guess, **choices: evaluator(self.setting(**choices))
         )
 
     def controls(self) -> list:
         """Return the panel's controls, on the setting to begin with."""
-        return [
-            Range("guess", "My guess in %", 0, 100, 90),
-            Stops("weight_bits", "Weight bits", BITS, 3, WEIGHTS),
+        bits = (*(k for k in INTEGERS if k < self.float_bits), self.float_bits)
+        first = [
+            self.trail.axis.control(),
+            Stops("weight_bits", "Weight bits", bits, 3, WEIGHTS),
             Choice("granularity", "One scale per", GRANULARITIES, "tensor", WEIGHTS),
-            Stops("activation_bits", "Activation bits", BITS, FLOAT, ACTIVATIONS),
-            Stops(
-                "calibration",
-                "Calibration images",
-                self._counts,
-                min(64, self._counts[-1]),
-                ACTIVATIONS,
-            ),
-            Choice("observer", "Range by", OBSERVERS, "minmax", BOTH),
-            Check("symmetric", "Symmetric", True, BOTH),
+        ]
+        activations, both = [], WEIGHTS
+        if self._counts:
+            both, counts = BOTH, self._counts
+            name = f"Calibration {'images' if self._unit == 'images' else 'rows'}"
+            most, start = bits[-1], min(64, counts[-1])
+            activations = [
+                Stops("activation_bits", "Activation bits", bits, most, ACTIVATIONS),
+                Stops("calibration", name, counts, start, ACTIVATIONS),
+            ]
+        return [
+            *first,
+            *activations,
+            Choice("observer", "Range by", OBSERVERS, "minmax", both),
+            Check("symmetric", "Symmetric", True, both),
             Ticks("keep_float", "Layers that stay in float", self.evaluator.layers),
         ]
+
+    def setting(self, **choices) -> Setting:
+        """Return the setting that the controls stand on."""
+        return setting_of(**choices, float_bits=self.float_bits)
 
     def evaluate(self, **choices) -> Evaluation:
         """Return what the setting costs, before anything that is not asked for yet."""
         self.ahead.stop()
-        return self.evaluator(setting_of(**choices))
+        return self.evaluator(self.setting(**choices))
 
     def draw(self, guess: int, **choices) -> Chart:
         """Draw what the setting costs, or ask for the guess."""
@@ -113,7 +152,7 @@ class TradeOff:
         return replace(
             chart,
             table=table(self.trail),
-            code=code(now, self.trail, self._called),
+            code=code(now, self.trail, self._called, self._tensor),
             brief=in_brief(now, self.trail),
         )
 
@@ -127,51 +166,45 @@ class TradeOff:
 
     def reset(self) -> None:
         """Forget what was seen, guessed and pinned."""
-        self.trail = Trail(self.evaluator.exact)
+        self.trail = Trail(self.evaluator.exact, self._unit, self._notes)
 
 
 def trade_off(
     model: nn.Module | None = None,
-    images: torch.Tensor | None = None,
-    labels: torch.Tensor | None = None,
-    calibration: torch.Tensor | None = None,
+    inputs: Inputs | None = None,
+    labels: Any = None,
+    calibration: Inputs | None = None,
+    metric: Metric | str | None = None,
 ) -> Panel:
     """Return the panel; it asks for a guess before it shows the first result.
 
     Args:
         model: the reference model where None.
-        images: shape (N, 1, rows, columns), to evaluate on; the test images where None.
-        labels: int64, one for each image.
-        calibration: images of the same shape, from which the ranges of the activations
-            are chosen: at least 32; the slider goes as far as there are, up to 256. The
-            training images where None.
+        inputs: to evaluate on: a tensor (N, ...), a tuple of arguments or a mapping of
+            their names; the test images where None.
+        labels: one for each of the N rows.
+        calibration: as inputs, from which the ranges of the activations are chosen: at
+            least 32 rows; the slider goes as far as there are, up to 256. Where None, the
+            training images for the test images; else activations stay in float.
+        metric: how the answers are judged; see Evaluator.
 
     Raises:
-        ValueError: images come without labels, labels without images, or not as many; the
-            images or those for the calibration have another shape, or there are fewer
-            than 32 of these; the model has no layer to quantize.
+        ValueError: inputs come without labels, labels without inputs, or not as many;
+            those for the calibration have another shape, or fewer than 32 rows; see
+            Evaluator for what else it refuses.
     """
-    digits = load_digits()
-    if images is None and labels is None:
-        images, labels = digits.test_images, digits.test_labels
-    called = "calibration"
-    if calibration is None:
+    called, digits, ours = "calibration", load_digits(), model is None
+    if inputs is None and labels is None:
+        inputs, labels, ours = digits.test_images, digits.test_labels, True
+    if calibration is None and ours:
         calibration, called = digits.train_images, "digits.train_images"
     model = load_reference_model() if model is None else model
-    evaluator = Evaluator(model, images, labels, calibration)
-    if images.dim() != 4:
-        raise ValueError(
-            f"images have shape {tuple(images.shape)}; expected (N, 1, rows, columns), "
-            "since those that change their class are shown"
-        )
-    # Otherwise the panel would fail later, when a slider asks for it.
-    if len(calibration) < LEAST or calibration.shape[1:] != images.shape[1:]:
-        shape = ", ".join(map(str, images.shape[1:]))
-        raise ValueError(
-            f"calibration has shape {tuple(calibration.shape)}; expected (N, {shape}) as "
-            f"the images have, with N at least {LEAST}"
-        )
-    state = TradeOff(evaluator, images, len(calibration), called)
+    evaluator = Evaluator(model, inputs, labels, calibration, metric)
+    reason = no_activations(model, evaluator, inputs, calibration)
+    count = 0 if reason else row_count(calibration)
+    notes = (rest_words(evaluator.exact), reason)
+    tensor = isinstance(calibration, torch.Tensor)
+    state = TradeOff(evaluator, inputs, count, called, tensor, [*filter(None, notes)])
     controls = state.controls()
     start = {control.name: control.value for control in controls}
 

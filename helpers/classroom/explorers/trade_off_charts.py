@@ -1,10 +1,12 @@
 """The picture of the trade-off explorer: result, size and accuracy, noise, images."""
 
 import math
+import textwrap
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 import torch
+from torch.nn.functional import adaptive_avg_pool2d
 
 from helpers.classroom.charts import Chart, image_strip, stack
 from helpers.classroom.charts.drawing import (
@@ -19,50 +21,59 @@ from helpers.classroom.charts.drawing import (
     sheet,
 )
 from helpers.classroom.charts.sheets import COLUMN, piece, side_by_side
-from helpers.classroom.explorers.evaluation import Evaluation
 from helpers.classroom.explorers.setting_words import ratio_words
 from helpers.classroom.explorers.trail import Trail
+from helpers.classroom.explorers.value_axis import ACCURACY
+from helpers.quantization import Evaluation
 
 LEFT, RIGHT, TOP, BASE = 52, 336, 48, 238  # of the plot
 BAR_LEFT, BAR_RIGHT, MOST_DB = 424, 556, 60.0
 DISC, SQUARE, DIAMOND, RING = 0, 1, 3, 4
 MOST_IMAGES, MOST_LAYERS = 10, 13
 MOST_LETTERS = 12  # of a layer's name: more would run into the plot
+LINE = 52  # letters of a note, in one column of the panel
+MOST_PIXELS = 16  # on a side of a picture
 
 
 def trade_off_picture(
-    now: Evaluation, trail: Trail, images: torch.Tensor, guess: int, text: str
+    now: Evaluation, trail: Trail, images: torch.Tensor | None, guess: int, text: str
 ) -> Chart:
-    """Draw what a setting costs; before the first guess, its accuracy is left out.
+    """Draw what a setting costs; before the first guess, its value is left out.
 
     Args:
         now: the evaluation of the setting.
         trail: what was seen, pinned and guessed so far.
-        images: that were evaluated, shape (N, 1, rows, columns).
-        guess: in percent.
+        images: that were evaluated, shape (N, 1 or 3, rows, columns); None where there
+            are none to be shown.
+        guess: as the slider has it.
         text: the words.
     """
     known = trail.guess is not None
-    low, high = now.interval
+    low, high = map(now.metric.text, now.interval)
+    of = f"of {now.count} {trail.unit}"
     lines = [
         _question(now, trail),
-        f"95% interval {low:.1%} to {high:.1%} of {now.count} images" if known else "",
+        f"95% interval {low} to {high} {of}" if known else "",
         f"{now.bytes:,} bytes, {ratio_words(now)}",
     ]
-    plot = _size_and_accuracy(now, trail, guess / 100)
-    return stack(
-        [
-            headline(f"{now.accuracy:.1%}" if known else "?%", lines),
-            _part(278, (0, 344, plot), (338, 262, _noise(now.sqnr))),
-            _changed(now, images) if known else _room(),
-        ],
-        text,
-    )
+    plot = _size_and_value(now, trail, guess)
+    unknown = "?%" if now.metric.percent else "?"
+    parts = [
+        headline(now.metric.text(now.value) if known else unknown, lines, now.metric.name),
+        _part(278, (0, 344, plot), (338, 262, _noise(now.sqnr, now.dtype))),
+    ]
+    if images is not None:
+        parts.append(_changed(now, images) if known else _room())
+    if trail.notes:
+        parts.append(_notes(trail.notes))
+    return stack(parts, text)
 
 
-def headline(share: str, lines: Sequence[str]) -> Chart:
-    """Write a share of right answers in large letters, and up to 3 lines beside it."""
-    large = [label(14, 46, share, size=30), label(14, 70, "right", size=15)]
+def headline(value: str, lines: Sequence[str], metric: str = ACCURACY) -> Chart:
+    """Write a metric's value in large letters, and up to 3 lines beside it."""
+    name = "right" if metric == ACCURACY else _short(metric, MOST_LETTERS + 2)
+    large = [label(14, 46, value, size=30 if len(value) < 7 else 22)]
+    large.append(label(14, 70, name, size=15))
     shown = [line for line in lines if line]
     small = [label(136, 20 + 19 * k, line) for k, line in enumerate(shown)]
     return _part(76, (0, 122, large), (122, COLUMN, small))
@@ -70,58 +81,59 @@ def headline(share: str, lines: Sequence[str]) -> Chart:
 
 def _question(now: Evaluation, trail: Trail) -> str:
     if trail.guess is None:
-        return f"How many of the {now.count} images will be right? Guess first."
-    percent, asked = trail.guess
-    return f"You guessed {percent}%, it is {asked.accuracy:.1%}." if asked == now else ""
+        if now.metric.name == ACCURACY:
+            return f"How many of the {now.count} {trail.unit} will be right? Guess first."
+        return f"What will the {_short(now.metric.name, 24)} be? Guess first."
+    guess, asked = trail.guess
+    value = now.metric.text(now.value)
+    return (
+        f"You guessed {trail.axis.guessed(guess)}, it is {value}." if asked == now else ""
+    )
 
 
-def _size_and_accuracy(now: Evaluation, trail: Trail, guess: float) -> list[str]:
+def _size_and_value(now: Evaluation, trail: Trail, guess: int) -> list[str]:
+    steps = 5 if "float64" in now.dtype else 4  # to the left, each halves the bytes
+
     def place(point: tuple[int, float]) -> tuple[float, float]:
-        # Each step to the left halves the bytes of float32; four steps fit.
-        share = 1 - math.log2(now.float_bytes / point[0]) / 4
-        return LEFT + 20 + share * (RIGHT - LEFT - 40), BASE - point[1] * (BASE - TOP)
+        share = 1 - math.log2(now.float_bytes / point[0]) / steps
+        x = LEFT + 20 + min(max(share, 0), 1.05) * (RIGHT - LEFT - 40)
+        return x, BASE - trail.axis.up(point[1]) * (BASE - TOP)
 
     parts = legend(["seen", "front", "pinned"], 24, (RING, SQUARE, DIAMOND))
-    for halvings in range(5):
+    for halvings in range(steps + 1):
         size = now.float_bytes / 2**halvings
-        x, _ = place((size, 0))
+        x, _ = place((size, now.value))
         parts.append(label(x, BASE + 16, f"{size / 1000:.3g}", "middle", 12))
-    for percent in (0, 25, 50, 75, 100):
-        _, y = place((now.bytes, percent / 100))
-        parts.append(label(LEFT - 6, y + 4, f"{percent}", "end", 12))
+    for value, tick in trail.axis.ticks():
+        _, y = place((now.bytes, value))
+        parts.append(label(LEFT - 6, y + 4, tick, "end", 12))
         grid = f"M{LEFT} {number(y)}H{RIGHT}"
         parts.append(f'<path class="line" d="{grid}" stroke="#ccc" stroke-width="0.6"/>')
     middle = (LEFT + RIGHT) / 2
     parts.append(label(middle, BASE + 34, "size in kB, each step doubles it", "middle"))
-    turned = label(0, 0, "right, %", "middle")
+    turned, left = label(0, 0, trail.axis.title, "middle"), 14 if now.metric.percent else 11
     parts.append(
-        f'<g transform="translate(14 {(TOP + BASE) / 2:g}) rotate(-90)">{turned}</g>'
+        f'<g transform="translate({left} {(TOP + BASE) / 2:g}) rotate(-90)">{turned}</g>'
     )
     front = trail.front
     parts += [mark(*place(s.point), RING) for s in trail.seen if s.point not in front]
-    steps = [place(front[0])]
+    stairs = [place(front[0])]
     for point in front[1:]:
         x, y = place(point)
-        steps += [(x, steps[-1][1]), (x, y)]
-    parts.append(polyline(steps, SQUARE, dash=0))
+        stairs += [(x, stairs[-1][1]), (x, y)]
+    parts.append(polyline(stairs, SQUARE, dash=0))
     parts += [mark(*place(point), SQUARE) for point in front]
     parts += [mark(*place(some.point), DIAMOND) for some in trail.pinned]
     if now.point != trail.seen[0].point:
         x, y = place(trail.seen[0].point)
-        parts.append(label(x + 16, y - 8, "float32", "end", 12))
-    line = place((now.bytes, guess))[1]
-    taken = (line + 5, _guess_base(line, guess))
-    return parts + _guess(line, guess) + _now(now, trail, place, taken)
-
-
-def _guess_base(y: float, guess: float) -> float:
-    return y + (-5 if guess < 0.9 else 15)
-
-
-def _guess(y: float, guess: float) -> list[str]:
-    path = f'd="M{LEFT} {number(y)}H{RIGHT}" stroke="{COLOURS[3]}" stroke-dasharray="5 4"'
-    words = label(RIGHT - 28, _guess_base(y, guess), f"my guess {guess:.0%}", "end", 12)
-    return [f"<path {path}/>", words]
+        parts.append(label(x + 16, y - 8, now.dtype, "end", 12))
+    line = place((now.bytes, trail.axis.value(guess)))[1]
+    base = line + (-5 if trail.axis.up(trail.axis.value(guess)) < 0.9 else 15)
+    path = f'd="M{LEFT} {number(line)}H{RIGHT}" stroke="{COLOURS[3]}"'
+    parts.append(f'<path {path} stroke-dasharray="5 4"/>')
+    words = f"my guess {trail.axis.guessed(guess)}"
+    parts.append(label(RIGHT - 28, base, words, "end", 12))
+    return parts + _now(now, trail, place, (line + 5, base))
 
 
 def _now(now: Evaluation, trail: Trail, place, taken: Sequence[float]) -> list[str]:
@@ -154,7 +166,7 @@ def _now(now: Evaluation, trail: Trail, place, taken: Sequence[float]) -> list[s
     ]
 
 
-def _noise(sqnr: Mapping[str, float]) -> list[str]:
+def _noise(sqnr: Mapping[str, float], dtype: str) -> list[str]:
     parts = [label(BAR_LEFT - 72, 28, "SQNR of the weights, dB")]
     # Where there are too many, the last row counts those that are left out.
     rows = min(len(sqnr), MOST_LAYERS + 1)
@@ -168,9 +180,9 @@ def _noise(sqnr: Mapping[str, float]) -> list[str]:
         y = TOP - 8 + pitch * row
         # A long name's end tells more than its beginning.
         short = name if len(name) <= MOST_LETTERS else f"…{name[1 - MOST_LETTERS :]}"
-        parts.append(label(BAR_LEFT - 6, y + 13, short, "end", 12))
+        parts.append(label(BAR_LEFT - 6, y + 13, short or "the model", "end", 12))
         if math.isinf(decibels):
-            parts.append(label(BAR_LEFT, y + 13, "float32, exact", size=12))
+            parts.append(label(BAR_LEFT, y + 13, f"{dtype}, exact", size=12))
             continue
         # At 0 dB the noise is as large as the weights: no bar is left.
         width = min(max(decibels, 0.0) / MOST_DB, 1) * (BAR_RIGHT - BAR_LEFT)
@@ -186,9 +198,28 @@ def _changed(now: Evaluation, images: torch.Tensor) -> Chart:
         title += f"; the first {len(some)}:"
     if not some:
         title = "No image changed its class"
-    pictures = [images[i, 0].tolist() for i, _, _ in some]
+    pictures = [_grey(images[i]).tolist() for i, _, _ in some]
     captions = [f"{old} → {new}" for _, old, new in some]
     return image_strip(title, pictures, captions, text="")
+
+
+def _grey(image: torch.Tensor) -> torch.Tensor:
+    """Return an image (channels, rows, columns) as one of few pixels, without colours."""
+    grey = image[0] if len(image) == 1 else image.float().mean(dim=0)
+    high, wide = grey.shape
+    if high == wide <= MOST_PIXELS:
+        return grey
+    return adaptive_avg_pool2d(grey[None].float(), MOST_PIXELS)[0]
+
+
+def _short(text: str, most: int) -> str:
+    return text if len(text) <= most else f"{text[: most - 1]}…"
+
+
+def _notes(notes: Sequence[str]) -> Chart:
+    lines = [line for note in notes for line in textwrap.wrap(note, LINE)]
+    words = [label(14, 20 + 19 * k, line) for k, line in enumerate(lines)]
+    return _part(19 * len(lines) + 14, (0, COLUMN, words))
 
 
 def _room() -> Chart:

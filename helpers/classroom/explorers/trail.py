@@ -1,7 +1,9 @@
 """What a learner has seen, guessed and pinned in the trade-off explorer."""
 
-from helpers.classroom.explorers.evaluation import Evaluation
-from helpers.quantization import pareto_front
+from collections.abc import Sequence
+
+from helpers.classroom.explorers.value_axis import axis_of
+from helpers.quantization import Evaluation, pareto_front
 
 
 class Trail:
@@ -10,20 +12,24 @@ class Trail:
     Attributes:
         seen: evaluations in the order in which they were met, each once.
         pinned: the same.
-        guess: (percent that was guessed, the evaluation that it was guessed for), or None
+        guess: (what was guessed, the evaluation that it was guessed for), or None
             while the learner has not guessed.
+        unit: what is asked about: images, rows or tokens.
+        notes: sentences on what cannot be quantized here.
+        axis: where the values stand.
     """
 
-    def __init__(self, exact: Evaluation):
+    def __init__(self, exact: Evaluation, unit: str = "images", notes: Sequence[str] = ()):
         """Begin with the float model, which is known before the first move."""
+        self.unit, self.notes, self.axis = unit, tuple(notes), axis_of(exact)
         self.seen: list[Evaluation] = [exact]
         self.pinned: list[Evaluation] = []
         self.guess: tuple[int, Evaluation] | None = None
 
-    def reveal(self, percent: int, evaluation: Evaluation) -> None:
+    def reveal(self, guess: int, evaluation: Evaluation) -> None:
         """Take the first guess; later ones change nothing."""
         if self.guess is None:
-            self.guess = percent, evaluation
+            self.guess = guess, evaluation
             self.see(evaluation)
 
     def see(self, evaluation: Evaluation) -> None:
@@ -38,5 +44,6 @@ class Trail:
 
     @property
     def front(self) -> list[tuple[int, float]]:
-        """The (bytes, accuracy) of those seen that no other one beats, smallest first."""
-        return pareto_front([some.point for some in self.seen])
+        """The (bytes, value) of those seen that no other one beats, smallest first."""
+        better = self.seen[0].metric.higher_is_better
+        return pareto_front([some.point for some in self.seen], better)

@@ -6,7 +6,7 @@ import pytest
 import torch
 from sklearn.datasets import load_digits as sklearn_digits
 
-from helpers.classroom.data.digits import Digits, load_digits
+from helpers.classroom.data.digits import CHOOSE_ON, Digits, load_digits
 
 
 @pytest.fixture(scope="module")
@@ -68,3 +68,13 @@ def test_nothing_is_downloaded(monkeypatch):
     monkeypatch.setattr(socket, "socket", refuse)
     monkeypatch.setattr(socket, "create_connection", refuse)
     assert len(load_digits().test_images) == 719
+
+
+def test_what_chooses_and_what_judges_share_no_image(digits):
+    images, labels = digits.choosing
+    others, their_labels = digits.judging
+    assert (len(images), len(others)) == (CHOOSE_ON, 359)
+    assert torch.equal(torch.cat([images, others]), digits.test_images)
+    assert torch.equal(torch.cat([labels, their_labels]), digits.test_labels)
+    known = {image.numpy().tobytes() for image in images}
+    assert not known & {image.numpy().tobytes() for image in others}

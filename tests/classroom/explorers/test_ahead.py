@@ -11,10 +11,10 @@ from IPython.core.events import EventManager, available_events
 
 from helpers.classroom.explorers import trade_off as module
 from helpers.classroom.explorers.ahead import Ahead, neighbours
-from helpers.classroom.explorers.evaluation import Evaluator
 from helpers.classroom.explorers.trade_off import PIN, SHOW, setting_of, trade_off
 from helpers.classroom.panel import Check, Choice, Menu, Range, Stops, Ticks
-from tests.classroom.explorers.settings import SETTINGS
+from helpers.quantization import Evaluator
+from tests.quantization.settings import SETTINGS
 
 STOPS = Stops("bits", "Bits", (2, 3, 8), 3)
 NAMES = ("a", "b", "c")

@@ -62,9 +62,9 @@ def test_another_scheme_is_another_table(digits):
 
 
 @pytest.mark.parametrize(
-    "named, says", [("images", "5 images and 0"), ("labels", "0 images and 5")]
+    "named, says", [("inputs", "5 inputs and 0"), ("labels", "0 inputs and 5")]
 )
 def test_images_and_labels_come_together(named, says, digits):
-    given = {"images": digits.test_images[:5], "labels": digits.test_labels[:5]}
+    given = {"inputs": digits.test_images[:5], "labels": digits.test_labels[:5]}
     with pytest.raises(ValueError, match=f"got {says} labels; expected one label for each"):
         sensitivity(**{named: given[named]})

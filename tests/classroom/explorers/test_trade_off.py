@@ -299,16 +299,6 @@ def test_calibration_that_a_slider_would_trip_over_is_refused_at_once(shape):
     )
 
 
-def test_images_that_cannot_be_shown_are_refused_at_once():
-    rows, labels = torch.rand(40, 4), torch.zeros(40, dtype=torch.int64)
-    with pytest.raises(ValueError) as caught:
-        trade_off(nn.Linear(4, 3), rows, labels, rows)
-    assert str(caught.value) == (
-        "images have shape (40, 4); expected (N, 1, rows, columns), since those that "
-        "change their class are shown"
-    )
-
-
 def test_a_deep_model_has_its_noisiest_layers_drawn_and_all_in_the_words():
     torch.manual_seed(0)
     middle = [nn.Conv2d(2, 2, 1) for _ in range(14)]
@@ -338,10 +328,10 @@ def test_of_a_long_name_the_end_is_drawn_and_the_words_have_all_of_it():
 
 
 @pytest.mark.parametrize(
-    "named, says", [("images", "5 images and 0"), ("labels", "0 images and 5")]
+    "named, says", [("inputs", "5 inputs and 0"), ("labels", "0 inputs and 5")]
 )
 def test_images_and_labels_come_together(named, says, digits):
-    given = {"images": digits.test_images[:5], "labels": digits.test_labels[:5]}
+    given = {"inputs": digits.test_images[:5], "labels": digits.test_labels[:5]}
     with pytest.raises(ValueError, match=f"got {says} labels; expected one label for each"):
         trade_off(**{named: given[named]})
 

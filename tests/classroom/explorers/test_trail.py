@@ -1,8 +1,7 @@
 """What counts as seen and pinned, and from when on."""
 
-from helpers.classroom.explorers.evaluation import Evaluator, Setting
 from helpers.classroom.explorers.trail import Trail
-from helpers.quantization import Scheme
+from helpers.quantization import Evaluator, Scheme, Setting
 
 
 def test_nothing_is_seen_or_pinned_before_the_guess(model, digits):

@@ -2,8 +2,7 @@
 
 import pytest
 
-from helpers.classroom.explorers.evaluation import Setting
-from helpers.quantization import Scheme
+from helpers.quantization import Scheme, Setting
 
 SETTINGS = {
     "float32": Setting(),
