@@ -34,10 +34,10 @@ def save_quantized(
 ) -> None:
     """Write a model as `quantize_model` rounds it: a safetensors file, weights packed.
 
-    It holds the tensors of the folded model, a tied one once. Of a quantized weight NAME
-    these are its integers (see `pack`; output channels first), NAME.scale in the scheme's
-    dtype (e8m0: its exponents, uint8; e4m3: with NAME.tensor_scale) and, where the scheme
-    is asymmetric, NAME.zero_point, packed. The metadata have the scheme. A crash leaves
+    It holds the tensors of the folded model, a tied one once. For a quantized weight NAME
+    these are its integers, output channels first (see `pack_weight`), NAME.scale in the
+    scheme's dtype (e8m0: the exponents, uint8; e4m3: with NAME.tensor_scale) and, where
+    the scheme is asymmetric, NAME.zero_point. The metadata have the scheme. A crash leaves
     the old file or the new one.
 
     Args:
@@ -67,18 +67,20 @@ def save_quantized(
         if not all(isinstance(each, QParams) for each in dict(ranges).values()):
             raise TypeError("ranges are not what calibrate returns: name -> QParams")
         quantize_model(folded, None, Scheme(), ranges, kept)  # refuses where one lacks
-    state, weights = folded.state_dict(), {}
-    first = _first_names(state)
-    tensors = {
-        name: state[name].cpu().clone(memory_format=torch.contiguous_format)
-        for name in first.values()
-    }
+    state = folded.state_dict()
+    first, weights = _first_names(state), {}
+    tensors: dict[str, torch.Tensor] = {}
     for found in layer_weights(folded, kept):
-        name, weight = first[found.name], found.to_channels(found.parameter.detach()).cpu()
+        name, weight = first[found.name], found.to_channels(found.parameter.detach())
         with _named(f"weights of {found.layers[0]}"):
             packed = pack_weight(weight, scheme)
         weights[name] = list(weight.shape), str(weight.dtype)
-        tensors |= {f"{name}{part}": tensor for part, tensor in packed.items()}
+        tensors |= {f"{name}{part}": tensor.cpu() for part, tensor in packed.items()}
+    tensors |= {
+        name: state[name].cpu().clone(memory_format=torch.contiguous_format)
+        for name in first.values()
+        if name not in weights
+    }
     header = {
         "version": VERSION,
         "scheme": asdict(scheme),

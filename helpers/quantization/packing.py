@@ -89,76 +89,25 @@ def bits_per_weight(scheme: Scheme, shape: Sequence[int] = (4096, 4096)) -> floa
     return _weight_bytes(shape, scheme) * 8 / math.prod(shape)
 
 
-def scales_shape(shape: Sequence[int], scheme: Scheme) -> tuple[int, ...]:
-    """Return the shape of a weight's scales, one for each tensor, channel or group.
-
-    >>> scales_shape((10, 3, 5, 5), Scheme(granularity="group", group_size=32))
-    (10, 3)
-    """
-    if scheme.granularity == "tensor":
-        return ()
-    if scheme.granularity == "channel":
-        return (shape[0],)
-    return shape[0], math.ceil(math.prod(shape[1:]) / scheme.group_size)
-
-
-def pack(integers: torch.Tensor, bits: int) -> torch.Tensor:
-    """Return integers as a stream of bits, uint8: the lowest bit of the first comes first.
-
-    Negative ones are in two's complement. So the bytes of 8 bits are int8 (uint8 where
-    all are positive), of 16 bits int16, low byte first; of 4 bits, the first is low.
-
-    >>> pack(torch.tensor([1, -1, 7]), bits=4)
-    tensor([241,   7], dtype=torch.uint8)
-    """
-    words = integers.cpu().numpy().astype("<i2", casting="unsafe").reshape(-1, 1)
-    found = np.unpackbits(words.view(np.uint8), axis=1, count=bits, bitorder="little")
-    return torch.from_numpy(np.packbits(found, bitorder="little"))
-
-
-def unpack(
-    stream: torch.Tensor, bits: int, shape: Sequence[int], signed: bool
-) -> torch.Tensor:
-    """Return the integers, int32, of this shape that were packed.
-
-    Raises:
-        ValueError: they do not take as many bytes as there are.
-
-    >>> unpack(torch.tensor([241, 7], dtype=torch.uint8), 4, (3,), signed=True)
-    tensor([ 1, -1,  7], dtype=torch.int32)
-    """
-    count, width = math.prod(shape), 1 if bits <= 8 else 2
-    if stream.dtype != torch.uint8 or stream.shape != (_stream_bytes(count, bits),):
-        found = f"{stream.dtype} of shape {tuple(stream.shape)}"
-        raise ValueError(
-            f"{count} integers of {bits} bits take {_stream_bytes(count, bits)} bytes in "
-            f"one row of torch.uint8; found {found}"
-        )
-    words = np.zeros((count, 8 * width), dtype=np.uint8)
-    read = np.unpackbits(stream.numpy(), count=count * bits, bitorder="little")
-    words[:, :bits] = read.reshape(count, bits)
-    if signed:
-        words[:, bits:] = words[:, bits - 1 : bits]
-    kind = f"<{'i' if signed else 'u'}{width}"
-    packed = np.packbits(words, axis=1, bitorder="little").view(kind)
-    return torch.from_numpy(packed.astype(np.int32)).reshape(tuple(shape))
-
-
 def pack_weight(weight: torch.Tensor, scheme: Scheme) -> dict[str, torch.Tensor]:
     """Return a quantized weight as a file keeps it, by PARTS of its name.
+
+    Integers and zero points are streams of bits, uint8: the lowest bit of the first comes
+    first, and negative ones are in two's complement. So the bytes of 8 bits are int8 (or
+    uint8), of 16 bits int16, low byte first; of 4 bits, the first is the lower half.
 
     Raises:
         ValueError: see `choose_qparams`; or scales do not fit their dtype.
 
-    >>> list(pack_weight(torch.ones(9, 4), Scheme(symmetric=False)))
-    ['', '.scale', '.zero_point']
+    >>> pack_weight(torch.tensor([[1.0, -1.0, 7.0]]), Scheme(bits=4))
+    {'': tensor([241,   7], dtype=torch.uint8), '.scale': tensor(1.)}
     """
     qparams = choose_qparams(weight, scheme)
     scale = _stored(_compact(qparams.scale, scheme), scheme.scale_dtype)
-    packed = {"": pack(quantize(weight, qparams), scheme.bits)}
+    packed = {"": _pack(quantize(weight, qparams), scheme.bits)}
     packed |= zip(PARTS[1:3], scale, strict=False)
     if not scheme.symmetric:
-        packed[".zero_point"] = pack(_compact(qparams.zero_point, scheme), scheme.bits)
+        packed[".zero_point"] = _pack(_compact(qparams.zero_point, scheme), scheme.bits)
     return packed
 
 
@@ -177,8 +126,8 @@ def unpack_weight(
     tensor([-1.,  0.,  1.])
     """
     ends = choose_qparams(torch.ones(()), replace(scheme, granularity="tensor"))
-    few, zero_point = scales_shape(shape, scheme), ends.zero_point
-    integers, scale = unpack(parts[""], scheme.bits, shape, ends.qmin < 0), parts[".scale"]
+    few, zero_point = _scales_shape(shape, scheme), ends.zero_point
+    integers, scale = _unpack(parts[""], scheme.bits, shape, ends.qmin < 0), parts[".scale"]
     if scheme.scale_dtype == "e8m0":
         scale = (scale.int() << 23).view(torch.float32)
     if scheme.scale_dtype == "e4m3":
@@ -186,7 +135,7 @@ def unpack_weight(
     if scale.shape != few:
         raise ValueError(f"it has {tuple(scale.shape)} scales; expected {few}")
     if not scheme.symmetric:
-        zero_point = unpack(parts[".zero_point"], scheme.bits, few, signed=False)
+        zero_point = _unpack(parts[".zero_point"], scheme.bits, few, signed=False)
     scale, zero_point = (
         _spread(each.expand(few), shape, scheme) for each in (scale.float(), zero_point)
     )
@@ -203,8 +152,8 @@ def _stored(scale: torch.Tensor, scale_dtype: str) -> tuple[torch.Tensor, ...]:
     if scale_dtype != "e4m3":
         return (scale.to(getattr(torch, scale_dtype)),)
     # The largest block has 448: by it the tensor's own scale is found, to a last bit.
-    guess, far = scale.amax() / 448, torch.tensor(torch.inf)
-    for whole in (guess, guess.nextafter(-far), guess.nextafter(far), torch.tensor(1.0)):
+    guess, far = (scale.amax() / each for each in (448, 0))
+    for whole in (guess, guess.nextafter(-far), guess.nextafter(far)):
         blocks = (scale / whole).to(torch.float8_e4m3fn)
         if torch.equal(blocks.float() * whole, scale):
             return blocks, whole
@@ -226,8 +175,42 @@ def _spread(few: torch.Tensor, shape: Sequence[int], scheme: Scheme) -> torch.Te
     return few.reshape([-1] + [1] * (len(shape) - 1)) if few.dim() else few
 
 
+def _pack(integers: torch.Tensor, bits: int) -> torch.Tensor:
+    words = integers.cpu().numpy().astype("<i2", casting="unsafe").reshape(-1, 1)
+    found = np.unpackbits(words.view(np.uint8), axis=1, count=bits, bitorder="little")
+    return torch.from_numpy(np.packbits(found, bitorder="little"))
+
+
+def _unpack(
+    stream: torch.Tensor, bits: int, shape: Sequence[int], signed: bool
+) -> torch.Tensor:
+    count, width = math.prod(shape), 1 if bits <= 8 else 2
+    if stream.dtype != torch.uint8 or stream.shape != (_stream_bytes(count, bits),):
+        found = f"{stream.dtype} of shape {tuple(stream.shape)}"
+        raise ValueError(
+            f"{count} integers of {bits} bits take {_stream_bytes(count, bits)} bytes in "
+            f"one row of torch.uint8; found {found}"
+        )
+    words = np.zeros((count, 8 * width), dtype=np.uint8)
+    read = np.unpackbits(stream.numpy(), count=count * bits, bitorder="little")
+    words[:, :bits] = read.reshape(count, bits)
+    if signed:
+        words[:, bits:] = words[:, bits - 1 : bits]
+    kind = f"<{'i' if signed else 'u'}{width}"
+    packed = np.packbits(words, axis=1, bitorder="little").view(kind)
+    return torch.from_numpy(packed.astype(np.int32)).reshape(tuple(shape))
+
+
+def _scales_shape(shape: Sequence[int], scheme: Scheme) -> tuple[int, ...]:
+    if scheme.granularity == "tensor":
+        return ()
+    if scheme.granularity == "channel":
+        return (shape[0],)
+    return shape[0], math.ceil(math.prod(shape[1:]) / scheme.group_size)
+
+
 def _weight_bytes(shape: Sequence[int], scheme: Scheme) -> int:
-    scales = math.prod(scales_shape(shape, scheme))
+    scales = math.prod(_scales_shape(shape, scheme))
     size = _stream_bytes(math.prod(shape), scheme.bits)
     size += scales * _SCALE_BYTES[scheme.scale_dtype] + 4 * (scheme.scale_dtype == "e4m3")
     return size if scheme.symmetric else size + _stream_bytes(scales, scheme.bits)

@@ -3,6 +3,8 @@
 import numpy as np
 import pytest
 import torch
+from onnx import TensorProto
+from onnxruntime.quantization.quant_utils import quantize_data
 from torch import nn
 from torchao.prototype.mx_formats.mx_tensor import MXTensor
 from torchao.prototype.mx_formats.nvfp4_tensor import NVFP4Tensor, per_tensor_amax_to_scale
@@ -192,3 +194,13 @@ def test_nf4_takes_the_level_that_torchao_takes():
     # It rounds by scales that are quantized once more: near the borders they differ.
     assert (codes - packed.int()).abs().max() <= 1
     assert (codes != packed).float().mean() < 0.01
+
+
+@each_tensor
+def test_equal_to_onnx_runtimes_int8_per_channel_bit_for_bit(weight):
+    ours = choose_qparams(weight, Scheme.preset("int8 per channel (ONNX Runtime)"))
+    integers = quantize(weight, ours).numpy()
+    for channel, row in enumerate(weight.numpy()):
+        _, scale, theirs = quantize_data(row, TensorProto.INT8, symmetric=True)
+        assert ours.scale[channel].item() == scale.item()
+        assert np.array_equal(integers[channel], np.asarray(theirs))
