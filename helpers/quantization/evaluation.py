@@ -193,15 +193,12 @@ class Evaluator:
         )
         given = (self._inputs, self._labels, self.metric, self._weights)
         _, scores, classes = judge(model, *given)
-        pairs: dict[str, list[tuple[torch.Tensor, torch.Tensor]]] = {}
-        for weight in self._weights:
-            pair = (weight.parameter.detach().flatten(), weight_in(model, weight).flatten())
-            pairs.setdefault(weight.layers[0], []).append(pair)
         value, interval = self.metric.summary(scores)
         changed = None
         if classes is not None and (old := self._classes) is not None:
-            pairs_of = enumerate(zip(old.tolist(), classes.tolist(), strict=True))
-            changed = tuple((i, int(a), int(b)) for i, (a, b) in pairs_of if a != b)
+            others = torch.nonzero(classes != old).flatten()
+            columns = (some.tolist() for some in (others, old[others], classes[others]))
+            changed = tuple(zip(*columns, strict=True))
         return Evaluation(
             setting=setting,
             metric=self.metric,
@@ -212,12 +209,16 @@ class Evaluator:
             float_bytes=self._float_bytes,
             dtype=self._dtype,
             rest=self._rest,
-            sqnr={
-                name: sqnr_db(*map(torch.cat, zip(*some, strict=True)))
-                for name, some in pairs.items()
-            },
+            sqnr={name: self._sqnr(model, name) for name in self.layers},
             changed=changed,
         )
+
+    def _sqnr(self, model: nn.Module, layer: str) -> float:
+        own = [weight for weight in self._weights if weight.layers[0] == layer]
+        if len(own) == 1:
+            return sqnr_db(own[0].parameter.detach(), weight_in(model, own[0]))
+        flat = ([weight_in(m, w).flatten() for w in own] for m in (self._model, model))
+        return sqnr_db(*map(torch.cat, flat))
 
     def _activation_ranges(self, setting: Setting) -> dict[str, QParams] | None:
         scheme, count = setting.activations, setting.calibration

@@ -48,7 +48,8 @@ class Metric:
         percent: whether the value is a share, 0 to 1.
         summary: all scores -> (value, its 95 % interval). By default the mean of the rows
             ± 1.96 standard errors, or of booleans their share with Wilson's interval.
-        classes: outputs -> the class of each row, (N,), where rows are classified.
+        classes: outputs -> the class of each row, (N,), where rows are classified; scores
+            is then given the classes of all rows in place of outputs.
 
     >>> error = Metric("error", lambda outputs, labels: (outputs - labels).abs(), False)
     >>> error.summary(error.scores(torch.ones(4), torch.zeros(4)))
@@ -106,29 +107,30 @@ def judge(
         )
     each = labels.numel() // counts[0] if isinstance(labels, torch.Tensor) else 1
     chunk = max(1, min(CHUNK, MOST_LABELS // max(each, 1)))
-    scores, classes = [], []
+    found: list[Any] = []
     before = {weight: weight_in(model, weight).clone() for weight in weights}
     for part, those in zip(split(inputs, chunk), split(labels, chunk), strict=True):
         outputs = run(model, part)
-        metric = chosen = _choose(metric, outputs, labels)
-        scores.append(chosen.scores(outputs, those))
-        if not isinstance(scores[-1], torch.Tensor) or not scores[-1].dim():
+        metric = chosen = metric if found else _choose(metric, outputs, labels)
+        found.append(
+            chosen.classes(outputs) if chosen.classes else chosen.scores(outputs, those)
+        )
+        if not isinstance(found[-1], torch.Tensor) or not found[-1].dim():
             raise ValueError(
                 f"the scores of {chosen.name} are one number for all rows; expected a "
                 "tensor with one for each, whose spread tells how certain their mean is"
             )
-        if chosen.classes:
-            classes.append(chosen.classes(outputs))
     for weight, value in before.items():
         if not torch.equal(value, weight_in(model, weight)):
             raise ValueError(
                 f"{weight.name} is written anew each time the model runs, so its rounded "
                 "values are not used; make it a plain parameter first"
             )
-    if not (whole := torch.cat(scores)).numel():
-        raise ValueError(f"no label counts: each is {IGNORED}")
-    found = torch.cat(classes) if classes else None
-    return chosen, whole, found if found is None or found.dim() == 1 else None
+    whole = torch.cat(found)
+    if not chosen.classes:
+        return chosen, whole, None
+    scores = chosen.scores(whole, labels)
+    return chosen, scores, whole.long() if whole.dim() == 1 else None
 
 
 def weight_in(model: nn.Module, weight: LayerWeight) -> torch.Tensor:
@@ -145,12 +147,22 @@ def weight_in(model: nn.Module, weight: LayerWeight) -> torch.Tensor:
 def _choose(metric: Metric | str | None, outputs: object, labels: object) -> Metric:
     if isinstance(metric, str):
         require_one_of("metric", metric, METRICS)
-        return METRICS[metric]
-    if isinstance(metric, Metric):
-        return metric
-    if metric is not None:
+        chosen = METRICS[metric]
+    elif isinstance(metric, Metric):
+        chosen = metric
+    elif metric is None:
+        chosen = METRICS[_default(_answers(outputs), labels)]
+    else:
         raise TypeError(f"metric is {type_of(metric)}; expected a Metric or its name")
-    answers, words = _answers(outputs), type_of(labels)
+    if chosen in (METRICS["accuracy"], METRICS["perplexity"]):
+        _require_classes(_answers(outputs), labels)
+    if chosen is METRICS["binary"]:
+        _require_binary(_answers(outputs), labels)
+    return chosen
+
+
+def _default(answers: torch.Tensor, labels: Any) -> str:
+    words = type_of(labels)
     if isinstance(labels, torch.Tensor):
         named = bool(((labels == 0) | (labels == 1)).all())
         if labels.is_floating_point():
@@ -162,7 +174,7 @@ def _choose(metric: Metric | str | None, outputs: object, labels: object) -> Met
         else:
             suits = "accuracy" if answers.dim() == 2 else ""
         if suits:
-            return METRICS[suits]
+            return suits
         words = f"of shape {tuple(labels.shape)}, {str(labels.dtype)[6:]}"
     raise ValueError(
         f"for outputs of shape {tuple(answers.shape)} and labels {words}, it is not "
@@ -173,6 +185,8 @@ def _choose(metric: Metric | str | None, outputs: object, labels: object) -> Met
 
 def _answers(outputs: Any) -> torch.Tensor:
     """Return the tensor that is judged of whatever a model returns."""
+    if isinstance(outputs, torch.Tensor):
+        return outputs
     named = outputs.get("logits") if isinstance(outputs, Mapping) else outputs
     first = named[0] if isinstance(named, tuple | list) and named else named
     if not isinstance(found := getattr(outputs, "logits", first), torch.Tensor):
@@ -195,38 +209,30 @@ def _require(fits: object, outputs: Any, labels: torch.Tensor, expected: str) ->
         )
 
 
-def _counted(outputs: Any, labels: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-    """Return logits (units, classes) and labels (units,) of what counts."""
-    logits = _answers(outputs)
+def _require_classes(logits: torch.Tensor, labels: torch.Tensor) -> None:
     count = logits.shape[-1] if logits.dim() > 1 else 1
     _require(count > 1, logits, labels, "several logits; for one, metric='binary'")
-    suits = labels.shape == logits.shape[:-1] and not labels.is_floating_point()
+    suits = labels.shape[1:] == logits.shape[1:-1] and not labels.is_floating_point()
     _require(suits, logits, labels, "a whole number for each, that of its class")
-    low, high = labels.aminmax()
-    if low < 0:
-        logits, labels = logits[labels != IGNORED], labels[labels != IGNORED]
-        low = labels.min() if len(labels) else low
-    if high >= count or (low < 0 and len(labels)):
-        raise ValueError(f"labels run from {low} to {high}; expected 0 to {count - 1}")
-    return logits.reshape(-1, count), labels.reshape(-1)
+    named = labels[labels != IGNORED]
+    if not len(named):
+        raise ValueError(f"no label counts: each is {IGNORED}")
+    if named.min() < 0 or named.max() >= count:
+        ends = f"{named.min()} to {named.max()}"
+        raise ValueError(f"labels run from {ends}; expected 0 to {count - 1}")
 
 
-def _right(outputs: Any, labels: torch.Tensor) -> torch.Tensor:
-    logits, labels = _counted(outputs, labels)
-    return logits.argmax(dim=1) == labels
+def _require_binary(logits: torch.Tensor, labels: torch.Tensor) -> None:
+    one = all(some.numel() == len(some) for some in (logits, labels))
+    named = ((labels == 0) | (labels == 1)).all()
+    _require(one and named, logits, labels, "one logit a row, and labels 0 and 1")
 
 
 def _log_loss(outputs: Any, labels: torch.Tensor) -> torch.Tensor:
-    logits, labels = _counted(outputs, labels)
+    logits, named = _answers(outputs).flatten(0, -2), labels.flatten().long()
     wide = torch.promote_types(logits.dtype, torch.float32)
-    return cross_entropy(logits.to(wide), labels.long(), reduction="none")
-
-
-def _binary(outputs: Any, labels: torch.Tensor) -> torch.Tensor:
-    logits, flat = _answers(outputs), labels.flatten()
-    suits = logits.numel() == len(flat) == len(labels) and ((flat == 0) | (flat == 1)).all()
-    _require(suits, logits, labels, "one logit a row, and labels 0 and 1")
-    return (logits.flatten() > 0) == flat
+    losses = cross_entropy(logits.to(wide), named, reduction="none", ignore_index=IGNORED)
+    return losses[named != IGNORED]
 
 
 def _squares(outputs: Any, labels: torch.Tensor) -> torch.Tensor:
@@ -260,10 +266,16 @@ def _r_squared(scores: torch.Tensor) -> Summary:
 # tokens, of outputs (N, tokens, classes). Labels of -100 do not count.
 METRICS = {
     "accuracy": Metric(
-        "accuracy", _right, percent=True, classes=lambda out: _answers(out).argmax(dim=-1)
+        "accuracy",
+        lambda classes, labels: (classes == labels)[labels != IGNORED],
+        percent=True,
+        classes=lambda outputs: _answers(outputs).argmax(dim=-1),
     ),
     "binary": Metric(
-        "accuracy", _binary, percent=True, classes=lambda out: _answers(out).flatten() > 0
+        "accuracy",
+        lambda classes, labels: classes == labels.flatten(),
+        percent=True,
+        classes=lambda outputs: _answers(outputs).flatten() > 0,
     ),
     "perplexity": Metric("perplexity", _log_loss, False, summary=_exp_of_mean),
     "r_squared": Metric("R²", _squares, summary=_r_squared),
