@@ -2,10 +2,10 @@
 
 Begin with `schemes.py`, one tensor to integers and back, and `observers.py`, which
 chooses scale and zero point. `models.py` does it to the `layers.py` of a whole model,
-`packing.py` counts the bytes, `noise.py` measures what rounding costs, `metrics.py` what
-the answers are worth, `evaluation.py` all of it for one setting, and `comparison.py` tells
-which model is the better one. `hooks.py` looks at what goes through
-a model's layers.
+`packing.py` counts the bytes, `noise.py` measures what rounding costs, `scoring.py` runs
+a model and judges it by one of the `metrics.py`, `evaluation.py` does all of it for one
+setting, and `comparison.py` tells which model is the better one. `hooks.py` looks at what
+goes through a model's layers.
 
 Save, Load, Ship 0.2.0: helpers/quantization/__init__.py · repairs: CHANGELOG.md
 """

@@ -4,21 +4,16 @@ Save, Load, Ship 0.2.0: helpers/quantization/metrics.py · repairs: CHANGELOG.md
 """
 
 import math
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import torch
-from torch import nn
 from torch.nn.functional import cross_entropy
 
 from helpers.arguments import require_one_of, type_of
 from helpers.quantization.comparison import Z_95, wilson_interval
-from helpers.quantization.inputs import Inputs, row_count, run, split
-from helpers.quantization.layers import LayerWeight
 
-CHUNK = 180  # rows at once: what they leave behind fits a processor's cache
-MOST_LABELS = 4096  # at once: a model may return a number for each of 50,000 words
 IGNORED = -100  # the label of what does not count, as in PyTorch's cross entropy
 Summary = tuple[float, tuple[float, float]]
 
@@ -68,119 +63,49 @@ class Metric:
         return f"{value:.1%}" if self.percent else f"{value:.4g}"
 
 
-@torch.no_grad()
-def judge(
-    model: nn.Module,
-    inputs: Inputs,
-    labels: Any,
-    metric: Metric | str | None = None,
-    weights: Iterable[LayerWeight] = (),
-) -> tuple[Metric, torch.Tensor, torch.Tensor | None]:
-    """Run all rows, some at a time; return metric, scores and, if any, their classes.
+def choose_metric(metric: Metric | str | None, outputs: object, labels: Any) -> Metric:
+    """Return the metric that is meant; see judge, also for what is raised.
 
-    Args:
-        model: in eval mode; no row's outputs depend on other rows.
-        inputs: a tensor (N, ...), a tuple of arguments or a mapping of their names.
-        labels: a tensor of N rows, or whatever a metric of your own takes.
-        metric: your own, or one of METRICS by name. None is the only one that suits, if
-            it is certain: "accuracy" for whole numbers (N,) and outputs (N, classes),
-            "binary" for 0, 1 and one logit a row, "r_squared" for floats.
-        weights: that have to stay as they are while the model runs.
-
-    Raises:
-        ValueError: inputs and labels are not as many, or none; the metric suits neither
-            labels nor outputs, or it is not certain which one would; the model writes
-            over one of the weights.
-        TypeError: inputs or labels are no tensors, the metric is none, or the model
-            returns what METRICS cannot judge.
-
-    >>> metric, scores, _ = judge(nn.Linear(3, 1), torch.ones(5, 3), torch.rand(5))
-    >>> metric.name, scores.shape
-    ('R²', torch.Size([5, 2, 1]))
+    >>> choose_metric(None, torch.rand(5, 10), torch.arange(5)).name
+    'accuracy'
     """
-    pair = {"inputs": inputs, "labels": labels}
-    counts = [0 if some is None else row_count(some, name) for name, some in pair.items()]
-    if not counts[0] or counts[0] != counts[1]:
-        raise ValueError(
-            f"got {counts[0]} inputs and {counts[1]} labels; expected one label for each, "
-            "and at least one"
-        )
-    each = labels.numel() // counts[0] if isinstance(labels, torch.Tensor) else 1
-    chunk = max(1, min(CHUNK, MOST_LABELS // max(each, 1)))
-    found: list[Any] = []
-    before = {weight: weight_in(model, weight).clone() for weight in weights}
-    for part, those in zip(split(inputs, chunk), split(labels, chunk), strict=True):
-        outputs = run(model, part)
-        metric = chosen = metric if found else _choose(metric, outputs, labels)
-        found.append(
-            chosen.classes(outputs) if chosen.classes else chosen.scores(outputs, those)
-        )
-        if not isinstance(found[-1], torch.Tensor) or not found[-1].dim():
-            raise ValueError(
-                f"the scores of {chosen.name} are one number for all rows; expected a "
-                "tensor with one for each, whose spread tells how certain their mean is"
-            )
-    for weight, value in before.items():
-        if not torch.equal(value, weight_in(model, weight)):
-            raise ValueError(
-                f"{weight.name} is written anew each time the model runs, so its rounded "
-                "values are not used; make it a plain parameter first"
-            )
-    whole = torch.cat(found)
-    if not chosen.classes:
-        return chosen, whole, None
-    scores = chosen.scores(whole, labels)
-    return chosen, scores, whole.long() if whole.dim() == 1 else None
-
-
-def weight_in(model: nn.Module, weight: LayerWeight) -> torch.Tensor:
-    """Return the weight of that name in another copy of the model.
-
-    >>> model = nn.Sequential(nn.Linear(2, 3))
-    >>> weight_in(model, LayerWeight(("0",), model[0], "weight")).shape
-    torch.Size([3, 2])
-    """
-    layer = model.get_submodule(weight.layers[0])
-    return getattr(layer, weight.attribute).detach()
-
-
-def _choose(metric: Metric | str | None, outputs: object, labels: object) -> Metric:
+    if isinstance(metric, Metric) and metric not in METRICS.values():
+        return metric
+    if metric is not None and not isinstance(metric, Metric | str):
+        raise TypeError(f"metric is {type_of(metric)}; expected a Metric or its name")
+    if not isinstance(labels, torch.Tensor):
+        raise TypeError(f"labels are {type_of(labels)}; expected a tensor")
+    answers, named = _answers(outputs), bool(((labels == 0) | (labels == 1)).all())
+    if metric is None:
+        metric = _default(answers, labels, named)
     if isinstance(metric, str):
         require_one_of("metric", metric, METRICS)
-        chosen = METRICS[metric]
-    elif isinstance(metric, Metric):
-        chosen = metric
-    elif metric is None:
-        chosen = METRICS[_default(_answers(outputs), labels)]
+        metric = METRICS[metric]
+    if metric is METRICS["binary"]:
+        one = all(some.numel() == len(some) for some in (answers, labels))
+        _require(one and named, answers, labels, "one logit a row, and labels 0 and 1")
+    elif metric is not METRICS["r_squared"]:
+        _require_classes(answers, labels)
+    return metric
+
+
+def _default(answers: torch.Tensor, labels: torch.Tensor, named: bool) -> str:
+    if labels.is_floating_point():
+        suits = "" if named else "r_squared"
+    elif answers.dim() == 1 or answers.shape[1:] == (1,):
+        # A share is no logit: there may be a sigmoid in the model.
+        share = bool(((answers >= 0) & (answers <= 1)).all())
+        suits = "binary" if named and not share else ""
     else:
-        raise TypeError(f"metric is {type_of(metric)}; expected a Metric or its name")
-    if chosen in (METRICS["accuracy"], METRICS["perplexity"]):
-        _require_classes(_answers(outputs), labels)
-    if chosen is METRICS["binary"]:
-        _require_binary(_answers(outputs), labels)
-    return chosen
-
-
-def _default(answers: torch.Tensor, labels: Any) -> str:
-    words = type_of(labels)
-    if isinstance(labels, torch.Tensor):
-        named = bool(((labels == 0) | (labels == 1)).all())
-        if labels.is_floating_point():
-            suits = "" if named else "r_squared"
-        elif answers.dim() == 1 or answers.shape[1:] == (1,):
-            # A share is no logit: there may be a sigmoid in the model.
-            share = bool(((answers >= 0) & (answers <= 1)).all())
-            suits = "binary" if named and not share else ""
-        else:
-            suits = "accuracy" if answers.dim() == 2 else ""
-        if suits:
-            return suits
-        words = f"of shape {tuple(labels.shape)}, {str(labels.dtype)[6:]}"
-    raise ValueError(
-        f"for outputs of shape {tuple(answers.shape)} and labels {words}, it is not "
-        f"certain what is right; expected metric= one of {', '.join(map(repr, METRICS))}, "
-        "or a Metric of your own"
-    )
+        suits = "accuracy" if answers.dim() == 2 else ""
+    if not suits:
+        raise ValueError(
+            f"for outputs of shape {tuple(answers.shape)} and labels of shape "
+            f"{tuple(labels.shape)}, {str(labels.dtype)[6:]}, it is not certain what is "
+            f"right; expected metric= one of {', '.join(map(repr, METRICS))}, or a Metric "
+            "of your own"
+        )
+    return suits
 
 
 def _answers(outputs: Any) -> torch.Tensor:
@@ -220,12 +145,6 @@ def _require_classes(logits: torch.Tensor, labels: torch.Tensor) -> None:
     if named.min() < 0 or named.max() >= count:
         ends = f"{named.min()} to {named.max()}"
         raise ValueError(f"labels run from {ends}; expected 0 to {count - 1}")
-
-
-def _require_binary(logits: torch.Tensor, labels: torch.Tensor) -> None:
-    one = all(some.numel() == len(some) for some in (logits, labels))
-    named = ((labels == 0) | (labels == 1)).all()
-    _require(one and named, logits, labels, "one logit a row, and labels 0 and 1")
 
 
 def _log_loss(outputs: Any, labels: torch.Tensor) -> torch.Tensor:

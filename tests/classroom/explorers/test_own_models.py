@@ -20,7 +20,7 @@ from helpers.quantization import (
     quantize_model,
 )
 from helpers.quantization.inputs import rows
-from helpers.quantization.metrics import judge
+from helpers.quantization.scoring import judge
 from tests.classroom.charts.test_charts import assert_texts_apart
 from tests.quantization.own_models import cases
 
