@@ -139,7 +139,8 @@ def _require_classes(logits: torch.Tensor, labels: torch.Tensor) -> None:
     _require(count > 1, logits, labels, "several logits; for one, metric='binary'")
     suits = labels.shape[1:] == logits.shape[1:-1] and not labels.is_floating_point()
     _require(suits, logits, labels, "a whole number for each, that of its class")
-    named = labels[labels != IGNORED]
+    named = labels.long()  # of uint8, 156 would be -100
+    named = named[named != IGNORED]
     if not len(named):
         raise ValueError(f"no label counts: each is {IGNORED}")
     if named.min() < 0 or named.max() >= count:
@@ -186,7 +187,7 @@ def _r_squared(scores: torch.Tensor) -> Summary:
 METRICS = {
     "accuracy": Metric(
         "accuracy",
-        lambda classes, labels: (classes == labels)[labels != IGNORED],
+        lambda classes, labels: (classes == labels)[labels.long() != IGNORED],
         percent=True,
         classes=lambda outputs: _answers(outputs).argmax(dim=-1),
     ),

@@ -124,3 +124,5 @@ def _tensors(outputs: Any) -> Iterator[torch.Tensor]:
         values = outputs.values() if isinstance(outputs, Mapping) else outputs
         for value in values:
             yield from _tensors(value)
+    elif hasattr(outputs, "logits"):
+        yield from _tensors(outputs.logits)

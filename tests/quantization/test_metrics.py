@@ -57,6 +57,16 @@ def test_accuracy_of_rows_and_of_tokens_without_those_that_do_not_count():
     )
 
 
+def test_small_whole_numbers_are_classes_as_large_ones_are():
+    outputs, labels = floats(400, 200), whole(200, 400)
+    labels[:50] = 156  # -100 in eight bits
+    outputs[:50, 156] = 9
+    for metric in ("accuracy", "perplexity"):
+        found = value(outputs, labels, metric)
+        assert value(outputs, labels.to(torch.uint8), metric) == found
+        assert len(judge(SAME, outputs, labels.to(torch.uint8), metric)[1]) == 400
+
+
 def test_perplexity_is_e_to_the_mean_loss_and_its_interval_to_its_ends():
     outputs, labels = 3 * floats(300, 7, 11), whole(11, 300, 7)
     labels[5:9, 2:] = -100

@@ -53,7 +53,12 @@ def test_rows_with_many_labels_are_run_fewer_at_once():
         assert sum(seen) == 9 and max(seen) == min(most, 9)
 
 
-@pytest.mark.parametrize("pack", [lambda x: x, lambda x: (x, {"more": [x]}), lambda x: [x]])
+class Slots:
+    def __init__(self, logits):
+        self.logits = logits
+
+
+@pytest.mark.parametrize("pack", [lambda x: (1, x), lambda x: {"more": [x]}, Slots])
 @pytest.mark.parametrize("off, dtype", [(1e-2, torch.float32), (1e-5, torch.float64)])
 def test_a_copy_that_answers_otherwise_is_refused_wherever_the_answer_is(pack, off, dtype):
     inputs = floats(16, 4).to(dtype)
