@@ -5,8 +5,8 @@ chooses scale and zero point; formats of today are in `presets.py`, small floats
 `level_sets.py`. `models.py` does it to the `layers.py` of a whole model, its batch norms
 folded by `folding.py`; `coverage.py` says what stays in float, and why. `packing.py` packs
 and counts the bytes, `packed_files.py` saves and loads them. `noise.py` measures what
-rounding costs, `metrics.py` what the answers are worth, `evaluation.py` all of it for one
-setting, and `comparison.py` tells which model is the better one. `hooks.py` looks at what
+rounding costs, `scoring.py` what the answers are worth by one of the `metrics.py`,
+`evaluation.py` does all of it for one setting, and `comparison.py` tells which model is the better one. `hooks.py` looks at what
 goes through a model's layers, `inputs.py` hands it its inputs in any form.
 
 Save, Load, Ship 0.2.0: helpers/quantization/__init__.py · repairs: CHANGELOG.md

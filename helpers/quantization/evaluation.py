@@ -3,9 +3,7 @@
 Save, Load, Ship 0.2.0: helpers/quantization/evaluation.py · repairs: CHANGELOG.md
 """
 
-import copy
 import math
-from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,13 +13,14 @@ from torch import nn
 from helpers.arguments import whole_number
 from helpers.quantization.coverage import coverage
 from helpers.quantization.folding import fold_batch_norm
-from helpers.quantization.inputs import Inputs, row_count, rows, run
+from helpers.quantization.inputs import Inputs, row_count, rows
 from helpers.quantization.layers import layer_weights
-from helpers.quantization.metrics import Metric, judge, weight_in
+from helpers.quantization.metrics import Metric
 from helpers.quantization.models import calibrate, quantize_model
 from helpers.quantization.noise import sqnr_db
 from helpers.quantization.packing import packed_bytes
 from helpers.quantization.schemes import QParams, Scheme
+from helpers.quantization.scoring import judge, require_same_answers, weight_in
 
 FEW = 16  # rows on which the folded model has to answer as the model itself does
 
@@ -81,9 +80,9 @@ class Evaluation:
         changed: (number of the row, class in float, class now) for each row whose class
             is another one now; None where rows are not classified.
 
-    >>> evaluator = Evaluator(nn.Linear(4, 2), torch.rand(9, 4), torch.arange(9) % 2)
-    >>> evaluator.exact.point == (40, evaluator.exact.value), evaluator.exact.ratio
-    (True, 1.0)
+    >>> found = Evaluator(nn.Linear(4, 2), torch.rand(9, 4), torch.arange(9) % 2).exact
+    >>> found.bytes, found.ratio, found.dtype
+    (40, 1.0, 'float32')
     """
 
     setting: Setting
@@ -117,8 +116,7 @@ class Evaluator:
         layers: names of the layers that can be quantized; the first of those that share.
         exact: the evaluation of the model in float.
 
-    >>> model, inputs = nn.Sequential(nn.Linear(4, 3), nn.ReLU()), torch.rand(64, 4)
-    >>> evaluator = Evaluator(model, inputs, torch.arange(64) % 3)
+    >>> evaluator = Evaluator(nn.Linear(4, 3), torch.rand(64, 4), torch.arange(64) % 3)
     >>> found = evaluator(Setting(Scheme(bits=4)))
     >>> found.metric.name, found.bytes, found.float_bytes
     ('accuracy', 22, 60)
@@ -156,7 +154,7 @@ class Evaluator:
             )
         self._inputs, self._labels, self._calibration = inputs, labels, calibration
         self.metric, _, self._classes = judge(self._model, inputs, labels, metric)
-        _require_same_answers(model, self._model, rows(inputs, 0, FEW))
+        require_same_answers(model, self._model, rows(inputs, 0, FEW))
         self._ranges: dict[tuple[Scheme, int], dict[str, QParams]] = {}
         self._found: dict[Setting, Evaluation] = {}
         self._float_bytes = packed_bytes(self._model, None)
@@ -191,17 +189,15 @@ class Evaluator:
         model = quantize_model(
             self._model, setting.weights, setting.activations, ranges, setting.keep_float
         )
-        given = (self._inputs, self._labels, self.metric, self._weights)
-        _, scores, classes = judge(model, *given)
-        pairs: dict[str, list[tuple[torch.Tensor, torch.Tensor]]] = {}
-        for weight in self._weights:
-            pair = (weight.parameter.detach().flatten(), weight_in(model, weight).flatten())
-            pairs.setdefault(weight.layers[0], []).append(pair)
+        _, scores, classes = judge(
+            model, self._inputs, self._labels, self.metric, self._weights
+        )
         value, interval = self.metric.summary(scores)
         changed = None
         if classes is not None and (old := self._classes) is not None:
-            pairs_of = enumerate(zip(old.tolist(), classes.tolist(), strict=True))
-            changed = tuple((i, int(a), int(b)) for i, (a, b) in pairs_of if a != b)
+            others = torch.nonzero(classes != old).flatten()
+            columns = (some.tolist() for some in (others, old[others], classes[others]))
+            changed = tuple(zip(*columns, strict=True))
         return Evaluation(
             setting=setting,
             metric=self.metric,
@@ -212,12 +208,14 @@ class Evaluator:
             float_bytes=self._float_bytes,
             dtype=self._dtype,
             rest=self._rest,
-            sqnr={
-                name: sqnr_db(*map(torch.cat, zip(*some, strict=True)))
-                for name, some in pairs.items()
-            },
+            sqnr={name: self._sqnr(model, name) for name in self.layers},
             changed=changed,
         )
+
+    def _sqnr(self, model: nn.Module, layer: str) -> float:
+        own = [weight for weight in self._weights if weight.layers[0] == layer]
+        flat = ([weight_in(m, w).flatten() for w in own] for m in (self._model, model))
+        return sqnr_db(*map(torch.cat, flat))
 
     def _activation_ranges(self, setting: Setting) -> dict[str, QParams] | None:
         scheme, count = setting.activations, setting.calibration
@@ -233,27 +231,3 @@ class Evaluator:
             some = rows(self._calibration, 0, count)
             self._ranges[scheme, count] = calibrate(self._model, scheme, some)
         return self._ranges[scheme, count]
-
-
-@torch.no_grad()
-def _require_same_answers(model: nn.Module, folded: nn.Module, inputs: Inputs) -> None:
-    own = _tensors(run(copy.deepcopy(model).eval(), inputs))
-    for one, other in zip(own, _tensors(run(folded, inputs)), strict=True):
-        if not one.is_floating_point() or not one.numel():
-            continue
-        near = torch.finfo(one.dtype).eps ** 0.5 * one.nan_to_num(0, 0, 0).abs().max()
-        if not torch.allclose(one, other, rtol=0, atol=float(near), equal_nan=True):
-            raise ValueError(
-                "folding its batch norms changed the model's answers, or it answers "
-                "otherwise each time; expected a model that depends on its inputs alone"
-            )
-
-
-def _tensors(outputs: Any) -> Iterator[torch.Tensor]:
-    """Yield the tensors in whatever a model returns."""
-    if isinstance(outputs, torch.Tensor):
-        yield outputs
-    elif isinstance(outputs, Mapping | tuple | list):
-        values = outputs.values() if isinstance(outputs, Mapping) else outputs
-        for value in values:
-            yield from _tensors(value)

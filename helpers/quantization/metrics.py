@@ -4,21 +4,16 @@ Save, Load, Ship 0.2.0: helpers/quantization/metrics.py · repairs: CHANGELOG.md
 """
 
 import math
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import torch
-from torch import nn
 from torch.nn.functional import cross_entropy
 
 from helpers.arguments import require_one_of, type_of
 from helpers.quantization.comparison import Z_95, wilson_interval
-from helpers.quantization.inputs import Inputs, row_count, run, split
-from helpers.quantization.layers import LayerWeight
 
-CHUNK = 180  # rows at once: what they leave behind fits a processor's cache
-MOST_LABELS = 4096  # at once: a model may return a number for each of 50,000 words
 IGNORED = -100  # the label of what does not count, as in PyTorch's cross entropy
 Summary = tuple[float, tuple[float, float]]
 
@@ -48,7 +43,8 @@ class Metric:
         percent: whether the value is a share, 0 to 1.
         summary: all scores -> (value, its 95 % interval). By default the mean of the rows
             ± 1.96 standard errors, or of booleans their share with Wilson's interval.
-        classes: outputs -> the class of each row, (N,), where rows are classified.
+        classes: outputs -> the class of each row, (N,), where rows are classified; scores
+            is then given the classes of all rows in place of outputs.
 
     >>> error = Metric("error", lambda outputs, labels: (outputs - labels).abs(), False)
     >>> error.summary(error.scores(torch.ones(4), torch.zeros(4)))
@@ -67,112 +63,55 @@ class Metric:
         return f"{value:.1%}" if self.percent else f"{value:.4g}"
 
 
-@torch.no_grad()
-def judge(
-    model: nn.Module,
-    inputs: Inputs,
-    labels: Any,
-    metric: Metric | str | None = None,
-    weights: Iterable[LayerWeight] = (),
-) -> tuple[Metric, torch.Tensor, torch.Tensor | None]:
-    """Run all rows, some at a time; return metric, scores and, if any, their classes.
+def choose_metric(metric: Metric | str | None, outputs: object, labels: Any) -> Metric:
+    """Return the metric that is meant; see judge, also for what is raised.
 
-    Args:
-        model: in eval mode; no row's outputs depend on other rows.
-        inputs: a tensor (N, ...), a tuple of arguments or a mapping of their names.
-        labels: a tensor of N rows, or whatever a metric of your own takes.
-        metric: your own, or one of METRICS by name. None is the only one that suits, if
-            it is certain: "accuracy" for whole numbers (N,) and outputs (N, classes),
-            "binary" for 0, 1 and one logit a row, "r_squared" for floats.
-        weights: that have to stay as they are while the model runs.
-
-    Raises:
-        ValueError: inputs and labels are not as many, or none; the metric suits neither
-            labels nor outputs, or it is not certain which one would; the model writes
-            over one of the weights.
-        TypeError: inputs or labels are no tensors, the metric is none, or the model
-            returns what METRICS cannot judge.
-
-    >>> metric, scores, _ = judge(nn.Linear(3, 1), torch.ones(5, 3), torch.rand(5))
-    >>> metric.name, scores.shape
-    ('R²', torch.Size([5, 2, 1]))
+    >>> choose_metric(None, torch.rand(5, 10), torch.arange(5)).name
+    'accuracy'
     """
-    pair = {"inputs": inputs, "labels": labels}
-    counts = [0 if some is None else row_count(some, name) for name, some in pair.items()]
-    if not counts[0] or counts[0] != counts[1]:
-        raise ValueError(
-            f"got {counts[0]} inputs and {counts[1]} labels; expected one label for each, "
-            "and at least one"
-        )
-    each = labels.numel() // counts[0] if isinstance(labels, torch.Tensor) else 1
-    chunk = max(1, min(CHUNK, MOST_LABELS // max(each, 1)))
-    scores, classes = [], []
-    before = {weight: weight_in(model, weight).clone() for weight in weights}
-    for part, those in zip(split(inputs, chunk), split(labels, chunk), strict=True):
-        outputs = run(model, part)
-        metric = chosen = _choose(metric, outputs, labels)
-        scores.append(chosen.scores(outputs, those))
-        if not isinstance(scores[-1], torch.Tensor) or not scores[-1].dim():
-            raise ValueError(
-                f"the scores of {chosen.name} are one number for all rows; expected a "
-                "tensor with one for each, whose spread tells how certain their mean is"
-            )
-        if chosen.classes:
-            classes.append(chosen.classes(outputs))
-    for weight, value in before.items():
-        if not torch.equal(value, weight_in(model, weight)):
-            raise ValueError(
-                f"{weight.name} is written anew each time the model runs, so its rounded "
-                "values are not used; make it a plain parameter first"
-            )
-    if not (whole := torch.cat(scores)).numel():
-        raise ValueError(f"no label counts: each is {IGNORED}")
-    found = torch.cat(classes) if classes else None
-    return chosen, whole, found if found is None or found.dim() == 1 else None
-
-
-def weight_in(model: nn.Module, weight: LayerWeight) -> torch.Tensor:
-    """Return the weight of that name in another copy of the model.
-
-    >>> model = nn.Sequential(nn.Linear(2, 3))
-    >>> weight_in(model, LayerWeight(("0",), model[0], "weight")).shape
-    torch.Size([3, 2])
-    """
-    layer = model.get_submodule(weight.layers[0])
-    return getattr(layer, weight.attribute).detach()
-
-
-def _choose(metric: Metric | str | None, outputs: object, labels: object) -> Metric:
+    if isinstance(metric, Metric) and metric not in METRICS.values():
+        return metric
+    if metric is not None and not isinstance(metric, Metric | str):
+        raise TypeError(f"metric is {type_of(metric)}; expected a Metric or its name")
+    if not isinstance(labels, torch.Tensor):
+        raise TypeError(f"labels are {type_of(labels)}; expected a tensor")
+    answers, named = _answers(outputs), bool(((labels == 0) | (labels == 1)).all())
+    if metric is None:
+        metric = _default(answers, labels, named)
     if isinstance(metric, str):
         require_one_of("metric", metric, METRICS)
-        return METRICS[metric]
-    if isinstance(metric, Metric):
-        return metric
-    if metric is not None:
-        raise TypeError(f"metric is {type_of(metric)}; expected a Metric or its name")
-    answers, words = _answers(outputs), type_of(labels)
-    if isinstance(labels, torch.Tensor):
-        named = bool(((labels == 0) | (labels == 1)).all())
-        if labels.is_floating_point():
-            suits = "" if named else "r_squared"
-        elif answers.dim() == 1 or answers.shape[1:] == (1,):
-            # A share is no logit: there may be a sigmoid in the model.
-            share = bool(((answers >= 0) & (answers <= 1)).all())
-            suits = "binary" if named and not share else ""
-        else:
-            suits = "accuracy" if answers.dim() == 2 else ""
-        if suits:
-            return METRICS[suits]
-        words = f"of shape {tuple(labels.shape)}, {str(labels.dtype)[6:]}"
-    raise ValueError(
-        f"for outputs of shape {tuple(answers.shape)} and labels {words}, it is not "
-        f"certain what is right; expected metric= one of {', '.join(map(repr, METRICS))}, "
-        "or a Metric of your own"
-    )
+        metric = METRICS[metric]
+    if metric is METRICS["binary"]:
+        one = all(some.numel() == len(some) for some in (answers, labels))
+        _require(one and named, answers, labels, "one logit a row, and labels 0 and 1")
+    elif metric is not METRICS["r_squared"]:
+        _require_classes(answers, labels)
+    return metric
+
+
+def _default(answers: torch.Tensor, labels: torch.Tensor, named: bool) -> str:
+    if labels.is_floating_point():
+        suits = "" if named else "r_squared"
+    elif answers.dim() == 1 or answers.shape[1:] == (1,):
+        # A share is no logit: there may be a sigmoid in the model.
+        share = bool(((answers >= 0) & (answers <= 1)).all())
+        suits = "binary" if named and not share else ""
+    else:
+        suits = "accuracy" if answers.dim() == 2 else ""
+    if not suits:
+        raise ValueError(
+            f"for outputs of shape {tuple(answers.shape)} and labels of shape "
+            f"{tuple(labels.shape)}, {str(labels.dtype)[6:]}, it is not certain what is "
+            f"right; expected metric= one of {', '.join(map(repr, METRICS))}, or a Metric "
+            "of your own"
+        )
+    return suits
 
 
 def _answers(outputs: Any) -> torch.Tensor:
     """Return the tensor that is judged of whatever a model returns."""
+    if isinstance(outputs, torch.Tensor):
+        return outputs
     named = outputs.get("logits") if isinstance(outputs, Mapping) else outputs
     first = named[0] if isinstance(named, tuple | list) and named else named
     if not isinstance(found := getattr(outputs, "logits", first), torch.Tensor):
@@ -195,38 +134,25 @@ def _require(fits: object, outputs: Any, labels: torch.Tensor, expected: str) ->
         )
 
 
-def _counted(outputs: Any, labels: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-    """Return logits (units, classes) and labels (units,) of what counts."""
-    logits = _answers(outputs)
+def _require_classes(logits: torch.Tensor, labels: torch.Tensor) -> None:
     count = logits.shape[-1] if logits.dim() > 1 else 1
     _require(count > 1, logits, labels, "several logits; for one, metric='binary'")
-    suits = labels.shape == logits.shape[:-1] and not labels.is_floating_point()
+    suits = labels.shape[1:] == logits.shape[1:-1] and not labels.is_floating_point()
     _require(suits, logits, labels, "a whole number for each, that of its class")
-    low, high = labels.aminmax()
-    if low < 0:
-        logits, labels = logits[labels != IGNORED], labels[labels != IGNORED]
-        low = labels.min() if len(labels) else low
-    if high >= count or (low < 0 and len(labels)):
-        raise ValueError(f"labels run from {low} to {high}; expected 0 to {count - 1}")
-    return logits.reshape(-1, count), labels.reshape(-1)
-
-
-def _right(outputs: Any, labels: torch.Tensor) -> torch.Tensor:
-    logits, labels = _counted(outputs, labels)
-    return logits.argmax(dim=1) == labels
+    named = labels.long()  # of uint8, 156 would be -100
+    named = named[named != IGNORED]
+    if not len(named):
+        raise ValueError(f"no label counts: each is {IGNORED}")
+    if named.min() < 0 or named.max() >= count:
+        ends = f"{named.min()} to {named.max()}"
+        raise ValueError(f"labels run from {ends}; expected 0 to {count - 1}")
 
 
 def _log_loss(outputs: Any, labels: torch.Tensor) -> torch.Tensor:
-    logits, labels = _counted(outputs, labels)
+    logits, named = _answers(outputs).flatten(0, -2), labels.flatten().long()
     wide = torch.promote_types(logits.dtype, torch.float32)
-    return cross_entropy(logits.to(wide), labels.long(), reduction="none")
-
-
-def _binary(outputs: Any, labels: torch.Tensor) -> torch.Tensor:
-    logits, flat = _answers(outputs), labels.flatten()
-    suits = logits.numel() == len(flat) == len(labels) and ((flat == 0) | (flat == 1)).all()
-    _require(suits, logits, labels, "one logit a row, and labels 0 and 1")
-    return (logits.flatten() > 0) == flat
+    losses = cross_entropy(logits.to(wide), named, reduction="none", ignore_index=IGNORED)
+    return losses[named != IGNORED]
 
 
 def _squares(outputs: Any, labels: torch.Tensor) -> torch.Tensor:
@@ -260,10 +186,16 @@ def _r_squared(scores: torch.Tensor) -> Summary:
 # tokens, of outputs (N, tokens, classes). Labels of -100 do not count.
 METRICS = {
     "accuracy": Metric(
-        "accuracy", _right, percent=True, classes=lambda out: _answers(out).argmax(dim=-1)
+        "accuracy",
+        lambda classes, labels: (classes == labels)[labels.long() != IGNORED],
+        percent=True,
+        classes=lambda outputs: _answers(outputs).argmax(dim=-1),
     ),
     "binary": Metric(
-        "accuracy", _binary, percent=True, classes=lambda out: _answers(out).flatten() > 0
+        "accuracy",
+        lambda classes, labels: classes == labels.flatten(),
+        percent=True,
+        classes=lambda outputs: _answers(outputs).flatten() > 0,
     ),
     "perplexity": Metric("perplexity", _log_loss, False, summary=_exp_of_mean),
     "r_squared": Metric("R²", _squares, summary=_r_squared),

@@ -13,9 +13,10 @@ from torch import nn
 from helpers.quantization.folding import fold_batch_norm
 from helpers.quantization.inputs import Inputs
 from helpers.quantization.layers import layer_weights
-from helpers.quantization.metrics import Metric, judge, weight_in
+from helpers.quantization.metrics import Metric
 from helpers.quantization.models import quantize_model
 from helpers.quantization.schemes import Scheme
+from helpers.quantization.scoring import judge, weight_in
 
 
 def sqnr_db(reference: torch.Tensor, approximation: torch.Tensor) -> float:

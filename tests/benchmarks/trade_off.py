@@ -38,15 +38,14 @@ panel
 %matplotlib inline
 import matplotlib.pyplot as plt
 from ipywidgets import IntSlider, interact
-from helpers.quantization import Setting
-from helpers.quantization import Scheme
+from helpers.quantization import Scheme, Setting
 
 def plot(bits):
     found = evaluator(Setting(Scheme(bits)))
     figure, (left, right) = plt.subplots(1, 2, figsize=(8, 3.2))
-    left.plot(found.bytes, found.accuracy, "o")
+    left.plot(found.bytes, found.value, "o")
     right.barh(list(found.sqnr), list(found.sqnr.values()))
-    left.set_title(f"{found.accuracy:.1%}, {found.bytes} bytes")
+    left.set_title(f"{found.value:.1%}, {found.bytes} bytes")
     plt.show()
 
 interact(plot, bits=IntSlider(3, 2, 8))

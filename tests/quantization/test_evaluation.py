@@ -20,7 +20,7 @@ from helpers.quantization import (
     wilson_interval,
 )
 from helpers.quantization.inputs import rows, run
-from helpers.quantization.metrics import judge
+from helpers.quantization.scoring import judge
 from tests.quantization.own_models import cases
 from tests.quantization.settings import SETTINGS, each_setting
 

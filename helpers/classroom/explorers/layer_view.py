@@ -25,12 +25,13 @@ from helpers.quantization import (
     choose_qparams,
     dequantize,
     fold_batch_norm,
-    quantizable_layers,
     quantize,
     sqnr_db,
 )
+from helpers.quantization.layers import layer_weights
 
 BY_HAND = "by hand"
+WHOLE = ("weight", "in_proj_weight")  # the only one in its layer
 
 
 def worst_channel(
@@ -122,22 +123,25 @@ def draw(
 
 
 def layer_view(model: nn.Module, layer: str | None = None) -> Panel:
-    """Return the panel for a model whose batch norms follow their convolutions.
+    """Return the panel for a model, whose batch norms are folded in.
 
     It asks where the error is least before it shows any error.
 
     Args:
-        model: see above, with at least two layers of Conv2d or Linear.
+        model: any, with at least two layers that can be quantized.
         layer: the layer to begin with; the first where none is named.
 
     Raises:
         ValueError: there are fewer than two layers, or none of that name.
     """
-    layers = quantizable_layers(fold_batch_norm(model))
-    weights = {name: layer.weight.detach() for name, layer in layers.items()}
+    weights = {}
+    for some in layer_weights(fold_batch_norm(model)):
+        # Of several weights in a layer, each has the name of its own.
+        name = some.layers[0] if some.attribute in WHOLE else some.name
+        weights[name] = some.to_channels(some.parameter.detach()).float()
     if len(weights) < 2:
         raise ValueError(
-            f"the model has {len(weights)} layers of Conv2d or Linear; expected two or "
+            f"the model has {len(weights)} layers that can be quantized; expected two or "
             "more to choose from"
         )
     by_hand = {"observer": BY_HAND}  # who moves the threshold has chosen that

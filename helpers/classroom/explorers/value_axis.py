@@ -89,7 +89,7 @@ def axis_of(exact: Evaluation) -> ValueAxis:
     if metric.percent:
         ends = (0.0, 1.0) if metric.higher_is_better else (1.0, 0.0)
         return ValueAxis(metric, *ends)
-    span = abs(value) or 1.0
+    span = abs(value) if abs(value) > 1e-9 else 1.0  # a slider has so many decimals
     if metric.higher_is_better:
         return ValueAxis(metric, value - span, value + span / 10, value)
     return ValueAxis(metric, value + 3 * span, value - span / 4, value)

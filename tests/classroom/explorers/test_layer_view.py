@@ -17,6 +17,7 @@ from helpers.classroom.explorers.layer_view import (
 from helpers.quantization import Scheme, choose_qparams, dequantize, quantize, sqnr_db
 from tests.classroom.charts.test_charts import assert_texts_apart
 from tests.classroom.explorers.test_guesses import place, seen
+from tests.quantization.own_models import cases
 
 BITS, TOP = 3, 3  # the integers run from -3 to 3
 GROUP = 32  # values, neighbours within a channel
@@ -159,8 +160,8 @@ def test_a_model_with_nothing_to_choose_from_is_refused(count):
     with pytest.raises(ValueError) as caught:
         layer_view(model)
     assert str(caught.value) == (
-        f"the model has {count} layers of Conv2d or Linear; expected two or more to choose "
-        "from"
+        f"the model has {count} layers that can be quantized; expected two or more to "
+        "choose from"
     )
     with pytest.raises(ValueError, match="layer is 'tail'; expected one of '0', '1'"):
         layer_view(nn.Sequential(nn.Linear(2, 2), nn.Linear(2, 2)), "tail")
@@ -200,3 +201,25 @@ def diamonds(svg):
 
 def close(x, other):
     return float(x) == pytest.approx(other, abs=0.06)
+
+
+@pytest.mark.parametrize("name", cases())
+def test_every_layer_of_any_model_can_be_looked_at(name):
+    panel = layer_view(cases()[name].model)
+    for layer in panel.controls[0]["options"]:
+        panel.values = {**panel.values, "layer": layer, "granularity": "channel"}
+        assert panel.chart.text.startswith(f"{layer}: ")
+
+
+def test_attention_of_three_weights_and_a_transposed_convolution_are_looked_at():
+    model = nn.Sequential(
+        nn.MultiheadAttention(4, 2, kdim=3, vdim=5), nn.ConvTranspose2d(6, 8, 3, groups=2)
+    ).to(torch.bfloat16)
+    panel = layer_view(model)
+    names = ["0.q_proj_weight", "0.k_proj_weight", "0.v_proj_weight", "0.out_proj", "1"]
+    assert panel.controls[0]["options"] == names
+    counts = {"0.k_proj_weight": (4, 12), "1": (8, 6 * 4 * 9)}
+    for name, (channels, count) in counts.items():
+        panel.values = {**panel.values, "layer": name, "granularity": "channel"}
+        assert f"{name}: {count} weights at" in panel.chart.text
+        assert f"the {channels} channels" in panel.chart.text

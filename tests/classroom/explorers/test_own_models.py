@@ -20,7 +20,7 @@ from helpers.quantization import (
     quantize_model,
 )
 from helpers.quantization.inputs import rows
-from helpers.quantization.metrics import judge
+from helpers.quantization.scoring import judge
 from tests.classroom.charts.test_charts import assert_texts_apart
 from tests.quantization.own_models import cases
 
@@ -222,11 +222,14 @@ WIDE = Metric(
     "weighted mean of absolute errors", lambda one, other: 1e6 * one[:, 0] * other, False
 )
 SMALL = Metric("loss", lambda one, other: 1e-7 * (1 + (one[:, 0] - other).square()), False)
+NEAR_0 = Metric("tiny", lambda one, other: 1e-30 * (one[:, 0] - other).abs(), False)
 BELOW = Metric("log-likelihood", lambda one, other: -(one[:, 0] - other).square())
 SHARE = Metric("error rate", lambda one, other: one[:, 0] < other, False, percent=True)
 
 
-@pytest.mark.parametrize("metric", [WIDE, SMALL, BELOW, SHARE], ids=lambda m: m.name)
+@pytest.mark.parametrize(
+    "metric", [WIDE, SMALL, NEAR_0, BELOW, SHARE], ids=lambda m: m.name
+)
 def test_the_guess_and_the_axis_suit_any_metric(metric):
     model, inputs, labels, *_ = CASES["a table, regression"]
     panel = trade_off(model, inputs, labels, inputs, metric)
