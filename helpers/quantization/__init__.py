@@ -1,13 +1,13 @@
 """The affine quantizer, written out so that it can be read aloud.
 
-Begin with `schemes.py`, one tensor to integers and back, and `observers.py`, which
-chooses scale and zero point; formats of today are in `presets.py`, small floats in
-`level_sets.py`. `models.py` does it to the `layers.py` of a whole model, its batch norms
-folded by `folding.py`; `coverage.py` says what stays in float, and why. `packing.py` packs
-and counts the bytes, `packed_files.py` saves and loads them. `noise.py` measures what
-rounding costs, `scoring.py` what the answers are worth by one of the `metrics.py`,
-`evaluation.py` does all of it for one setting, and `comparison.py` tells which model is the better one. `hooks.py` looks at what
-goes through a model's layers, `inputs.py` hands it its inputs in any form.
+Begin with `schemes.py`, one tensor to integers and back, and `observers.py`, which chooses
+scale and zero point; formats of today are in `presets.py`, small floats in `level_sets.py`.
+`models.py` does it to the `layers.py` of a whole model, its batch norms folded by
+`folding.py`; `coverage.py` says what stays in float, and why. `packing.py` packs and counts
+the bytes, `packed_files.py` saves and loads them. `noise.py` measures what rounding costs,
+`scoring.py` what the answers are worth by one of the `metrics.py`, `evaluation.py` does all
+of it for one setting, and `comparison.py` tells which model is the better one. `hooks.py`
+looks at what goes through a model's layers, `inputs.py` hands it its inputs in any form.
 
 Save, Load, Ship 0.2.0: helpers/quantization/__init__.py · repairs: CHANGELOG.md
 """
