@@ -47,16 +47,27 @@ def test_a_point_on_the_roof_is_drawn_on_the_roof():
     assert (float(x), float(y)) == pytest.approx(roofs(chart)[0][1], abs=0.2)
 
 
-def test_the_layer_of_now_has_a_hollow_mark_for_each_kind_on_its_roof():
-    chart = drawn(now=Ceiling(4096, 4096, 256, MACHINE))
+def hollow(chart) -> list[tuple[float, float]]:
     marks = re.findall(r'd="M([\d.]+) ([\d.]+)m[^"]+" fill="none"', chart.svg)
-    float32, int8, int4 = [(float(x), float(y)) for x, y in marks]
-    assert (float32[1], int8[1], int4[1]) == (
-        roofs(chart)[0][2][1],
-        roofs(chart)[1][2][1],
-        roofs(chart)[0][2][1],
-    )
-    assert "hollow" not in drawn().svg
+    return [(float(x), float(y)) for x, y in marks]
+
+
+def test_the_layer_of_now_has_a_hollow_mark_for_each_kind_on_its_roof():
+    many = drawn(now=Ceiling(4096, 4096, 256, MACHINE))
+    flat = {
+        kind: roof[2][1]
+        for kind, roof in zip(("float32", "int8"), roofs(many), strict=True)
+    }
+    heights = [y for _, y in hollow(many)]
+    assert heights == [flat["float32"], flat["int8"], flat["float32"]]
+    few = drawn(now=Ceiling(4096, 4096, 1, MACHINE))
+    (left, low), (corner, high), _ = roofs(few)[1]
+    for x, y in hollow(few):
+        assert left < x < corner
+        assert low - y == pytest.approx(
+            (low - high) * (x - left) / (corner - left), abs=0.2
+        )
+    assert hollow(drawn()) == []
 
 
 def test_the_points_of_a_run_are_those_of_its_fastest_calls():
