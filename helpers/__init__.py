@@ -12,7 +12,8 @@ What each module is for, which notebooks teach it, and what to copy along with i
     dtypes        04        numbers in fewer bits + arguments, model_files, state_dicts
     onnx_export   06 09     ONNX + arguments, atomic, measurement, model_files, quiet,
                             state_dicts, training
-    quantization  08 09     the quantizer written out, sizes + arguments
+    quantization  08 09     the quantizer written out, sizes, packed files + arguments,
+                            atomic
     measurement   01 03 07  interleaved timing, peak memory, fresh processes
     quiet         06        leave out what another library prints
     arguments               the argument checks that the others share

@@ -8,7 +8,6 @@ Save, Load, Ship 0.2.0: helpers/devices.py · repairs: CHANGELOG.md
 
 import pickle
 from collections.abc import Iterator, Mapping
-from contextlib import suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -18,9 +17,9 @@ from torch import Tensor, nn
 from helpers.arguments import require_module
 from helpers.model_files.recognizing import recognize
 from helpers.state_dicts import tensors_of
-from helpers.state_dicts.differences import NotComparableError, is_same
 from helpers.state_dicts.kinds import kind_of
 from helpers.state_dicts.restoring import all_or_nothing, what_is_left
+from helpers.state_dicts.written import unwritten
 
 
 class BestDevice(NamedTuple):
@@ -79,10 +78,10 @@ def load_to_device(
 
     The result is that of `model.to(device)` and `model.load_state_dict(...)`, with hooks
     and extra state, but all or nothing: names and shapes must fit exactly, and whatever
-    fails leaves the model unchanged, on the device where it was. What torch itself loads
-    is compared with the file afterwards. The parameters stay the same objects, so an
-    optimizer that was built before still trains them; its own state stays where it was.
-    Dtypes are converted to the model's, as `load_state_dict` does. The file is read with
+    fails leaves the model unchanged, on the device where it was. Where a class of its own
+    or shared memory can keep torch from writing, it is compared with the file. Parameters
+    stay the same objects, so an optimizer that was built before still trains them; its own
+    state stays where it was. Dtypes are converted to the model's. The file is read with
     `weights_only=True`. Until all is loaded, a second copy of the model's state is held.
 
     Args:
@@ -132,14 +131,18 @@ def load_to_device(
 def _load(model: nn.Module, device: torch.device, state_dict: Mapping[str, Any]) -> None:
     model.to(device)
     model.load_state_dict(state_dict, strict=True)
-    for name, tensor in _loaded_plainly(model):
+    targets, values = dict(_loaded_plainly(model)), {}
+    for name, tensor in targets.items():
         value = state_dict.get(name)
-        if isinstance(value, Tensor) and not _holds(tensor, value):
-            raise RuntimeError(
-                f"{name} does not hold what the file holds: torch copied another value "
-                "into the same memory (tied weights?), or the tensor's class, "
-                f"{type(tensor).__name__}, cannot be copied into"
-            )
+        if isinstance(value, Tensor) and _is_comparable(tensor, value):
+            # Files of torch 0.3 have one number as a row of one.
+            values[name] = value[0] if (tensor.dim(), value.shape) == (0, (1,)) else value
+    if lost := unwritten(targets, values):
+        raise RuntimeError(
+            f"{lost} does not hold what the file holds: torch copied another value "
+            "into the same memory (tied weights?), or the tensor's class, "
+            f"{type(targets[lost]).__name__}, cannot be copied into"
+        )
 
 
 def _loaded_plainly(model: nn.Module, prefix: str = "") -> Iterator[tuple[str, Tensor]]:
@@ -151,23 +154,15 @@ def _loaded_plainly(model: nn.Module, prefix: str = "") -> Iterator[tuple[str, T
         return
     yield from model.named_parameters(prefix, recurse=False, remove_duplicate=False)
     yield from model.named_buffers(prefix, recurse=False, remove_duplicate=False)
-    for name, module in model.named_children():
-        yield from _loaded_plainly(module, f"{prefix}.{name}" if prefix else name)
+    for name, module in model._modules.items():  # one that is shared by each of its names
+        if module is not None:
+            yield from _loaded_plainly(module, f"{prefix}.{name}" if prefix else name)
 
 
-def _holds(tensor: Tensor, value: Tensor) -> bool:
-    if tensor.dim() == 0 and value.shape == (1,):  # as files of torch 0.3 have it
-        value = value[0]
-    if tensor.dtype != value.dtype and not kind_of(tensor):
-        value = torch.empty_like(tensor).copy_(value)
-    with suppress(NotComparableError):
-        # Another kind or dtype was converted: to what, only its class knows.
-        return (
-            kind_of(tensor) != kind_of(value)
-            or tensor.dtype != value.dtype
-            or is_same(tensor, value)
-        )
-    return True
+def _is_comparable(tensor: Tensor, value: Tensor) -> bool:
+    """Return whether it is clear what must be held; only a class knows how it converts."""
+    kinds = kind_of(tensor), kind_of(value)
+    return kinds[0] == kinds[1] and (not kinds[0] or tensor.dtype == value.dtype)
 
 
 def _require_device(device: str | torch.device) -> torch.device:

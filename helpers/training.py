@@ -49,7 +49,7 @@ def capture_rng() -> dict[str, Any]:
     """
     version, words, gauss = random.getstate()
     return {
-        "python": [version, torch.tensor(words), gauss],
+        "python": [version, torch.tensor(words, device="cpu"), gauss],
         "numpy": _of_numpy(np.random.get_state(legacy=False)),
         "torch": torch.get_rng_state(),
         **{k: [*map(m.get_rng_state, found)] for k, (m, found) in _gpus().items()},
@@ -59,8 +59,8 @@ def capture_rng() -> dict[str, Any]:
 def _of_numpy(state: dict[str, Any]) -> Any:
     if state["bit_generator"] != "MT19937":
         return json.loads(json.dumps(state, default=lambda array: array.tolist()))
-    key, position = torch.tensor(state["state"]["key"].tolist()), state["state"]["pos"]
-    return ["MT19937", key, position, state["has_gauss"], state["gauss"]]
+    of, key = state["state"], torch.tensor(state["state"]["key"].tolist(), device="cpu")
+    return ["MT19937", key, of["pos"], state["has_gauss"], state["gauss"]]
 
 
 def restore_rng(state: dict[str, Any]) -> None:

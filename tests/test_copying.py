@@ -183,7 +183,7 @@ def test_the_library_is_small():
     """
     lines = {file: len(file.read_text(encoding="utf-8").splitlines()) for file in LIBRARY}
     formats = {file: n for file, n in lines.items() if file.parent.name == "model_files"}
-    assert sum(lines.values()) - sum(formats.values()) <= 8_510
+    assert sum(lines.values()) - sum(formats.values()) <= 8_620
     assert sum(formats.values()) <= 4_450
 
 

@@ -140,11 +140,7 @@ def load_checkpoint(
         require_written(parts["model"], values)
         if rng is not None:
             _restore_rng(rng)
-        for name, each in parts["model"].items():
-            tensors = (*each.named_parameters(), *each.named_buffers())
-            if left := [own for own, tensor in tensors if tensor.is_meta]:
-                where, what = label("model", name), ", ".join(left)
-                notes.append(f"{where}: the file has no values for {what}: still on meta")
+        notes += _left_on_meta(parts)
         for note in notes:  # before all is settled: a warning may be an error
             warnings.warn(f"{path}: {note}", stacklevel=2)
     return Checkpoint(
@@ -165,6 +161,15 @@ def _load(part: str, thing: Any, state: Any, known: tuple[set[int], set[int]]) -
         load_state(thing, own_copy(state))
     else:
         thing.load_state_dict(own_copy(state))
+
+
+def _left_on_meta(parts: dict[str, Named]) -> Iterator[str]:
+    for part, name, thing in ((p, n, one) for p in parts for n, one in parts[p].items()):
+        if isinstance(thing, nn.Module):
+            tensors = (*thing.named_parameters(), *thing.named_buffers())
+            if left := [own for own, tensor in tensors if tensor.is_meta]:
+                where, what = label(part, name), ", ".join(left)
+                yield f"{where}: the file has no values for {what}: still on meta"
 
 
 @contextmanager

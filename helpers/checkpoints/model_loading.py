@@ -5,7 +5,7 @@ Save, Load, Ship 0.2.0: helpers/checkpoints/model_loading.py · repairs: CHANGEL
 
 import copy
 from collections.abc import Mapping
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from typing import Any
 
 import torch
@@ -15,7 +15,8 @@ from helpers.checkpoints.matching import live_state, meta_place, repeated
 from helpers.checkpoints.parts import Named
 from helpers.state_dicts.differences import is_same
 from helpers.state_dicts.held_memory import swap_memory
-from helpers.state_dicts.kinds import copied
+from helpers.state_dicts.kinds import copied, dtype_name, in_words, is_empty_shell
+from helpers.state_dicts.trying import unchanged
 from helpers.state_dicts.written import unwritten
 
 _LOST = (
@@ -98,6 +99,34 @@ def own_ways(model: nn.Module) -> tuple[str, ...]:
         if any(hooks) or not is_torchs:
             found.append(f"{name}." if name else "")
     return tuple(found)
+
+
+def takes_other_sizes(model: nn.Module, state: Mapping[str, Any]) -> bool:
+    """Try whether modules that load in their own way take other shapes from a state.
+
+    As the observers of quantization-aware training do. The model is as before.
+
+    >>> model = nn.BatchNorm1d(2)
+    >>> takes_other_sizes(model, nn.BatchNorm1d(3).state_dict())
+    False
+    """
+    own, apart = live_state(model), own_ways(model)
+    if own.keys() != state.keys() or any(map(nn.parameter.is_lazy, own.values())):
+        return False
+    other = [name for name in own if in_words(own[name]) != in_words(state[name])]
+    may_fit = [
+        name.startswith(apart)
+        and dtype_name(own[name]) == dtype_name(state[name])
+        and not is_empty_shell(own[name])
+        for name in other
+    ]
+    if not may_fit or not all(may_fit):
+        return False
+    with unchanged(model), suppress(Exception):
+        model.load_state_dict(own_copy(state))
+        own = live_state(model)  # what passes over an entry has not taken it
+        return all(in_words(own[name]) == in_words(state[name]) for name in other)
+    return False
 
 
 def require_written(models: Named, states: Mapping[Any, Mapping[str, Any]]) -> None:

@@ -8,8 +8,8 @@ Save, Load, Ship 0.2.0: helpers/checkpoints/optimizers.py · repairs: CHANGELOG.
 
 import copy
 import math
-from collections.abc import Iterator, Mapping
-from contextlib import ExitStack
+from collections.abc import Collection, Iterator, Mapping
+from contextlib import ExitStack, suppress
 from itertools import chain
 from typing import Any
 
@@ -17,6 +17,7 @@ import torch
 from torch import Tensor
 from torch.optim import Optimizer
 
+from helpers.state_dicts.differences import NotComparableError, is_same
 from helpers.state_dicts.kinds import contents
 
 _Groups = list[list[str]]
@@ -135,7 +136,7 @@ def load_state(optimizer: Optimizer, state: dict[str, Any]) -> None:
 def _with_inner(optimizer: Any) -> Iterator[Optimizer]:
     """Yield the optimizer, and those that it wraps: all that torch's own method loads."""
     seen: set[int] = set()
-    waiting = [optimizer, *vars(optimizer).values()]  # it may be of no class of torch's
+    waiting = [optimizer, *getattr(optimizer, "__dict__", {}).values()]  # of any class
     while waiting:
         one = waiting.pop()
         if id(one) in seen:
@@ -149,6 +150,25 @@ def _with_inner(optimizer: Any) -> Iterator[Optimizer]:
             waiting += one.values()
         elif type(one) in (list, tuple):
             waiting += one
+
+
+def inner_left_out(optimizer: Any, state: Any, known: Collection[int]) -> list[str]:
+    """Return the classes of optimizers in this one whose state its state dict lacks.
+
+    So it is with SAM's. `known` has the id of each that is saved anyway.
+
+    >>> inner_left_out(torch.optim.SGD([torch.ones(2)]), {}, ())
+    []
+    """
+    found = []
+    for inner in _with_inner(optimizer):
+        held = [] if id(inner) in known else contents([*inner.state.values()])
+        tensors = [one for one in held if isinstance(one, Tensor)]
+        largest = max(tensors, key=Tensor.numel, default=None)
+        with suppress(NotComparableError):  # a wrapper may give out copies
+            if tensors and not any(is_same(largest, one) for one in contents(state)):
+                found.append(type(inner).__name__)
+    return found
 
 
 def _keyed_by_parameter(optimizer: Optimizer, state: dict[str, Any]) -> dict[str, Any]:
@@ -193,11 +213,14 @@ def makes_new_state(optimizer: Optimizer) -> bool:
     >>> makes_new_state(torch.optim.SGD([torch.ones(1)]))
     True
     """
-    held = vars(optimizer)  # one that wraps another may hold none of these
-    hooks = (
-        held.get(f"_optimizer_load_state_dict_{when}_hooks") for when in ("pre", "post")
-    )
-    return type(optimizer).load_state_dict is Optimizer.load_state_dict and not any(hooks)
+    held, kind = getattr(optimizer, "__dict__", {}), type(optimizer)
+    hooks = (f"_optimizer_load_state_dict_{when}_hooks" for when in ("pre", "post"))
+    own = any(map(held.get, ("load_state_dict", "__setstate__", *hooks)))
+    if own or kind.load_state_dict is not Optimizer.load_state_dict:
+        return False
+    # Another's may write into the state that is there before torch's own replaces it.
+    module = getattr(kind.__setstate__, "__globals__", {}).get("__name__", "")
+    return module.startswith("torch.optim.")
 
 
 def _places(state: dict[str, Any], names: _Groups) -> dict[str, Any] | None:

@@ -74,6 +74,9 @@ def class_problem(what: str, ours: object, saved: dict[str, Any]) -> str | None:
 def named_parameters(model: nn.Module | Named) -> dict[str, nn.Parameter]:
     """Return name -> parameter, each once; of several models, "MODEL.NAME".
 
+    Raises:
+        ValueError: two have one name, as models "a" and "a.b" can.
+
     >>> list(named_parameters({"b": nn.Linear(3, 2), "a": nn.Linear(3, 2, bias=False)}))
     ['a.weight', 'b.weight', 'b.bias']
     """
@@ -83,7 +86,10 @@ def named_parameters(model: nn.Module | Named) -> dict[str, nn.Parameter]:
         for name, parameter in models[key].named_parameters():
             if id(parameter) not in seen:
                 seen.add(id(parameter))
-                found[name if key is None else f"{key}.{name}"] = parameter
+                full = name if key is None else f"{key}.{name}"
+                if full in found:
+                    raise ValueError(f"two parameters are {full!r}: rename model[{key!r}]")
+                found[full] = parameter
     return found
 
 

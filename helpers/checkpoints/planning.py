@@ -11,6 +11,7 @@ from torch import nn
 
 from helpers.checkpoints.archive.errors import IncompatibleCheckpointError
 from helpers.checkpoints.matching import model_problem, optimizer_problem
+from helpers.checkpoints.model_loading import takes_other_sizes
 from helpers.checkpoints.optimizers import fit_state
 from helpers.checkpoints.parts import (
     Named,
@@ -66,6 +67,7 @@ def plan_loading(
                 problem = class_problem("object", thing, said)
             if problem is None and isinstance(thing, nn.Module):
                 problem = model_problem(thing, state)
+                problem = None if problem and takes_other_sizes(thing, state) else problem
             if problem:
                 raise IncompatibleCheckpointError(
                     f"{path} does not fit the {where}: {problem}. Nothing was changed."
@@ -80,6 +82,7 @@ def plan_loading(
                     "given one go on"
                     for what in functions_left_out(thing, said, state)
                 ]
+                notes += [f"{where}: {note}" for note in _other_rates(thing, state, parts)]
     return states, notes
 
 
@@ -125,6 +128,16 @@ def _absence(part: str, name: str | None, there: Named) -> str | None:
     if name is None:
         return f"the file holds several, {shown}: pass a dict with such names"
     return f"the file holds none of this name, but {shown}"
+
+
+def _other_rates(scheduler: Any, state: Any, parts: dict[str, Named]) -> list[str]:
+    """Return a note if the scheduler will go on from rates that are not the saved ones."""
+    groups = getattr(getattr(scheduler, "optimizer", None), "param_groups", [])
+    now, saved = [group.get("lr") for group in groups], state.get("_last_lr")
+    loaded = any(each.param_groups is groups for each in parts["optimizer"].values())
+    if loaded or saved is None or now == saved:
+        return []
+    return [f"its optimizer is not loaded: its rates are {now}, when saved {saved}"]
 
 
 def _moved_groups(

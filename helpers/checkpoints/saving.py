@@ -4,6 +4,7 @@ Save, Load, Ship 0.2.0: helpers/checkpoints/saving.py · repairs: CHANGELOG.md
 """
 
 import os
+import warnings
 from collections.abc import Mapping
 from contextlib import suppress
 from datetime import UTC, datetime
@@ -20,6 +21,7 @@ from helpers.atomic import atomic_write
 from helpers.checkpoints.archive.container import map_archive, seal
 from helpers.checkpoints.archive.errors import UnsafeCheckpointError
 from helpers.checkpoints.archive.pickles import unsafe_globals
+from helpers.checkpoints.optimizers import inner_left_out
 from helpers.checkpoints.parts import (
     Named,
     checked_parts,
@@ -60,7 +62,8 @@ def save_checkpoint(
         path: where to; the folder must exist.
         model: its state dict is saved. Here and below, several go by name, such as
             {"generator": ..., "critic": ...}.
-        optimizer: over parameters of the models.
+        optimizer: over parameters of the models. A warning names one inside it whose state
+            its state dict lacks, as SAM's does.
         scheduler: the learning rate's.
         others: name -> any object with state_dict() and load_state_dict(): a GradScaler,
             a stateful data loader, an AveragedModel.
@@ -104,6 +107,15 @@ def save_checkpoint(
             _refuse_lazy(label(part, name), thing)
     metadata = _metadata(parts, metrics, architecture)
     states = {part: _states(part, objects) for part, objects in parts.items()}
+    known = {id(each) for objects in parts.values() for each in objects.values()}
+    for name, thing in parts["optimizer"].items():
+        for inner in inner_left_out(thing, states["optimizer"][name], known):
+            warnings.warn(
+                f"{label('optimizer', name)}: its state_dict() lacks the state of the "
+                f"{inner} in it; save and load that as well, before it: "
+                'optimizer={"inner": ..., "outer": ...}',
+                stacklevel=2,
+            )
     payload = {
         **{part: _as_given(states[part]) for part in ("model", "optimizer", "scheduler")},
         "rng": capture_rng() if rng else None,

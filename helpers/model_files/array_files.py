@@ -15,16 +15,16 @@ import zlib
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from helpers.model_files.file_findings import WHOLE, Findings, TensorEntry
-from helpers.model_files.judging import HostileError, add_entry
-from helpers.model_files.zip_records import chunks, read_directory
+from helpers.model_files.judging import NUMPY_KINDS, HostileError, add_entry
+from helpers.model_files.verdicts import WHOLE, Findings, TensorEntry
+from helpers.model_files.zip_records import BOMB, chunks, read_directory
 
 _LONGEST_HEADER = 1 << 16
-_KINDS = {"f": "float", "i": "int", "u": "uint", "c": "complex"}
+# What zlib makes of a byte at most, as of an empty mask; and no mask is so large.
+_TIGHTEST, _MOST_UNPACKED = 1032, 16 << 30
 _SCALARS = dict(enumerate("BbHhIif?")) | {10: "Q", 11: "q", 12: "d"}
 _STRING, _ARRAY = 8, 9
-_LONGEST, _DEEPEST, _MOST_TEXTS = 1 << 24, 4, 2_000_000
-_MOST_SHOWN = 1 << 12  # bytes of a text that are read
+_LONGEST, _MOST_SHOWN, _DEEPEST, _MOST_TEXTS = 1 << 24, 1 << 12, 4, 2_000_000
 # Number of a type, its name, elements in a block, bytes of a block.
 _TABLE = """
     0 float32 1 4, 1 float16 1 2, 2 q4_0 32 18, 3 q4_1 32 20, 6 q5_0 32 22, 7 q5_1 32 24,
@@ -60,7 +60,10 @@ def read_numpy(path: Path, file: BinaryIO, findings: Findings, verify: bool) -> 
     head = file.read(_LONGEST_HEADER + 12)
     if not head.startswith(b"PK"):
         return add_entry(findings, _entry("", head, size))
-    records, wrong, _ = read_directory(file)
+    records, wrong, _ = read_directory(file, bomb=_TIGHTEST)
+    if (total := sum(record.size for record in records)) > BOMB * size:
+        findings.notes.append(f"Its {size:,} bytes become {total:,} in memory.")
+        wrong += ["its arrays would fill the memory"] * (total > _MOST_UNPACKED)
     if wrong:
         raise HostileError("; ".join(wrong[:3]))
     for record in records:
@@ -96,13 +99,12 @@ def _entry(name: str, data: bytes, size: int) -> TensorEntry:
         raise HostileError(f"{which} holds objects: a pickle, which can run code")
     plain = re.fullmatch(r"[|<>=]?([a-zA-Z])(\d+)", descr) if type(descr) is str else None
     kind, width = (plain[1], int(plain[2])) if plain else ("", 0)
-    dtype = f"{_KINDS[kind]}{8 * width}" if kind in _KINDS else str(descr)[:60]
+    dtype = f"{NUMPY_KINDS[kind]}{8 * width}" if kind in NUMPY_KINDS else str(descr)[:60]
     dtype = "bool" if kind == "b" and width == 1 else dtype
     held = elements * width * (4 if kind == "U" else 1) if plain else size - start
     if elements < 0 or start + held != size:
-        raise ValueError(
-            f"array {name!r} takes {held:,} bytes, and {size - start:,} are there"
-        )
+        there = f"{size - start:,} are there"
+        raise ValueError(f"array {name!r} takes {held:,} bytes, and {there}")
     return TensorEntry(name, tuple(shape), dtype, held)
 
 

@@ -81,9 +81,8 @@ def kind_of(value: Any) -> PickleKind:
     "a scheduler's state alone"
     """
     if _is_module(value):
-        return PickleKind(
-            f"a whole pickled model, {value.name}", "it has the parts of a module", (), True
-        )
+        what = f"a whole pickled model, {value.name}"
+        return PickleKind(what, "it has the parts of a module", (), True)
     if _is_tensor(value):
         return PickleKind("one tensor", "nothing is around it", None)
     outer = pairs(value)
@@ -93,6 +92,7 @@ def kind_of(value: Any) -> PickleKind:
             return PickleKind("the arguments of Transformers' trainer", name, None)
         return PickleKind(f"a pickled {name}", "no mapping is around it", None)
     keys = {key for key, _ in outer if type(key) is str}
+    del outer  # a pair for each of perhaps 200,000 tensors
     for part, alone in list(_ALONE.items())[1:]:
         if set(alone.split()) <= keys:
             return PickleKind(f"{part}'s state alone", alone, None, False)
@@ -100,16 +100,16 @@ def kind_of(value: Any) -> PickleKind:
     todo: list[tuple[tuple[Any, ...], Any]] = [((), value)]
     seen = set()  # a hostile one may be in itself, under thousands of names
     for place, some in todo:  # grows, to as many levels as anybody has
-        inner = list(_by_keys(some))
-        names = {key for key, _ in inner if type(key) is str}
-        if set(_OPTIMIZER) <= names:
-            if place:
-                optimizers.append(".".join(map(str, place)))
-                continue
-            optimizers += _OPTIMIZER
-            inner = [(key, part) for key, part in inner if key not in _OPTIMIZER]
+        parts = {key for key, _ in _by_keys(some) if type(key) is str and key in _OPTIMIZER}
+        is_optimizer = len(parts) == len(_OPTIMIZER)
+        if is_optimizer and place:
+            optimizers.append(".".join(map(str, place)))
+            continue
+        optimizers += _OPTIMIZER * is_optimizer
         count = [0, 0]
-        for key, part in inner:
+        for key, part in _by_keys(some):
+            if is_optimizer and type(key) is str and key in _OPTIMIZER:
+                continue
             kind = 0 if _is_tensor(part) else 1 if is_array(part) else None
             if kind is not None:
                 count[kind] += type(key) is str and key not in _NOT_WEIGHTS

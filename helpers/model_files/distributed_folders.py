@@ -14,7 +14,15 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from helpers.model_files.file_findings import (
+from helpers.model_files.budgets import TOO_MUCH, TooMuchError
+from helpers.model_files.following import follow
+from helpers.model_files.global_names import ALLOWED, DANGEROUS, LIST_ALLOWS, judge
+from helpers.model_files.judging import HostileError, add_entry, bytes_of, inside, judging
+from helpers.model_files.pickle_instructions import Made
+from helpers.model_files.pickled_containers import pairs
+from helpers.model_files.torch_archives import read_zip
+from helpers.model_files.torch_pickles import conclude, follow_all
+from helpers.model_files.verdicts import (
     DAMAGED,
     SAFE,
     UNKNOWN,
@@ -23,31 +31,11 @@ from helpers.model_files.file_findings import (
     Findings,
     TensorEntry,
 )
-from helpers.model_files.following import follow
-from helpers.model_files.global_names import ALLOWED, DANGEROUS, judge
-from helpers.model_files.judging import HostileError, add_entry, bytes_of, inside, judging
-from helpers.model_files.pickle_instructions import Made
-from helpers.model_files.torch_archives import read_zip
-from helpers.model_files.torch_pickles import conclude, follow_all
+from helpers.model_files.wrapper_names import note_wrappers
 from helpers.model_files.zip_records import MOST_AT_ONCE, STORED, read_directory
 
-_OWN = "torch.distributed.checkpoint.metadata."
-_TENSOR = f"{_OWN}TensorStorageMetadata"
-_WORDS = """Metadata MetadataIndex StorageMeta TensorStorageMetadata ChunkStorageMetadata
-    BytesStorageMetadata TensorProperties _MEM_FORMAT_ENCODING"""
-_KNOWN = {f"{_OWN}{name}" for name in _WORDS.split()} | {
-    *(
-        f"pathlib.{name}Path"
-        for name in ("Posix", "Windows", "_local.Posix", "_local.Windows")
-    ),
-    "torch.distributed.checkpoint.filesystem._StorageInfo",
-    # As an older torch wrote them.
-    "torch.distributed._shard.sharded_tensor.metadata.TensorProperties",
-    "torch.distributed._shard.sharded_tensor.metadata.MEM_FORMAT_ENCODING",
-    "torch.serialization._get_layout",
-}
+_TENSOR = "torch.distributed.checkpoint.metadata.TensorStorageMetadata"
 _FOREIGN = "its list of tensors, .metadata, is not as torch writes it"
-_MOST_STEPS = 10_000_000  # of some 70 for each part of a tensor
 _NOT_ALL = "not all of its entries have checksums"
 
 
@@ -72,14 +60,11 @@ def read_dcp(path: Path, file: None, findings: Findings, verify: bool) -> None:
         findings.size = sum(e.stat().st_size for e in found if e.is_file())
     with metadata.open("rb") as opened:
         data = opened.read(MOST_AT_ONCE)
-    followed = follow(data, most=_MOST_STEPS)
+    followed = follow(data)
     for name in followed.names:
-        findings.names[name] = ALLOWED if name in _KNOWN else judge(name)
-    is_long = followed.problem and followed.steps == _MOST_STEPS
-    if is_long or len(data) == MOST_AT_ONCE:
-        findings.structure = UNKNOWN
-        findings.structure_why = "its list of tensors, .metadata, is too long to follow"
-        return
+        findings.names[name] = ALLOWED if name in LIST_ALLOWS else judge(name)
+    if followed.problem == TOO_MUCH or len(data) == MOST_AT_ONCE:
+        raise TooMuchError("its list of tensors, .metadata, is too long to follow")
     if followed.problem:
         raise ValueError(f"its list of tensors, .metadata: {followed.problem}")
     _expect_all_shown(data, followed.value)
@@ -95,13 +80,31 @@ def read_dcp(path: Path, file: None, findings: Findings, verify: bool) -> None:
         findings.bytes_checked = WHOLE  # until one is not
         findings.notes.append("Its list, .metadata, has no checksum.")
     reader = _Reader(path, findings, verify)
-    reader.read(_attributes(followed.value))
+    content = _attributes(followed.value)
+    reader.read(content)
     conclude(findings, [])
     if findings.safety == SAFE:
         findings.safety = UNKNOWN if reader.unjudged else SAFE
         findings.safety_why = [*reader.unjudged, "its pickles name nothing foreign"][0]
     if findings.safety != SAFE:
         findings.opens = []
+    _note_names(findings, pairs(content.get("planner_data")) or [])
+
+
+def _note_names(findings: Findings, planned: list[tuple[Any, Any]]) -> None:
+    """Say what wrappers left in the names of the weights.
+
+    `planned` are names of entries, and the keys that lead to each: most lead to weights.
+    """
+    tensors = {entry.name for entry in findings.entries}
+    around = defaultdict[tuple, list](list)
+    for name, keys in planned or [(name, (name,)) for name in tensors]:
+        if name in tensors and type(keys) is tuple and {*map(type, keys)} <= {str, int}:
+            around[keys[:-1]] += keys[-1:]
+    where, names = max(around.items(), key=lambda some: len(some[1]), default=((), []))
+    if where and findings.opens:
+        findings.opens.append(f"state = state_dict{''.join(f'[{key!r}]' for key in where)}")
+    note_wrappers(findings, list(map(str, names)), all(type(x) is str for x in names))
 
 
 class _Reader:

@@ -6,22 +6,22 @@ would import or make becomes a `Made`.
 Save, Load, Ship 0.2.0: helpers/model_files/following.py · repairs: CHANGELOG.md
 """
 
+import io
 import os
 import struct
 from _compat_pickle import IMPORT_MAPPING, NAME_MAPPING
-from collections.abc import Callable
 from operator import length_hint
 from typing import Any, BinaryIO
 
 from helpers.model_files.budgets import MOST_STEPS, TOO_MUCH, Budget, Followed
-from helpers.model_files.numpy_forms import FORMS, odd_form
+from helpers.model_files.numpy_forms import FORMS, MAKERS, odd_form
 from helpers.model_files.pickle_instructions import MOST_LINE, TABLE, Made, could_be_meant
 
 _MOST_DEEP, _MOST_INSIDE = 3, 1 << 24  # pickles in pickles, and bytes of one in text
 # A file is read in windows, as one that is mapped and shrinks kills the process.
 _WINDOW, _MARGIN = 1 << 17, MOST_LINE + 16
 _FILLED = {"dict", "builtins.dict", "collections.OrderedDict", "collections.Counter"}
-_LOOKED_AT = {*FORMS, "_codecs.encode"}
+_LOOKED_AT = {*FORMS, *MAKERS, "_codecs.encode"}
 
 
 def follow(
@@ -42,21 +42,13 @@ def follow(
     """
     budget = budget or Budget(most)
     before = length_hint(budget.ticks)
-    if isinstance(data, bytes):
-        machine = _Machine(lambda at, size: data[at : at + size], len(data), budget)
-    else:
-
-        def read(at: int, size: int) -> bytes:
-            data.seek(at)
-            return data.read(size)
-
-        machine = _Machine(read, data.seek(0, os.SEEK_END), budget)
-    found = machine.found
+    file = io.BytesIO(data) if isinstance(data, bytes) else data
+    found = (machine := _Machine(file, file.seek(0, os.SEEK_END), budget)).found
     try:
         machine.run(at)
-        found.steps = before - length_hint(budget.ticks)
     except _SpentError:
-        found.problem, found.steps = TOO_MUCH, budget.most
+        found.problem = TOO_MUCH
+    found.steps = before - length_hint(budget.ticks)
     return found
 
 
@@ -69,15 +61,18 @@ class _SpentError(Exception):
 
 
 class _Machine:
-    def __init__(
-        self, read: Callable[[int, int], bytes], end: int, budget: Budget, depth: int = 0
-    ):
-        self.read, self.end, self.budget, self.depth = read, end, budget, depth
+    def __init__(self, file: BinaryIO, end: int, budget: Budget, depth: int = 0):
+        self.file, self.end, self.budget, self.depth = file, end, budget, depth
         self.data, self.base = b"", 0  # the window, and where it begins
         self.stack: list[Any] = []
         self.below: list[list[Any]] = []  # what MARK put aside
-        self.memo: dict[int, Any] = {}
+        # Most number their places one by one: a list takes a tenth of the memory.
+        self.memo, self.far = list[Any](), dict[int, Any]()
         self.found = Followed()
+
+    def read(self, at: int, size: int) -> bytes:
+        self.file.seek(at)
+        return self.file.read(size)
 
     def window(self, at: int) -> bytes:
         """Read on; return the bytes at which an instruction is whole."""
@@ -88,7 +83,7 @@ class _Machine:
 
     def run(self, at: int) -> None:
         found, table, budget, ticks = self.found, TABLE, self.budget, self.budget.ticks
-        budget.room -= 200
+        budget.spend(200, 0)
         try:
             while True:
                 window, at, cost = self.window(at), 0, 0
@@ -106,8 +101,8 @@ class _Machine:
                     if at < len(window) or not window:
                         raise
                 finally:
+                    budget.spend(cost, min(at, len(window)))
                     at += self.base
-                    budget.room -= cost
                 if budget.room < 0:
                     raise _SpentError
         except _StopError as stop:
@@ -136,29 +131,28 @@ class _Machine:
             text = self.read(start, min(end - start, _MOST_INSIDE)).decode(errors="replace")
             self.look_inside_text(text, end - start > _MOST_INSIDE)
         elif first:
-            self.follow_inside(self.read, start, end)
+            self.follow_inside(self.file, start, end)
 
     def look_inside_text(self, text: str, is_cut: bool) -> None:
         """Follow text; what it was cut from would take too much."""
         data = text.encode("latin-1", "replace")
-        problem_at = self.follow_inside(lambda at, size: data[at : at + size], 0, len(data))
+        problem_at = self.follow_inside(io.BytesIO(data), 0, len(data))
         if is_cut and problem_at >= len(data):
             raise _SpentError
 
-    def follow_inside(self, read: Callable, start: int, end: int) -> int:
+    def follow_inside(self, file: BinaryIO, start: int, end: int) -> int:
         """Follow pickles behind each other; return where that ends."""
         while start < end and self.depth < _MOST_DEEP:
-            inner = _Machine(read, end, self.budget, self.depth + 1)
-            is_framed = read(start, 1) == b"\x80"
+            inner = _Machine(file, end, self.budget, self.depth + 1)
+            found, is_framed = inner.found, inner.read(start, 1) == b"\x80"
             try:
                 inner.run(start)
             finally:
-                is_sure = is_framed and not inner.found.problem
-                for name in inner.found.names:
-                    if is_sure or could_be_meant(name):
+                for name in found.names:
+                    if (is_framed and not found.problem) or could_be_meant(name):
                         self.found.names.setdefault(name, True)
-            start = inner.found.end
-            if inner.found.problem:
+            start = found.end
+            if found.problem:
                 break
         return start
 
@@ -166,7 +160,19 @@ class _Machine:
         self.stack.append(value)
 
     def put(self, place: int) -> None:
-        self.memo[place] = self.stack[-1]
+        count = len(self.memo)
+        if place == count:
+            self.memo.append(self.stack[-1])
+            self.far.pop(place, None)
+        elif place < count:
+            self.memo[place] = self.stack[-1]
+        else:
+            self.far[place] = self.stack[-1]
+            self.budget.room -= 90
+
+    def get(self, place: int) -> None:
+        is_near = place < len(self.memo)
+        self.stack.append(self.memo[place] if is_near else self.far[place])
 
     def pop_mark(self) -> list:
         items, self.stack = self.stack, self.below.pop()
@@ -196,6 +202,7 @@ class _Machine:
             full = ".".join(old or (IMPORT_MAPPING.get(module, module), name))
         else:
             full = "(a computed name)"
+        self.budget.room -= len(full)
         self.found.names.setdefault(full, False)
         self.stack.append(Made(full))
 
@@ -214,9 +221,9 @@ class _Machine:
             self.found.names.setdefault(odd, False)
 
     def inst(self, module: str, name: str) -> None:
-        args = tuple(self.pop_mark())
-        self.name(module, name)
-        self.make(args, self.stack.pop())
+        self.name(module, name)  # which is imported first
+        thing = self.stack.pop()
+        self.make(tuple(self.pop_mark()), thing)
 
     def obj(self) -> None:
         thing, *args = self.pop_mark()

@@ -38,6 +38,17 @@ TORCH_ALLOWS = (
     | _each("builtins.{}", "bytearray complex set")
     | _each("collections.{}", "Counter OrderedDict")
 )
+# What the list in a folder of torch.distributed.checkpoint names, also an older torch's.
+_LISTED = "checkpoint.metadata.{}", "_shard.sharded_tensor.metadata.{}"
+LIST_ALLOWS = (
+    _each(f"torch.distributed.{_LISTED[0]}StorageMetadata", "Tensor Bytes Chunk")
+    | _each(f"torch.distributed.{_LISTED[0]}", "Metadata MetadataIndex StorageMeta")
+    | _each(f"torch.distributed.{_LISTED[0]}", "TensorProperties _MEM_FORMAT_ENCODING")
+    | _each(f"torch.distributed.{_LISTED[1]}", "TensorProperties MEM_FORMAT_ENCODING")
+    | _each("pathlib.{}Path", "Posix Windows _local.Posix _local.Windows")
+    | {"torch.distributed.checkpoint.filesystem._StorageInfo"}
+    | {"torch.serialization._get_layout"}
+)
 # Of the standard library, all is dangerous but these values.
 _VALUES = (
     _each("builtins.{}", "bool bytes dict float frozenset int list object range slice str")
@@ -49,6 +60,7 @@ _VALUES = (
     )
     | _each("pathlib._local.{}", "Path PosixPath PurePosixPath WindowsPath")
     | {"decimal.Decimal", "fractions.Fraction", "uuid.UUID", "argparse.Namespace"}
+    | _each("numpy.random._pickle.__{}_ctor", "generator bit_generator randomstate")
     | {"types.SimpleNamespace", "enum.Enum", "copyreg._reconstructor", "_random.Random"}
 )
 # What a call of these makes is a value; torch refuses them until they are named to it.
@@ -115,12 +127,7 @@ _FOREIGN = {"numpy", "np", "torch"}
 # Of NumPy, under whatever module.
 _FILES = _each("{}", "fromfile fromregex genfromtxt load loads loadtxt memmap open_memmap")
 _FILES |= _each("{}", "DataSource dump save savetxt savez savez_compressed tofile")
-_LONGEST = 1000  # characters; no module's name is near
-
-
-def _begins(name: str) -> set[str]:
-    first, _, rest = name.partition(".")
-    return {first, f"{first}.{rest.partition('.')[0]}"}
+_CYTHON = "__pyx_unpickle_"  # makes an object of a class that is named, too
 
 
 def judge(name: str) -> str:
@@ -137,7 +144,7 @@ def judge(name: str) -> str:
         return ALLOWED
     if name in _VALUES or name in HARMLESS:
         return UNKNOWN_NAME
-    if len(name) > _LONGEST:
+    if len(name) > 1000:  # no module's is near
         return DANGEROUS
     parts = name.split(".")
     first, *inner = parts
@@ -146,7 +153,8 @@ def judge(name: str) -> str:
         or first.startswith(_OWN_TESTS)
         or (first in _PACKAGES and len(inner) > 1)
         or not _INSIDE.isdisjoint(parts)
-        or any(part.startswith("__") for part in inner)
+        or any(part.startswith("__") for part in inner[:-1])
+        or (inner and inner[-1].startswith("__") and not inner[-1].startswith(_CYTHON))
         or not all(map(str.isidentifier, parts))
     ):
         return DANGEROUS
@@ -154,9 +162,9 @@ def judge(name: str) -> str:
     last = max((i for i, part in enumerate(parts) if part in _FOREIGN), default=0)
     root = "numpy" if parts[last] == "np" else parts[last]
     inner = parts[last + 1 :]
-    name = ".".join([root, *inner])
+    name, begins = ".".join([root, *inner]), {root, ".".join([root, *inner[:1]])}
     if (
-        (not name.startswith(_HARMLESS_PARTS) and not _DANGEROUS.isdisjoint(_begins(name)))
+        (not name.startswith(_HARMLESS_PARTS) and not _DANGEROUS.isdisjoint(begins))
         or (root == "numpy" and not _FILES.isdisjoint(inner))
         or not _NOT_OWN.get(root, set()).isdisjoint(inner[:-1])
     ):

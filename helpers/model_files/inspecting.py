@@ -13,14 +13,6 @@ from typing import Any, BinaryIO
 
 from helpers.model_files.array_files import read_gguf, read_numpy
 from helpers.model_files.distributed_folders import read_dcp
-from helpers.model_files.file_findings import (
-    DAMAGED,
-    NOT_CHECKED,
-    SAFE,
-    UNKNOWN,
-    UNSAFE,
-    Findings,
-)
 from helpers.model_files.global_names import DANGEROUS
 from helpers.model_files.judging import FETCH, judging
 from helpers.model_files.model_folders import find_weights, judge_beside, read_index
@@ -30,10 +22,14 @@ from helpers.model_files.reporting import FileReport
 from helpers.model_files.safetensors_files import read_safetensors
 from helpers.model_files.second_looks import look_again
 from helpers.model_files.torch_archives import read_zip
-from helpers.model_files.torch_pickles import (
-    note_wrappers,
-    read_pickle,
-    read_tar,
+from helpers.model_files.torch_pickles import note_wrappers, read_pickle, read_tar
+from helpers.model_files.verdicts import (
+    DAMAGED,
+    NOT_CHECKED,
+    SAFE,
+    UNKNOWN,
+    UNSAFE,
+    Findings,
 )
 
 _COMMAND = "python -m helpers inspect"
@@ -69,7 +65,6 @@ _PLAIN = {
 }
 _LONGEST = 1000  # characters of what is shown at once
 _HUB = "adapter", "hub model"
-_LISTS = {"shard index", "dcp"}  # of files
 # What a name promises.
 _SAME = ".safetensors", ".onnx", ".gguf", ".npz", ".npy", ".pt2"
 _PT = "torch zip, torchscript, torch.package, legacy torch, legacy tar"
@@ -135,9 +130,8 @@ def main(argv: list[str] | None = None) -> int:
         print(text.encode(known, "backslashreplace").decode(known), flush=True)
     except OSError as error:  # the disk is full, or nobody reads on
         print(f"{_COMMAND}: the report cannot be written: {error}", file=sys.stderr)
-        os.dup2(
-            os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno()
-        )  # Python flushes again
+        # Python flushes again.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 2
     is_bad = report.safety == UNSAFE or DAMAGED in (report.structure, report.bytes_checked)
     return int(is_bad)
@@ -156,7 +150,7 @@ def _recognized(report: FileReport, file: BinaryIO | None, verify: bool) -> File
         report.notes.append(f"Next: {found.next_step}.")
         if file is not None:
             look_again(found.kind, report.path, file, report)
-    if report.kind in ("safetensors", "shard index"):  # pickles have their own
+    if report.kind in ("safetensors", "shard index"):  # the others have their own
         note_wrappers(report, [entry.name for entry in report.entries])
     if found.kind in _HUB:  # the reader of its weights said what those are
         report.kind, report.is_ = found.kind, found.is_
@@ -223,7 +217,9 @@ def _look_beside(path: Path) -> FileReport | None:
     try:
         kind = recognize(path).kind
         # The index is that of the weights, or has its shards beside it.
-        return inspect_file(path) if kind in _READERS.keys() - _LISTS else None
+        return (
+            inspect_file(path) if kind in _READERS.keys() - {"shard index", "dcp"} else None
+        )
     except FileNotFoundError:  # a link to nothing
         return None
     except OSError as error:

@@ -10,9 +10,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from helpers.model_files.file_findings import (
+from helpers.model_files.budgets import TooMuchError
+from helpers.model_files.verdicts import (
     DAMAGED,
     NOT_CHECKED,
+    UNKNOWN,
     UNSAFE,
     WHOLE,
     Findings,
@@ -22,6 +24,7 @@ from helpers.model_files.file_findings import (
 # The largest models have some 200,000; memory for more could be a bomb's aim.
 MOST_ENTRIES, LONGEST_NAME = 250_000, 1000
 MOST_FILES, _MOST_FOLDERS = 10_000, 32  # beside a file that names them
+NUMPY_KINDS = {"f": "float", "i": "int", "u": "uint", "c": "complex"}
 FETCH = "Files that belong to it are missing: fetch them, into the same folder."
 
 
@@ -48,6 +51,9 @@ def judging(findings: Findings) -> Iterator[None]:
     except (HostileError, RecursionError) as error:
         why = str(error) if isinstance(error, HostileError) else "it is nested too deeply"
         findings.safety, findings.safety_why, findings.opens = UNSAFE, why, []
+    except TooMuchError as error:
+        findings.structure, findings.safety, findings.opens = UNKNOWN, UNKNOWN, []
+        findings.structure_why = findings.safety_why = str(error)
     except (ValueError, OverflowError, struct.error) as error:
         findings.structure, findings.structure_why, findings.opens = DAMAGED, str(error), []
     else:
@@ -118,9 +124,7 @@ def inside(folder: Path, name: str, findings: Findings | None = None) -> Path | 
         raise ValueError(f"it names {shown}..., which is nested too deeply")
     home, path = folder.resolve(), folder / name
     # Hugging Face's cache: links in snapshots/REVISION lead into a folder beside snapshots.
-    cached = [
-        at.parents[1] for at in (home, *home.parents) if at.parent.name == "snapshots"
-    ]
+    cached = [at.parent for at in home.parents if at.name == "snapshots"]
     homes = [home, *(at / "blobs" for at in cached)]
     real = Path(os.path.realpath(path)) if "\0" not in name else Path("/")
     is_plain = "\0" not in name and ".." not in (parts := Path(name)).parts

@@ -9,14 +9,6 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import BinaryIO
 
-from helpers.model_files.file_findings import (
-    DAMAGED,
-    SAFE,
-    UNKNOWN,
-    UNSAFE,
-    WHOLE,
-    Findings,
-)
 from helpers.model_files.judging import (
     FETCH,
     LONGEST_NAME,
@@ -28,17 +20,15 @@ from helpers.model_files.judging import (
 )
 from helpers.model_files.recognizing import recognize
 from helpers.model_files.safetensors_files import once, read_json
+from helpers.model_files.verdicts import DAMAGED, SAFE, UNKNOWN, UNSAFE, WHOLE, Findings
 from helpers.model_files.wording import WEIGHTS
 
+_Look = Callable[..., Findings]
 _SHARDS = "torch zip", "legacy torch", "pickle"
 
 
 def read_index(
-    path: Path,
-    file: BinaryIO,
-    findings: Findings,
-    verify: bool,
-    look: Callable[..., Findings],
+    path: Path, file: BinaryIO, findings: Findings, verify: bool, look: _Look
 ) -> None:
     """Fill in what an index of shards says, and hold it against the shards beside it.
 
@@ -66,9 +56,8 @@ def read_index(
     if len(shards) > MOST_FILES:
         raise HostileError(f"it names more than {MOST_FILES:,} shards")
     about = index.pop("metadata", None) or {}
-    show_values(
-        {f"metadata {key}": value for key, value in about.items()} | index, findings
-    )
+    about = {f"metadata {key}": value for key, value in about.items()}
+    show_values(about | index, findings)
     places = {name: inside(path.parent, name, findings) for name in shards}
     missing = sorted(name for name, place in places.items() if place is None)
     findings.values["shards"] = f"{len(shards) - len(missing)} of {len(shards)} are here"
@@ -131,9 +120,8 @@ def find_weights(path: Path, findings: Findings) -> Path:
     if base := findings.values.get("base_model_name_or_path"):
         findings.notes.append(f"It is an adapter: it needs its base model, {base}.")
     if "auto_map" in findings.values:
-        findings.notes.append(
-            "Its configuration names code, which trust_remote_code=True would run."
-        )
+        code = "Its configuration names code, which trust_remote_code=True would run."
+        findings.notes.append(code)
     weights = [place for name in WEIGHTS for place in sorted(path.glob(name))]
     if not weights:
         raise ValueError("there are no weights in it")
@@ -168,12 +156,7 @@ def judge_beside(
 
 
 def _compared(
-    path: Path,
-    name: str,
-    promised: set[str],
-    findings: Findings,
-    verify: bool,
-    look: Callable[..., Findings],
+    path: Path, name: str, promised: set[str], findings: Findings, verify: bool, look: _Look
 ) -> tuple[Findings, list[str]]:
     """Return what is in a shard, and how it differs from what the index says of it."""
     found = recognize(path)

@@ -1,7 +1,7 @@
-"""Whether what a pickle makes of NumPy has the form in which NumPy writes it.
+"""Whether what a pickle makes has the form in which NumPy and Python write it.
 
 NumPy believes what it is told of a dtype. Where its flags hide that it holds objects, the
-bytes of an array become pointers.
+bytes of an array become pointers. And a number in place of content asks for memory.
 
 Save, Load, Ship 0.2.0: helpers/model_files/numpy_forms.py · repairs: CHANGELOG.md
 """
@@ -9,20 +9,25 @@ Save, Load, Ship 0.2.0: helpers/model_files/numpy_forms.py · repairs: CHANGELOG
 import re
 from typing import Any
 
+from helpers.model_files.global_names import TORCH_ALLOWS
 from helpers.model_files.pickle_instructions import Made
 
 FORMS = {
     *("numpy.dtype", "numpy.ndarray", "torch._tensor._rebuild_from_type_v2"),
     *(f"numpy.{core}.multiarray._reconstruct" for core in ("core", "_core")),
 }
+# Nothing that is honest calls these but a bytearray, with its content.
+MAKERS = {"builtins.bytearray"}
+MAKERS |= {
+    name for name in TORCH_ALLOWS if re.fullmatch(r"torch\..*(Storage|Tensor)", name)
+}
 _PLAIN = re.compile(r"([biufcSUVOMm])(\d{1,9})")
-_FLAGS = {"O": 63, "U": 8}
 _OTHER = "another_form"  # of which no line is offered
 _FORGED = "(a forged numpy.dtype)"
 
 
 def odd_form(made: Made) -> str:
-    """Return "" for what NumPy writes and all that is not NumPy's, else a name for it.
+    """Return "" for what is written so and all that is unknown here, else a name for it.
 
     >>> dtype = Made("numpy.dtype", ("O8", False, True))
     >>> odd_form(dtype)
@@ -32,6 +37,12 @@ def odd_form(made: Made) -> str:
     '(a forged numpy.dtype)'
     """
     name, args = made.name, made.args
+    if name in MAKERS:
+        is_content = name == "builtins.bytearray" and type((args or ("",))[0]) in (
+            str,
+            bytes,
+        )
+        return "" if not args or is_content else f"(memory for any {name})"
     if name == "torch._tensor._rebuild_from_type_v2":  # it fills what a call returns
         is_sound = args and getattr(args[0], "name", "").startswith("torch.")
         return "" if is_sound else f"{name}.{_OTHER}"
@@ -74,6 +85,6 @@ def _odd_dtype(args: Any, state: Any) -> str:
     if kind == "V" and state[2:5] != (None, None, None):
         return f"numpy.dtype.{_OTHER}"  # fields, of which each has its own flags
     sizes = {"S": (size, 1), "V": (size, 1), "U": (4 * size, 4)}.get(kind, (-1, -1))
-    sound = (None, None, None, *sizes, _FLAGS.get(kind, 0))
+    sound = (None, None, None, *sizes, {"O": 63, "U": 8}.get(kind, 0))
     is_sound = state[0] == version and state[1] in ("<", ">", "|", "=")
     return "" if is_sound and state[2:] == sound else _FORGED

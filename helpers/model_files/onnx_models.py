@@ -11,7 +11,6 @@ from itertools import islice
 from pathlib import Path
 from typing import BinaryIO
 
-from helpers.model_files.file_findings import Findings, TensorEntry
 from helpers.model_files.judging import (
     FETCH,
     MOST_FILES,
@@ -21,6 +20,7 @@ from helpers.model_files.judging import (
     inside,
 )
 from helpers.model_files.protobuf import SPAN, Field, Messages
+from helpers.model_files.verdicts import Findings, TensorEntry
 
 _DEEPEST, _MOST_DIMS, _MOST_VALUES = 40, 64, 10_000
 _WORDS = """? float32 uint8 int8 uint16 int16 int32 int64 string bool float16 float64
@@ -36,15 +36,8 @@ _TYPES = {4: "a sequence", 5: "a map", 8: "a sparse tensor", 9: "optional"}
 _MODEL = {1: "ir_version", 2: "producer", 3: "producer_version", 4: "domain"}
 _MODEL |= {6: "description"}
 _GRAPH = {1: "node", 5: "tensor", 11: "input", 12: "output", 15: "sparse"}
-_FUNCTION = {7: "node"}
-_ATTRIBUTE = {
-    5: "tensor",
-    10: "tensor",
-    22: "sparse",
-    23: "sparse",
-    6: "graph",
-    11: "graph",
-}
+_ATTRIBUTE = dict.fromkeys((5, 10), "tensor") | dict.fromkeys((22, 23), "sparse")
+_ATTRIBUTE |= {6: "graph", 11: "graph"}
 
 
 def read_onnx(path: Path, file: BinaryIO, findings: Findings, verify: bool) -> None:
@@ -99,15 +92,13 @@ class _Reader(Messages):
             self.graph(graph, "", 0, _GRAPH)
         for i, function in enumerate(found[25], 1):
             self.counts["Functions in it"] = i
-            self.graph(function, f"function {i}/", 0, _FUNCTION)
+            self.graph(function, f"function {i}/", 0, {7: "node"})
         held = {entry.name for entry in self.findings.entries}  # old files list them, too
         for name, what in self.inputs.items():
             if name not in held:
                 values[f"input {name}"] = what
-        opsets = {
-            domain or "ai.onnx": version for domain, version in map(self.pair, found[8])
-        }
-        values["opsets"] = ", ".join(f"{name} {n}" for name, n in opsets.items())
+        opsets = dict(map(self.pair, found[8])).items()
+        values["opsets"] = ", ".join(f"{name or 'ai.onnx'} {n}" for name, n in opsets)
         common = self.operators.most_common(40)
         values["operators"] = ", ".join(f"{name} {n}" for name, n in common)
         counts = self.counts.most_common(20)

@@ -12,7 +12,6 @@ from helpers.model_files.global_names import ALLOWED, HARMLESS, judge
 
 # Layers of torch, which run nothing when they are made.
 _LAYER = re.compile(r"torch\.nn\.modules\.[a-z_]+\.[A-Z]\w+")
-_LOADS = "torch.storage._load_from_bytes"
 _SAFE = """\
 import io
 import pickle
@@ -63,7 +62,7 @@ def opening_lines(
     >>> opening_lines(Path("a.pt"), [], PickleKind("a bare state dict", ""))[1:]
     ["state = torch.load('a.pt', map_location='cpu', weights_only=True)"]
     """
-    names = sorted(set(names) - ({_LOADS} if is_bare else set()))
+    names = sorted(set(names) - ({"torch.storage._load_from_bytes"} if is_bare else set()))
     extra = [name for name in names if judge(name) != ALLOWED]
     if any(name not in HARMLESS and not _LAYER.fullmatch(name) for name in extra):
         return []
@@ -76,10 +75,8 @@ def opening_lines(
     if is_bare:
         lines = (_SAFE + _BARE).format(**slots).splitlines()
     elif record:
-        text = (_SAFE + _ZIPPED).format(
-            folder=f"{record[:-8]}data/", pickle=record, **slots
-        )
-        lines = ["import zipfile", *text.splitlines()]
+        slots |= {"folder": f"{record[:-8]}data/", "pickle": record}
+        lines = ["import zipfile", *(_SAFE + _ZIPPED).format(**slots).splitlines()]
     else:
         lines = _torch_load(path, extra, target)
     if where:

@@ -8,6 +8,7 @@ import re
 import struct
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from helpers.model_files.budgets import COSTS
@@ -47,6 +48,7 @@ def could_be_meant(name: str) -> bool:
     return all(map(str.isidentifier, plain.split(".")))
 
 
+_latin1 = partial(str, encoding="latin-1")
 _BOOLS = {b"00\n": False, b"01\n": True}
 _SHORT, _INT, _WORD = (struct.Struct(form).unpack_from for form in ("<H", "<i", "<I"))
 # Python's own decoder warns of an unknown escape, and will refuse it.
@@ -72,14 +74,12 @@ def _utf8(raw: bytes) -> str:
     return raw.decode("utf-8", "surrogatepass" if len(raw) < MOST_TEXT else "ignore")
 
 
-def _latin1(raw: bytes) -> str:
-    return raw.decode("latin-1")
-
-
 def _place(raw: bytes) -> int:
-    if len(raw) > 12:  # longer ones can be chosen so that a dict takes hours
+    raw = raw.partition(b"\0")[0]  # where a reader in C stops
+    # Longer ones can be chosen so that a dict takes hours.
+    if len(raw) > 12 or (place := int(raw)) < 0:
         raise ValueError
-    return int(raw)
+    return place
 
 
 # An inspection spends most of its time here.
@@ -98,17 +98,11 @@ def _call(machine: Any, at: int) -> None:
     machine.make(args, machine.stack.pop())
 
 
-def _byte(machine: Any, at: int) -> None:
-    machine.stack.append(machine.data[at])
-
-
-def _put(machine: Any, at: int) -> None:
-    machine.memo[machine.data[at]] = machine.stack[-1]
-
-
-def _put_far(machine: Any, at: int) -> None:
-    (place,) = _WORD(machine.data, at)
-    machine.memo[place] = machine.stack[-1]
+def _get(machine: Any, at: int) -> None:
+    try:
+        machine.stack.append(machine.memo[machine.data[at]])
+    except IndexError:
+        machine.get(machine.data[at])
 
 
 def _text(form: str, value: Callable[[bytes], Any]) -> Callable:
@@ -174,7 +168,6 @@ INSTRUCTIONS: dict[str, Callable] = {
     "EMPTY_DICT": lambda m, at: m.stack.append(Made("dict", ())),
     "EMPTY_SET": lambda m, at: m.stack.append(Made("set", ())),
     "NEXT_BUFFER": lambda m, at: m.stack.append(Made("buffer", ())),
-    "READONLY_BUFFER": lambda m, at: None,
     "MARK": _mark,
     "POP": lambda m, at: m.stack.pop() if m.stack else m.pop_mark(),
     "POP_MARK": lambda m, at: m.pop_mark(),
@@ -200,16 +193,15 @@ INSTRUCTIONS: dict[str, Callable] = {
     "PERSID": _lines(1, lambda m, raw: m.refer(raw)),
     "BINPERSID": lambda m, at: m.refer(m.stack.pop()),
     "PUT": _lines(1, lambda m, raw: m.put(_place(raw))),
-    "GET": _lines(1, lambda m, raw: m.stack.append(m.memo[_place(raw)])),
-    "MEMOIZE": lambda m, at: m.put(len(m.memo)),
-    "BINPUT": _put,
-    "LONG_BINPUT": _put_far,
-    "BINGET": lambda m, at: m.stack.append(m.memo[m.data[at]]),
-    "LONG_BINGET": lambda m, at: m.stack.append(m.memo[_WORD(m.data, at)[0]]),
-    "PROTO": lambda m, at: None,
-    "FRAME": lambda m, at: None,
+    "GET": _lines(1, lambda m, raw: m.get(_place(raw))),
+    "MEMOIZE": lambda m, at: m.put(len(m.memo) + len(m.far)),
+    "BINPUT": lambda m, at: m.put(m.data[at]),
+    "LONG_BINPUT": lambda m, at: m.put(_WORD(m.data, at)[0]),
+    "BINGET": _get,
+    "LONG_BINGET": lambda m, at: m.get(_WORD(m.data, at)[0]),
+    **dict.fromkeys(("PROTO", "FRAME", "READONLY_BUFFER"), lambda m, at: None),
     "STOP": lambda m, at: m.stop(),
-    "BININT1": _byte,
+    "BININT1": lambda m, at: m.stack.append(m.data[at]),
     "BININT2": lambda m, at: m.stack.append(_SHORT(m.data, at)[0]),
     "BININT": lambda m, at: m.stack.append(_INT(m.data, at)[0]),
     "BINFLOAT": lambda m, at: m.stack.append(struct.unpack_from(">d", m.data, at)[0]),
@@ -222,14 +214,11 @@ INSTRUCTIONS: dict[str, Callable] = {
     "SHORT_BINSTRING": _text("<B", _latin1),
     "BINSTRING": _text("<I", _latin1),
     "UNICODE": _line(_unescaped),
-    "SHORT_BINUNICODE": _text("<B", _utf8),
-    "BINUNICODE": _text("<I", _utf8),
-    "BINUNICODE8": _text("<Q", _utf8),
-    "SHORT_BINBYTES": _text("<B", bytes),
-    "BINBYTES": _text("<I", bytes),
-    "BINBYTES8": _text("<Q", bytes),
     "BYTEARRAY8": _text("<Q", bytes),
 }
+for _begins, _ends, _form in (("SHORT_", "", "<B"), ("", "", "<I"), ("", "8", "<Q")):
+    INSTRUCTIONS[f"{_begins}BINUNICODE{_ends}"] = _text(_form, _utf8)
+    INSTRUCTIONS[f"{_begins}BINBYTES{_ends}"] = _text(_form, bytes)
 
 
 def _noted(name: str, do: Callable) -> Callable:

@@ -47,20 +47,10 @@ def inside(value: Any) -> Iterator[tuple[Any, Any]] | None:
         items = () if value.items is None else _in_items(value)
         found = list(chain(*(part or () for part in parts), made, items))
         return iter(found) if found else None
-    if isinstance(value, (list, tuple)) and any(
-        isinstance(x, (Made, list, tuple)) for x in value
-    ):
+    is_list = isinstance(value, (list, tuple))
+    if is_list and any(isinstance(x, (Made, list, tuple)) for x in value):
         return iter(enumerate(value))
     return None
-
-
-def is_empty(value: Any) -> bool:
-    """Return whether it is an object of which nothing but its name is known.
-
-    >>> is_empty(Made("dict", ())), is_empty([])
-    (True, False)
-    """
-    return isinstance(value, Made) and not value.items and not value.args
 
 
 def _in_turn(items: list | None) -> Iterator[tuple[Any, Any]]:
@@ -70,10 +60,8 @@ def _in_turn(items: list | None) -> Iterator[tuple[Any, Any]]:
 def _in_items(value: Made) -> Iterator[tuple[Any, Any]]:
     """Return what was added to an object: pairs to a mapping, else values."""
     items = value.items or []
-    is_mapping = len(items) % 2 == 0 and all(
-        isinstance(key, (str, int)) for key in items[: 2 * 60 : 2]
-    )
-    return _in_turn(items) if is_mapping else iter(enumerate(items))
+    are_keys = all(isinstance(key, (str, int)) for key in items[: 2 * 60 : 2])
+    return iter(enumerate(items)) if len(items) % 2 or not are_keys else _in_turn(items)
 
 
 def is_array(value: Any) -> bool:

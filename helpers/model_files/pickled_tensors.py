@@ -4,16 +4,17 @@ Save, Load, Ship 0.2.0: helpers/model_files/pickled_tensors.py · repairs: CHANG
 """
 
 import math
+from collections import defaultdict
 from collections.abc import Iterator
 from functools import lru_cache
 from typing import Any
 
 from helpers.model_files.budgets import TOO_MUCH
-from helpers.model_files.file_findings import UNKNOWN, Findings, TensorEntry
 from helpers.model_files.following import follow
-from helpers.model_files.judging import LONGEST_NAME, add_entry, bytes_of
+from helpers.model_files.judging import LONGEST_NAME, NUMPY_KINDS, add_entry, bytes_of
 from helpers.model_files.pickle_instructions import Made
-from helpers.model_files.pickled_containers import inside, is_array, is_empty
+from helpers.model_files.pickled_containers import inside, is_array
+from helpers.model_files.verdicts import UNKNOWN, Findings, TensorEntry
 
 _MOST_VALUES, _MOST_DEEP, _MOST_WRONG = 60, 300, 10
 _HIDDEN = ("_parameters", "_buffers", "_modules")
@@ -21,20 +22,10 @@ _END, _AGAIN = object(), "the same object as another"
 _LITTLE = 1000  # bytes that nobody misses
 _TEXT, _MOST_DIMENSIONS = 60, 1000  # characters of a value
 # What torch calls its storages by, where it is not the dtype.
-_DTYPES = {
-    "Double": "float64",
-    "Float": "float32",
-    "Half": "float16",
-    "Long": "int64",
-    "Int": "int32",
-    "Short": "int16",
-    "Char": "int8",
-    "Byte": "uint8",
-    "ComplexDouble": "complex128",
-    "ComplexFloat": "complex64",
-    "Untyped": "uint8",
-}
-_LETTERS = {"f": "float", "i": "int", "u": "uint", "c": "complex"}  # NumPy's
+_WORDS = """Double float64, Float float32, Half float16, Long int64, Int int32, Short int16,
+    Char int8, Byte uint8, ComplexDouble complex128, ComplexFloat complex64,
+    Untyped uint8"""
+_DTYPES = dict(map(str.split, _WORDS.split(",")))
 _LOADS = "torch.storage._load_from_bytes"
 # Their only content is the first argument.
 _WRAPPERS = {
@@ -44,9 +35,8 @@ _WRAPPERS = {
     "torch._utils._rebuild_device_tensor_from_numpy",
     "torch._utils._rebuild_nested_tensor",
 }
-_DENSE = {
-    f"torch._utils._rebuild_{x}" for x in ("tensor", "tensor_v2", "tensor_v3", "qtensor")
-}
+_DENSE = {f"torch._utils._rebuild_{x}tensor" for x in ("", "q")}
+_DENSE |= {f"torch._utils._rebuild_tensor_v{version}" for version in (2, 3)}
 
 
 def read_content(value: Any, findings: Findings) -> tuple[dict[str, int], list[str]]:
@@ -66,8 +56,7 @@ def read_content(value: Any, findings: Findings) -> tuple[dict[str, int], list[s
     >>> found.values
     {'run.epoch': '3'}
     """
-    storages: dict[str, int] = {}
-    wrong: list[str] = []
+    storages, wrong = dict[str, int](), list[str]()
     arrays = 0  # bytes
     seen, values = set(), findings.values
     todo: list[tuple[str, Iterator[tuple[Any, Any]]]] = [("", iter([(None, value)]))]
@@ -96,7 +85,7 @@ def read_content(value: Any, findings: Findings) -> tuple[dict[str, int], list[s
                 continue
         is_again = id(value) in seen  # perhaps thousands of times
         inner = None if is_again else inside(value)
-        if (inner is not None and not is_empty(value)) or _is_large(value):
+        if inner is not None or _is_large(value):
             seen.add(id(value))
         if inner is None:
             if value is not None and len(todo) <= 4 and len(values) < _MOST_VALUES:
@@ -107,24 +96,35 @@ def read_content(value: Any, findings: Findings) -> tuple[dict[str, int], list[s
         else:
             todo.append((name, inner))
     findings.held = sum(storages.values()) + arrays
-    _note_large_storages(findings, storages)
+    note_large_storages(findings, storages)
     return storages, wrong
 
 
-def _note_large_storages(findings: Findings, storages: dict[str, int]) -> None:
-    """Name views that keep much more memory in the file than they show."""
-    entries, used = findings.entries, dict[str | None, int]()
-    if len(entries) == len(storages) and sum(e.bytes for e in entries) == findings.held:
-        return
-    for entry in entries:
-        used[entry.storage] = used.get(entry.storage, 0) + entry.bytes
-    large = {k: n for k, n in storages.items() if 2 * used.get(k, n) < n - _LITTLE}
-    for entry in entries if large else ():
-        total = large.pop(entry.storage or "", 0)
-        if total and len(findings.notes) < _MOST_WRONG:
-            shown = f"{entry.name!r} shows {used[entry.storage]} bytes"
+def note_large_storages(findings: Findings, storages: dict[str, int]) -> None:
+    """Name views that keep much more memory in the file than they show.
+
+    >>> from pathlib import Path
+    >>> view = TensorEntry("a", (3,), "float32", 12, storage="0")
+    >>> note_large_storages(found := Findings(Path("a.pt"), entries=[view]), {"0": 4000})
+    >>> found.notes
+    ["'a' shows 12 bytes of a storage of 4000: saved as a clone, it would be small."]
+    """
+    used, groups = dict[str | None, int](), defaultdict[str, dict](dict)
+    for entry in findings.entries:
+        used[entry.storage] = max(used.get(entry.storage, 0), entry.bytes)
+    large = {key for key, n in storages.items() if 2 * used.get(key, n) < n - _LITTLE}
+    for entry in findings.entries if large else ():
+        if entry.storage in large:
+            groups[entry.storage].setdefault(entry.place, entry)
+    for key, views in groups.items():
+        shown, total = sum(view.bytes for view in views.values()), storages[key]
+        if 2 * shown < total - _LITTLE and len(findings.notes) < _MOST_WRONG:
+            (first, *others), one = views.values(), len(views) == 1
+            more = "" if one else f" and {len(others)} more"
+            clones = "s, they" if more else ", it"
             findings.notes.append(
-                f"{shown} of a storage of {total}: saved as a clone, it would be small."
+                f"{first.name!r}{more} show{'s' * one} {shown} bytes of a storage of "
+                f"{total}: saved as {'a ' * one}clone{clones} would be small."
             )
 
 
@@ -184,11 +184,10 @@ def _array(name: str, value: Made) -> TensorEntry | None:
     size = int(code[1:]) if code[1:].isdecimal() else 0
     if not size or code[0] == "O":
         return None
-    shape, word = _numbers(shape), _LETTERS.get(code[0])
+    shape, word = _numbers(shape), NUMPY_KINDS.get(code[0])
     held = math.prod(shape) * size * (4 if code[0] == "U" else 1)
-    return TensorEntry(
-        name, shape, f"{word}{8 * size}" if word else {"b1": "bool"}.get(code, code), held
-    )
+    word = f"{word}{8 * size}" if word else {"b1": "bool"}.get(code, code)
+    return TensorEntry(name, shape, word, held)
 
 
 def _dense(name: str, value: Made, storages: dict[str, int], device: str) -> TensorEntry:
@@ -209,7 +208,8 @@ def _dense(name: str, value: Made, storages: dict[str, int], device: str) -> Ten
         held *= n if step or not n else 1
     if offset < 0 or (0 not in shape and (last + 1) * wide > total):
         raise ValueError(f"element {last} of a storage of {total} bytes")
-    return TensorEntry(name, shape, dtype, held, str(key), offset, device or str(place))
+    device = device or str(place)
+    return TensorEntry(name, shape, dtype, held, str(key), offset, device, stride)
 
 
 def _fourth(data: bytes) -> Any:

@@ -13,8 +13,7 @@ from helpers.model_files.judging import HostileError
 
 VARINT, SPAN = 0, 2
 _FIXED = {1: 8, 5: 4}
-_CHUNK, _LONGEST_TEXT = 1024, 1 << 16
-_PAYLOAD = 1 << 20
+_CHUNK, _LONGEST_TEXT, _PAYLOAD = 1024, 1 << 16, 1 << 20
 _MORE = bytes(range(128, 256))  # a number goes on behind these
 _MOST_FIELDS, _MOST_PARTS = 5_000_000, 10_000
 

@@ -7,6 +7,7 @@ import os
 import re
 import stat
 import struct
+from contextlib import suppress
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -24,7 +25,6 @@ _ONNX = {1: VARINT, 5: VARINT} | dict.fromkeys((2, 3, 4, 6, 7, 8, 14, 20, 25, 26
 _GRAPH = 7
 # Instructions of a pickle that end with their line; or the end.
 _LINES = {b"", *(bytes([byte]) for byte in b"FILSVcigpP")}
-_LONGEST = 9  # bytes of an instruction that is not a line or a text
 _REFUSAL = (
     r"access denied|not found|unauthori[sz]ed|forbidden|invalid (user|cred)|rate.?limit"
     r'|quota|too many requests|(bad|internal|service) \w+|"(error|message|detail)"\s*:'
@@ -108,9 +108,16 @@ def _by_bytes(path: Path, file: BinaryIO) -> Recognized:
         return _say("empty", "it has 0 bytes")
     if head.startswith((b"PK\3\4", b"PK\5\6")):
         return _say(*_zip(file, tail, size))
-    for start, magic, kind, *packer in MAGIC:
+    for start, magic, kind, detail in MAGIC:
         if head.startswith(magic, start):
-            return _say(kind, begins, *packer)
+            return _say(kind, begins, detail)
+    if head[:2] in (b"\xff\xfe", b"\xfe\xff"):
+        with suppress(UnicodeDecodeError):
+            words = head[: len(head) & ~1].decode("utf-16")
+            if "\0" not in words:
+                return _say(
+                    "utf-16", begins, f"beginning {words[:60].partition(chr(10))[0]!r}"
+                )
     plausible = path.suffix == ".safetensors" or head[6:8] == b"\0\0"
     if head[8:9] == b"{" and head[9:10] in b'"} \t\r\n' and plausible:
         return _say("safetensors", "a length and a JSON header at its beginning")
@@ -132,7 +139,8 @@ def _zip(file: BinaryIO, tail: bytes, size: int) -> tuple[str, str]:
     length, comment = int.from_bytes(tail[end + 12 : end + 16], "little"), tail[end + 20 :]
     if end < 0 or int.from_bytes(comment[:2], "little") > len(comment) - 2:
         return "cut zip", "it begins as a zip archive, and has no directory at its end"
-    is_large = tail.startswith(b"PK\6\7", end - 20)
+    if is_large := tail.startswith(b"PK\6\7", end - 20):
+        length = int.from_bytes(tail[end - 36 : end - 28], "little")
     stop = size - len(tail) + end - 76 * is_large
     file.seek(max(0, stop - length))
     directory = file.read(min(length, _DIRECTORY))
@@ -190,7 +198,8 @@ def _is_pickle(head: bytes, is_text: bool) -> bool:
     followed = follow(head)
     if followed.problem:  # cut off with the head, or no pickle
         rest = head[followed.end :]
-        is_cut = len(rest) <= _LONGEST or (rest[:1] in _LINES and b"\n" not in rest)
+        # No instruction that is not a line or a text is longer than 9 bytes.
+        is_cut = len(rest) <= 9 or (rest[:1] in _LINES and b"\n" not in rest)
         if len(head) < _HEAD or not is_cut:
             return False
     # Letters are instructions, too: of text, names or a container are asked for.

@@ -9,13 +9,7 @@ from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from html import escape
 
-from helpers.model_files.file_findings import (
-    DAMAGED,
-    NOT_CHECKED,
-    WHOLE,
-    Findings,
-    TensorEntry,
-)
+from helpers.model_files.verdicts import DAMAGED, NOT_CHECKED, WHOLE, Findings, TensorEntry
 
 _MOST_LINES, _MOST_NAMES = 40, 8
 _CHECKED = {WHOLE: "every byte is as it was written", DAMAGED: "bytes were changed"}
@@ -35,10 +29,8 @@ class FileReport(Findings):
         """Return the report as text; nothing in it can steer a terminal."""
         lines = [self._head()]
         for title, rows in self._parts().items():
-            one = len(rows) == 1
-            lines += (
-                [f"{title}: {rows[0]}"] if one else ["", title, *(f"  {r}" for r in rows)]
-            )
+            more = ["", title, *(f"  {row}" for row in rows)]
+            lines += more if len(rows) > 1 else [f"{title}: {rows[0]}"]
         return "\n".join(_clean(line) for line in lines)
 
     # What a list of fields shows has no end; Jupyter keeps this text beside the HTML.
@@ -120,18 +112,18 @@ def _clean(text: str) -> str:
 
 def _shared(entries: list[TensorEntry]) -> list[str]:
     """Return a line for entries that are the same memory, or views of it."""
-    storages = defaultdict(list)
+    counts = Counter(entry.storage for entry in entries)
+    storages = defaultdict[str, dict](lambda: defaultdict(list))
     for entry in entries:
-        if entry.storage is not None:
-            storages[entry.storage].append(entry)
-    lines = []
-    for group in storages.values():
-        if len(group) > 1:
-            is_tie = len({(entry.shape, entry.offset) for entry in group}) == 1
-            names = (" = " if is_tie else ", ").join(
-                entry.name for entry in group[:_MOST_NAMES]
-            )
-            lines.append(names if is_tie else f"views of one storage: {names}")
+        if entry.storage is not None and counts[entry.storage] > 1:
+            storages[entry.storage][entry.place].append(entry.name)
+    lines: list[str] = []
+    for places in storages.values():
+        ties = [names[:_MOST_NAMES] for names in places.values() if len(names) > 1]
+        lines += map(" = ".join, ties[:_MOST_NAMES])
+        if len(places) > 1:
+            views = [names[0] for names in places.values()][:_MOST_NAMES]
+            lines.append(f"views of one storage: {', '.join(views)}")
     return lines[:_MOST_NAMES]
 
 

@@ -8,13 +8,14 @@ Save, Load, Ship 0.2.0: helpers/model_files/safetensors_files.py · repairs: CHA
 import json
 import math
 import os
+import re
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from helpers.model_files.file_findings import Findings, TensorEntry
 from helpers.model_files.judging import HostileError, add_entry, bytes_of, show_values
+from helpers.model_files.verdicts import Findings, TensorEntry
 
 # The largest headers of models take 30 MB; memory for more could be a bomb's aim.
 _LARGEST_JSON, _MOST_PARTS = 64 << 20, 4_000_000
@@ -25,7 +26,6 @@ _WORDS = """
     F8_E5M2 float8_e5m2, F8_E8M0 float8_e8m0fnu, F8_E4M3FNUZ float8_e4m3fnuz,
     F8_E5M2FNUZ float8_e5m2fnuz"""
 _DTYPES = dict(map(str.split, _WORDS.split(",")))
-_KNOWN = set(_DTYPES.values())
 
 
 def read_safetensors(path: Path, file: BinaryIO, findings: Findings, verify: bool) -> None:
@@ -58,19 +58,18 @@ def read_safetensors(path: Path, file: BinaryIO, findings: Findings, verify: boo
             what = f"tensor {entry.name!r} takes {entry.bytes}"
             raise ValueError(f"{what}, not {end - begin} bytes")
         if begin != behind:
-            raise ValueError(
-                f"bytes {begin} and {behind}: its tensors overlap or leave holes"
-            )
+            what = "its tensors overlap or leave holes"
+            raise ValueError(f"bytes {begin} and {behind}: {what}")
         behind = end
     if behind != held:
         raise ValueError(f"its tensors take {behind:,} bytes, and {held:,} are there")
-    foreign = [entry.dtype for _, _, entry in entries if entry.dtype not in _KNOWN]
+    foreign = [
+        entry.dtype for _, _, entry in entries if entry.dtype not in _DTYPES.values()
+    ]
     why = f"the dtype {foreign[0][:99]}" if foreign else ""
     if not all(type(value) is str for value in about.values()):
         why = "metadata that are no texts"
-    elif (
-        "\ud800" <= max("".join([*header, *about, *about.values()]), default="") < "\ue000"
-    ):
+    elif re.search("[\ud800-\udfff]", "".join([*header, *about, *about.values()])):
         why = "letters that are none"
     if why:
         findings.opens = []

@@ -7,12 +7,11 @@ import os
 from pathlib import Path
 from typing import BinaryIO
 
-from helpers.model_files.file_findings import SAFE, Findings
 from helpers.model_files.judging import judging
 from helpers.model_files.torch_archives import read_zip
 from helpers.model_files.torch_pickles import follow_all, read_tar
+from helpers.model_files.verdicts import SAFE, Findings
 
-_ARCHIVE_END = 22 + 65535
 _ARCHIVES = "torch zip", "torchscript", "pt2", "torch.package", "zip", "npz"
 _TARS = "legacy tar", "tar"
 _PLAIN = "safetensors", "shard index", "onnx", "gguf", "npy"
@@ -43,7 +42,7 @@ def _behind(path: Path, file: BinaryIO, findings: Findings) -> list[str]:
         What is there, unless it is safe, too.
     """
     size = file.seek(0, os.SEEK_END)
-    file.seek(max(0, size - _ARCHIVE_END))
+    file.seek(max(0, size - 22 - 65535))
     if b"PK\5\6" not in file.read():
         return []
     with judging(inner := Findings(path)):

@@ -10,10 +10,10 @@ from contextlib import suppress
 from pathlib import Path
 from typing import BinaryIO
 
-from helpers.model_files.budgets import TOO_MUCH, Budget
-from helpers.model_files.file_findings import DAMAGED, UNKNOWN, WHOLE, Findings
+from helpers.model_files.budgets import TOO_MUCH, Budget, TooMuchError
 from helpers.model_files.torch_pickles import conclude, describe, follow_all
 from helpers.model_files.torch_programs import read_exported, read_script
+from helpers.model_files.verdicts import DAMAGED, UNKNOWN, WHOLE, Findings
 from helpers.model_files.zip_records import (
     MOST_AT_ONCE,
     SEAL,
@@ -25,10 +25,10 @@ from helpers.model_files.zip_records import (
     read_record,
 )
 
+_Records = list[ZipRecord]
 _STORAGE = re.compile(r"[^/]*/data/\w+")
 _PICKLES = (".pkl", ".pickle", ".pt", ".pth", ".bin")
-_MOST_DEEP = 2  # archives in archives
-_PROGRAM = "it is a program: its author's code runs when it is loaded or used"
+_MOST_DEEP, _MOST_INSIDE = 2, 1 << 14  # archives in archives, and records of one
 
 
 def read_zip(path: Path, file: BinaryIO, findings: Findings, verify: bool) -> None:
@@ -59,10 +59,10 @@ def read_zip(path: Path, file: BinaryIO, findings: Findings, verify: bool) -> No
         with suppress(ValueError):  # another archive may stand before this one
             before = io.BytesIO(file.read(first))
             wrong += _look_inside(before, read_directory(before)[0], findings, budget)
-    unjudged = _PROGRAM
+    unjudged = "it is a program: its author's code runs when it is loaded or used"
     if main is not None:
         unjudged = ""
-        wrong += _saved(path, file, findings, main, inner, budget)
+        wrong += _saved(path, file, findings, inner, budget)
     elif is_script:
         read_script(path, file, findings, inner)
     elif "archive_format" in inner or "serialized_exported_program.json" in inner:
@@ -83,9 +83,8 @@ def read_zip(path: Path, file: BinaryIO, findings: Findings, verify: bool) -> No
     if verify:
         _check_bytes(file, records, findings, wrong)
         if not is_sealed and findings.bytes_checked in (WHOLE, DAMAGED):
-            findings.notes.append(
-                "Its headers and its directory have no checksum of their own."
-            )
+            unsealed = "Its headers and its directory have no checksum of their own."
+            findings.notes.append(unsealed)
     conclude(findings, wrong, unjudged)
 
 
@@ -93,12 +92,11 @@ def _saved(
     path: Path,
     file: BinaryIO,
     findings: Findings,
-    main: ZipRecord,
     inner: dict[str, ZipRecord],
     budget: Budget,
 ) -> list[str]:
     """Follow the pickle of torch.save; return what is wrong."""
-    findings.kind = "torch zip"
+    findings.kind, main = "torch zip", inner["data.pkl"]
     if any(record.method != STORED for record in inner.values()):
         findings.notes.append("Records are compressed; torch.save never does that.")
     order = inner.get("byteorder")
@@ -129,11 +127,7 @@ def _saved(
 
 
 def _look_inside(
-    file: BinaryIO,
-    records: list[ZipRecord],
-    findings: Findings,
-    budget: Budget,
-    depth: int = 0,
+    file: BinaryIO, records: _Records, findings: Findings, budget: Budget, depth: int = 0
 ) -> list[str]:
     """Judge the pickles among the records, and those of archives among them."""
     wrong, is_storage = [], _STORAGE.fullmatch
@@ -148,25 +142,26 @@ def _look_inside(
             is_archive = head[:4] == b"PK\x03\x04" and depth < _MOST_DEEP
             budget.unpacked -= len(head) + record.size * (is_pickle or is_archive)
             if budget.is_spent:
-                findings.structure = UNKNOWN
-                findings.structure_why = f"what is nested in it is {TOO_MUCH}"
-                break
+                raise TooMuchError(f"what is nested in it is {TOO_MUCH}")
             if record.size > MOST_AT_ONCE:
                 large = f"Record {record.name!r} is too large to look for pickles in it."
                 findings.notes += [large] * (is_pickle or is_archive)
             elif is_archive:
                 part = io.BytesIO(read_record(file, record))
-                inner = read_directory(part)[0]
+                inner = read_directory(part, _MOST_INSIDE)[0]
                 wrong += _look_inside(part, inner, findings, budget, depth + 1)
             elif is_pickle:
                 follow_all(read_record(file, record), findings, 0, budget)
+        except TooMuchError as error:
+            findings.structure, findings.structure_why = UNKNOWN, str(error)
+            break
         except ValueError as error:
             wrong.append(f"record {record.name!r}: {error}")
     return wrong
 
 
 def _check_bytes(
-    file: BinaryIO, records: list[ZipRecord], findings: Findings, wrong: list[str]
+    file: BinaryIO, records: _Records, findings: Findings, wrong: list[str]
 ) -> None:
     """Compare every record with its CRC-32."""
     if not any(record.crc for record in records if record.size):

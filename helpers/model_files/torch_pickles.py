@@ -7,30 +7,22 @@ import os
 import tarfile
 from itertools import islice
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 from helpers.model_files.budgets import TOO_MUCH, Budget, Followed
 from helpers.model_files.checkpoint_kinds import kind_of
-from helpers.model_files.file_findings import (
-    DAMAGED,
-    SAFE,
-    UNKNOWN,
-    UNSAFE,
-    WHOLE,
-    Findings,
-)
 from helpers.model_files.following import follow
 from helpers.model_files.global_names import ALLOWED, DANGEROUS, UNKNOWN_NAME, judge
 from helpers.model_files.opening_lines import opening_lines
 from helpers.model_files.pickle_instructions import could_be_meant
 from helpers.model_files.pickled_containers import pairs
 from helpers.model_files.pickled_tensors import read_content
+from helpers.model_files.verdicts import DAMAGED, SAFE, UNKNOWN, UNSAFE, WHOLE, Findings
 from helpers.model_files.wrapper_names import note_wrappers
 
 _LEGACY = 0x1950A86A20F9469CFC6C  # the number that torch.save began with before 1.6
 _BARE = "a bare pickle"
 _MANY = "stand one after the other in it: what opens it reads the first."
-_UNTYPED = "torch.storage.UntypedStorage"
 _NO_SUMS = "no checksums: a changed byte goes unseen"
 _SAFE = "all that it asks for is what torch.load(weights_only=True) allows"
 ASK = "Ask its author for model.state_dict(), saved with torch.save."
@@ -100,20 +92,32 @@ def read_tar(path: Path, file: BinaryIO, findings: Findings, verify: bool) -> No
     """
     file.seek(0)
     try:
-        with tarfile.open(fileobj=file, mode="r:") as archive:
+        headers: Any = _Headers(file)
+        with tarfile.open(fileobj=headers, mode="r:") as archive:
             members = {some.name: some for some in islice(archive, 10_000)}
     except (tarfile.TarError, EOFError) as error:
         raise ValueError(f"its tar archive breaks off: {error}") from error
     is_torch = {"pickle", "storages"} <= members.keys()
-    findings.is_ = "a tar archive, " + (
-        "of torch before 0.2" if is_torch else "but not of torch"
-    )
+    whose = "of torch before 0.2" if is_torch else "but not of torch"
+    findings.is_ = f"a tar archive, {whose}"
     findings.evidence.append(f"its members: {', '.join(list(members)[:5])}")
     budget = Budget()
     for name in ("pickle", "storages", "tensors", "sys_info"):
         if is_torch and name in members:
             follow_all(file, findings, members[name].offset_data, budget)
     conclude(findings, [], "weights_only=True does not read it")
+
+
+class _Headers:
+    """The headers in a tar archive: of another size, they would fill the memory."""
+
+    def __init__(self, file: BinaryIO):
+        self.read_on, self.seek, self.tell = file.read, file.seek, file.tell
+
+    def read(self, size: int) -> bytes:
+        if size > 1 << 20:
+            raise tarfile.ReadError("a header in it is too large")
+        return self.read_on(size)
 
 
 def follow_all(
@@ -171,14 +175,14 @@ def describe(
         sizes = [e.bytes for e in findings.entries if e.name.startswith(begins)]
         findings.optimizer = (findings.optimizer or 0) + sum(sizes)
     is_bare = how == _BARE
-    if not is_bare and not record and _UNTYPED in findings.names:
+    if is_untyped := not record and "torch.storage.UntypedStorage" in findings.names:
         followed.foreign.add("an untyped storage")
     if followed.foreign and not is_bare:
         shown = ", ".join(sorted(followed.foreign)[:4])
-        findings.notes.append(
-            f"torch.load(weights_only=True) does not read its instructions: {shown}."
-        )
-    if not followed.problem and (is_bare or record or not followed.foreign):
+        what = "torch.load(weights_only=True) does not read its instructions"
+        findings.notes.append(f"{what}: {shown}.")
+    is_read = is_bare and not is_untyped
+    if not followed.problem and (is_read or record or not followed.foreign):
         unread = record if followed.foreign else ""
         findings.opens = opening_lines(path, findings.names, kind, unread, is_bare)
     if kind.weights is not None:

@@ -3,18 +3,19 @@
 Save, Load, Ship 0.2.0: helpers/model_files/torch_programs.py · repairs: CHANGELOG.md
 """
 
-import json
+import io
 import math
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from helpers.model_files.file_findings import Findings, TensorEntry
 from helpers.model_files.following import follow
 from helpers.model_files.global_names import ALLOWED, judge
 from helpers.model_files.judging import bytes_of
 from helpers.model_files.pickle_instructions import Made
 from helpers.model_files.pickled_containers import pairs
-from helpers.model_files.pickled_tensors import read_content
+from helpers.model_files.pickled_tensors import note_large_storages, read_content
+from helpers.model_files.safetensors_files import read_json
+from helpers.model_files.verdicts import Findings, TensorEntry
 from helpers.model_files.zip_records import ZipRecord, read_record
 
 # Types of TorchScript's own reader, which imports nothing, and what are lists of them.
@@ -132,7 +133,7 @@ def read_exported(
     for name, record in inner.items():
         if not name.endswith(("weights_config.json", "constants_config.json")):
             continue
-        config = json.loads(read_record(file, record))["config"]
+        config = read_json(io.BytesIO(read_record(file, record)))["config"]
         for key, about in config.items():
             meta, place = about["tensor_meta"], name.rpartition("/")[0]
             stored = inner.get(f"{place}/{about['path_name']}".lower())
@@ -142,15 +143,13 @@ def read_exported(
                 shape = tuple(size["as_int"] for size in meta["sizes"])
                 dtype = dtypes[meta["dtype"]] = _DTYPES.split()[meta["dtype"]]
                 device, offset = meta["device"]["type"], meta["storage_offset"]["as_int"]
-                strides = (stride["as_int"] for stride in meta["strides"])
+                strides = tuple(stride["as_int"] for stride in meta["strides"])
                 # What is expanded repeats its elements.
-                own = (
-                    n if step or not n else 1
-                    for n, step in zip(shape, strides, strict=True)
-                )
+                axes = zip(shape, strides, strict=True)
+                own = (n if step or not n else 1 for n, step in axes)
                 held = bytes_of(dtype, math.prod(own))
-                entry = TensorEntry(key, shape, dtype, held, stored.name, offset, device)
-                findings.entries.append(entry)
+                where = stored.name, offset, device, strides
+                findings.entries.append(TensorEntry(key, shape, dtype, held, *where))
                 storages[stored.name] = stored.size
         are_plain = not any(about["use_pickle"] for about in config.values())
         if name.endswith("weights_config.json") and are_plain:
@@ -158,4 +157,5 @@ def read_exported(
             folder = record.name.rpartition("/")[0] + "/"
             findings.opens = _EXPORTED_LINES.format(folder=folder, **slots).splitlines()
     findings.held = sum(storages.values())
+    note_large_storages(findings, storages)
     return wrong

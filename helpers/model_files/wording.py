@@ -7,6 +7,11 @@ _SAFE = "torch.load(path, weights_only=True)"
 _ASK = "Ask its author for model.state_dict(), saved with torch.save"
 _UNPACK = "unpack it, and give the path of the model file in it"
 _PARTS = "give the path of a file in it"
+# How what they write begins.
+_PACKERS = """1f8b gzip, 1f9d compress, fd377a585a xz, 425a68 bzip2, 28b52ffd zstd,
+    377abcaf 7-Zip, 526172211a07 RAR, 04224d18 LZ4, 02214c18 LZ4, 5d0000 LZMA"""
+_OTHERS = """50415231 Parquet, 4152524f5731 Arrow, 53514c697465 SQLite, 4d41544c MATLAB,
+    7f454c46 ELF"""
 # kind -> what it is, what to do next; a detail takes the place of {}.
 WORDS = {
     "torch zip": ("a .pt file of torch.save", f"open it with {_SAFE}"),
@@ -54,6 +59,11 @@ WORDS = {
     "server error": ("a server's error message, {}", "fetch the file again"),
     "json": ("a JSON file, {}", "weights may be in a file beside it: give its path"),
     "text": ("a text file, {}", "give the path of the model file"),
+    "utf-16": (
+        "a text file in UTF-16, {}",
+        "Windows' shell writes one for a program's output: fetch the model file again",
+    ),
+    "other": ("a file of {}", "no model of torch: read it with a program for that format"),
     "picture": ("a picture or a PDF", "give the path of the model file"),
     "empty": (
         "empty (0 bytes)",
@@ -74,25 +84,23 @@ WORDS = {
     "folder": ("a folder", _PARTS),
     "unknown": ("of an unknown kind, beginning {}", "restore the file from a copy"),
 }
+_PICTURES = b"\x89PNG", b"\xff\xd8\xff", b"GIF8", b"%PDF"
 # Place, bytes, kind, and what the detail is.
 MAGIC = (
-    (0, b"GGUF", "gguf"),
-    (0, b"\x93NUMPY", "npy"),
-    (0, b"\x89HDF", "hdf5"),
-    (0, b"\x1f\x8b", "packed", "gzip"),
-    (0, b"\xfd7zXZ", "packed", "xz"),
-    (0, b"BZh", "packed", "bzip2"),
-    (0, b"\x28\xb5\x2f\xfd", "packed", "zstd"),
-    (0, b"7z\xbc\xaf", "packed", "7-Zip"),
-    (0, b"version https://git-lfs", "git lfs pointer"),
-    (0, b"sys_info\0", "legacy tar"),
-    (257, b"ustar", "tar"),
-    (4, b"TFL3", "tflite"),
-    (4, b"ET1", "executorch"),
-    (0, b"\x89PNG", "picture"),
-    (0, b"\xff\xd8\xff", "picture"),
-    (0, b"GIF8", "picture"),
-    (0, b"%PDF", "picture"),
+    (0, b"GGUF", "gguf", ""),
+    (0, b"\x93NUMPY", "npy", ""),
+    (0, b"\x89HDF", "hdf5", ""),
+    *(
+        (0, bytes.fromhex(magic), kind, by)
+        for kind, table in (("packed", _PACKERS), ("other", _OTHERS))
+        for magic, by in map(str.split, table.split(","))
+    ),
+    (0, b"version https://git-lfs", "git lfs pointer", ""),
+    (0, b"sys_info\0", "legacy tar", ""),
+    (257, b"ustar", "tar", ""),
+    (4, b"TFL3", "tflite", ""),
+    (4, b"ET1", "executorch", ""),
+    *((0, magic, "picture", "") for magic in _PICTURES),
 )
 # Kind, and a record of its zip archive. The first that is there decides.
 RECORDS = (

@@ -3,9 +3,8 @@
 Save, Load, Ship 0.2.0: helpers/model_files/wrapper_names.py · repairs: CHANGELOG.md
 """
 
-from helpers.model_files.file_findings import Findings
+from helpers.model_files.verdicts import Findings
 
-# What wrappers put into the names of a model's tensors.
 _WRAPPERS = {
     "_orig_mod.": "torch.compile",
     "_fsdp_wrapped_module.": "FullyShardedDataParallel",

@@ -13,7 +13,8 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 from typing import BinaryIO, NamedTuple
 
-from helpers.model_files.judging import HostileError
+from helpers.model_files.budgets import TooMuchError
+from helpers.model_files.judging import MOST_ENTRIES, HostileError
 
 STORED, DEFLATED = 0, 8
 MOST_AT_ONCE = 64 << 20  # bytes of a directory or of a pickle
@@ -21,7 +22,8 @@ END_SIZE = 22  # of the entry that ends an archive, without its comment
 # Before the SHA-256, in an archive's comment, of all its bytes but the records'.
 SEAL = b"save-load-ship sha256 "
 _CHUNK = 1 << 20
-_BOMB = 200  # times the file's size: no weights are packed so well
+_MOST_RECORDS = MOST_ENTRIES + 1000  # a tensor has one
+BOMB = 200  # times the file's size: no weights are packed so well
 _DISAGREE = "readers disagree on what is in it"
 _ENTRY = struct.Struct("<8x2H4x3L3H8xL").unpack_from
 _HEADER = struct.Struct("<4s2x2H16x2H").unpack_from
@@ -47,12 +49,14 @@ class ZipRecord(NamedTuple):
         return self.start + self.packed
 
 
-def read_directory(file: BinaryIO) -> tuple[list[ZipRecord], list[str], int]:
-    """Return the records in the order of the file, what is wrong, and where it ends.
-
-    What ends there is the archive without its comment.
+def read_directory(
+    file: BinaryIO, most: int = _MOST_RECORDS, bomb: int = BOMB
+) -> tuple[list[ZipRecord], list[str], int]:
+    """Return the records in the file's order, what is wrong, its end without comment.
 
     Raises:
+        HostileError: its records claim `bomb` times its bytes.
+        TooMuchError: it has more than `most` records.
         ValueError: there is no directory, or none that can be read.
 
     >>> import io, zipfile
@@ -82,14 +86,17 @@ def read_directory(file: BinaryIO) -> tuple[list[ZipRecord], list[str], int]:
             wrong.append(f"its end names two directories: {_DISAGREE}")
         count, size, start = large
     shift = behind - size - start
-    if size > MOST_AT_ONCE or start + shift < 0:
+    if start + shift < 0:
         raise ValueError(f"its directory claims {size} bytes at {start} of {length}")
+    if size > MOST_AT_ONCE or count > most:
+        raise TooMuchError(f"its {count:,} records are too much to follow")
     if shift:
         wrong.append(f"{shift} bytes before it belong to no record: {_DISAGREE}")
     start += shift
-    entries = sorted(_entries(_read(file, start, start + size), count, shift))
+    entries = sorted(_entries(_read(file, start, start + size), count, shift), reverse=True)
     found, behind = [], shift
-    for header, flags, raw, packed, unpacked, crc, method in entries:
+    while entries:  # there can be many, so that each is let go
+        header, flags, raw, packed, unpacked, crc, method = entries.pop()
         name, wide = _text(raw), len(raw)
         file.seek(header if 0 <= header < length else length)
         local = file.read(30 + wide)
@@ -108,15 +115,15 @@ def read_directory(file: BinaryIO) -> tuple[list[ZipRecord], list[str], int]:
         if behind > start or (method == STORED and packed != unpacked):
             wrong.append(f"record {name!r} claims bytes that are not there")
         found.append(ZipRecord(name, first, packed, unpacked, crc, method))
-    names = Counter(record.name.lower() for record in found)  # as torch's reader does
-    if twice := [name for name, n in names.items() if n > 1]:
-        wrong.append(f"record {twice[0]!r} is there twice: {_DISAGREE}")
+    names = {record.name.lower() for record in found}  # as torch's reader does
+    if len(names) < len(found):
+        twice, _ = Counter(record.name.lower() for record in found).most_common(1)[0]
+        wrong.append(f"record {twice!r} is there twice: {_DISAGREE}")
     if start - behind > 24:
         wrong.append(f"{start - behind} bytes before its directory stand in no record")
-    if (total := sum(record.size for record in found)) > max(_BOMB * length, 1 << 26):
-        raise HostileError(
-            f"its {length} bytes claim to become {total}, to fill the memory"
-        )
+    if (total := sum(record.size for record in found)) > max(bomb * length, 1 << 26):
+        claim = f"claim to become {total}, to fill the memory"
+        raise HostileError(f"its {length} bytes {claim}")
     return found, wrong, base + at + END_SIZE
 
 
@@ -170,9 +177,8 @@ def read_record(file: BinaryIO, record: ZipRecord) -> bytes:
     b'hello'
     """
     if record.size > MOST_AT_ONCE:
-        raise ValueError(
-            f"record {record.name!r} of {record.size} bytes is too large to follow"
-        )
+        what = f"record {record.name!r} of {record.size} bytes"
+        raise ValueError(f"{what} is too large to follow")
     return b"".join(chunks(file, record))
 
 
@@ -209,7 +215,7 @@ def _text(name: bytes) -> str:
 def _entries(directory: bytes, count: int, shift: int) -> Iterator[tuple]:
     """Yield what an entry says: where its header is, flags, name, sizes, CRC-32, method."""
     at = 0
-    while at < len(directory):
+    while at < len(directory) and count >= 0:
         if not directory.startswith(b"PK\x01\x02", at) or len(directory) < at + 46:
             raise ValueError("an entry of its directory is damaged")
         flags, method, crc, packed, size, *lengths, start = _ENTRY(directory, at)
@@ -222,16 +228,15 @@ def _entries(directory: bytes, count: int, shift: int) -> Iterator[tuple]:
             kind, length = struct.unpack_from("<2H", directory, more)
             if kind == 1:
                 field = directory[more + 4 : min(at, more + 4 + length)]
-                large = (
-                    int.from_bytes(field[i : i + 8], "little")
-                    for i in range(0, len(field), 8)
-                )
+                fields = struct.iter_unpack("<Q", field[: len(field) & ~7])
+                # What is there stands in this order.
                 size, packed, start = (
-                    next(large, n) if n == 0xFFFFFFFF else n for n in (size, packed, start)
+                    next(fields, [n])[0] if n == 0xFFFFFFFF else n
+                    for n in (size, packed, start)
                 )
                 break
             more += 4 + length
         count -= 1
         yield start + shift, flags, raw, packed, size, crc, method
     if count:
-        raise ValueError(f"its directory has {-count} records more than it says")
+        raise ValueError("its directory has not as many records as it says")

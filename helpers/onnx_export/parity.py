@@ -5,7 +5,7 @@ Save, Load, Ship 0.2.0: helpers/onnx_export/parity.py · repairs: CHANGELOG.md
 
 import os
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 
 import onnxruntime
@@ -85,7 +85,8 @@ def check_parity(
     as it should. Every input is part of every batch size; inputs are repeated where a
     batch is larger than their number, and to fill the last batch. Random numbers that the
     model draws, and whatever it changes in itself, are put back afterwards, also on an
-    error; for that a copy of its state is held.
+    error; for that a copy of its state is held. The axis of the inputs is what grows from
+    2 to 3 inputs, or, where the model does not take those, the first as long as the batch.
 
     Args:
         model: on the CPU.
@@ -117,15 +118,14 @@ def check_parity(
     ort_session = session(path)
     count = len(given[0])
     rows, gaps, magnitudes = [], torch.zeros(()), torch.zeros(())
+    axes = _input_axes(model, given)
     with unchanged(model), _same_chance(), torch.no_grad():
         for size in batch_sizes:
             batches = [
-                _compare(model, ort_session, given, numbers)
+                _compare(model, ort_session, given, numbers, axes)
                 for numbers in _batches(count, size)
             ]
-            gap, magnitude, agree = (
-                torch.cat(parts) for parts in zip(*batches, strict=True)
-            )
+            gap, magnitude, agree = (torch.cat(p) for p in zip(*batches, strict=True))
             relative = (gap / magnitude)[magnitude > 0]
             rows.append(
                 {
@@ -175,8 +175,7 @@ def _require_something(given: tuple[torch.Tensor, ...], batch_sizes: Sequence[in
 
 def _batches(count: int, size: int) -> list[torch.Tensor]:
     """Return the numbers of the inputs in each batch; the last one is filled up."""
-    batches = -(-count // size)
-    return list((torch.arange(batches * size) % count).split(size))
+    return list((torch.arange(-(-count // size) * size) % count).split(size))
 
 
 def _compare(
@@ -184,29 +183,31 @@ def _compare(
     ort_session: onnxruntime.InferenceSession,
     given: tuple[torch.Tensor, ...],
     numbers: torch.Tensor,
+    axes: list[int] | None,
 ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-    some = tuple(tensor[numbers] for tensor in given)
+    count, some = len(numbers), tuple(tensor[numbers] for tensor in given)
     # The file runs first: its errors say more clearly which input it rejects.
     found = output_tensors(run(ort_session, some))
     expected = output_tensors(model(*some))
     require_numbers("the model returns", expected)
-    if [one.shape for one in expected] != [one.shape for one in found]:
+    shapes, theirs = ([tuple(one.shape) for one in ones] for ones in (expected, found))
+    if shapes != theirs:
         raise ValueError(
-            f"the model returns shapes {[tuple(one.shape) for one in expected]}, the file "
-            f"{[tuple(one.shape) for one in found]}; it is another model's file, or it "
-            "was exported with a fixed batch"
+            f"the model returns shapes {shapes}, the file {theirs}; it is another model's "
+            "file, or it was exported with a fixed batch"
         )
-    if any(len(numbers) not in one.shape for one in expected):
+    if axes is None or len(axes) != len(shapes):
+        axes = [shape.index(count) if count in shape else -1 for shape in shapes]
+    if any(at < 0 or shape[at] != count for at, shape in zip(axes, shapes, strict=True)):
         raise ValueError(
-            f"for {len(numbers)} inputs the model returns shapes "
-            f"{[tuple(one.shape) for one in expected]}; expected an axis of "
-            f"{len(numbers)} in every output, to compare input by input"
+            f"for {count} inputs the model returns shapes {shapes}; expected an axis of "
+            f"{count}, that of the inputs, in every output, to compare input by input"
         )
-    expected = [_by_input(one, len(numbers)) for one in expected]
-    found = [_by_input(one, len(numbers)) for one in found]
-    parts = [_gap(*both) for both in zip(expected, found, strict=True)]
+    trios = zip(expected, found, axes, strict=True)
+    pairs = [(mine.movedim(at, 0), its.movedim(at, 0)) for mine, its, at in trios]
+    parts = [_gap(*pair) for pair in pairs]
     gap, magnitude = (torch.cat(each, dim=1) for each in zip(*parts, strict=True))
-    return gap, magnitude, _classes(expected[0]) == _classes(found[0])
+    return gap, magnitude, torch.eq(*map(_classes, pairs[0]))
 
 
 def _gap(expected: torch.Tensor, found: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
@@ -221,9 +222,16 @@ def _gap(expected: torch.Tensor, found: torch.Tensor) -> tuple[torch.Tensor, tor
     return gap, wanted.abs()
 
 
-def _by_input(output: torch.Tensor, count: int) -> torch.Tensor:
-    """Return an output with the axis of the inputs first: (N, numbers of one input)."""
-    return output.movedim(list(output.shape).index(count), 0)
+def _input_axes(model: nn.Module, given: Sequence[torch.Tensor]) -> list[int] | None:
+    """Return the axis of each output that grows with the inputs, or -1; None if unknown."""
+    outputs = []
+    with unchanged(model), _same_chance(), torch.no_grad(), suppress(Exception):
+        for count in (2, 3):
+            some = (tensor[torch.arange(count) % len(tensor)] for tensor in given)
+            outputs.append([tuple(one.shape) for one in output_tensors(model(*some))])
+        pairs = [list(zip(*both, strict=True)) for both in zip(*outputs, strict=True)]
+        return [pair.index((2, 3)) if (2, 3) in pair else -1 for pair in pairs]
+    return None  # it does not take such batches
 
 
 def _classes(output: torch.Tensor) -> torch.Tensor:

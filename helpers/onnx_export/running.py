@@ -4,6 +4,7 @@ Save, Load, Ship 0.2.0: helpers/onnx_export/running.py · repairs: CHANGELOG.md
 """
 
 import os
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 
@@ -15,6 +16,8 @@ from helpers.arguments import require_one_of, type_of, whole_number
 from helpers.onnx_export.files import read_onnx, require_onnx
 from helpers.state_dicts.kinds import in_words, is_empty_shell, kind_of
 
+# Of some other types ONNX Runtime gives the bytes out, as if those were the numbers.
+_NUMBERS = r"tensor\((float|float16|double|bool|u?int(8|16|32|64))\)"
 OPTIMIZATION = {
     "off": onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL,
     "basic": onnxruntime.GraphOptimizationLevel.ORT_ENABLE_BASIC,
@@ -65,8 +68,8 @@ def run(
 
     Raises:
         TypeError: the inputs are not tensors.
-        ValueError: the number, the type or the shape of the inputs is not the file's, or
-            they are not dense tensors of numbers.
+        ValueError: the number, the type or the shape of the inputs is not the file's,
+            they are not dense tensors of numbers, or an output of the file is none.
 
     >>> from tempfile import TemporaryDirectory
     >>> from helpers.onnx_export import export_onnx
@@ -83,6 +86,13 @@ def run(
     message = f"the file expects {expected}; got {got}"
     if len(given) != len(wanted):
         raise ValueError(message)
+    for output in session.get_outputs():
+        if not re.fullmatch(_NUMBERS, output.type):
+            raise ValueError(
+                f"the file's output {output.name!r} is {output.type}; expected a tensor of "
+                "numbers that NumPy knows: make the file without it, or with a Cast to "
+                f"float, or read it yourself: session.run([{output.name!r}], feed)"
+            )
     try:
         feed = {
             place.name: tensor.detach().cpu().numpy()
@@ -150,11 +160,11 @@ of real numbers: give it as one, such as x.to_dense() or torch.view_as_real(x)
         )
 
 
-def output_tensors(outputs: object) -> list[torch.Tensor]:
+def output_tensors(outputs: object, where: str = "the output") -> list[torch.Tensor]:
     """Return the tensors that a model returned, out of whatever they are nested in.
 
     Raises:
-        TypeError: something in it is not a tensor.
+        TypeError: something in it is not a tensor; the text says which, from `where` on.
 
     >>> output_tensors({"logits": torch.zeros(2), "hidden": (torch.ones(1), None)})
     [tensor([0., 0.]), tensor([1.])]
@@ -163,7 +173,10 @@ def output_tensors(outputs: object) -> list[torch.Tensor]:
         return [outputs]
     if outputs is None:
         return []
-    parts = outputs.values() if isinstance(outputs, Mapping) else outputs
-    if isinstance(parts, str) or not isinstance(parts, Iterable):
-        raise TypeError(f"the model returned a value {type_of(parts)}; expected tensors")
-    return [tensor for part in parts for tensor in output_tensors(part)]
+    if isinstance(outputs, str | bytes) or not isinstance(outputs, Iterable):
+        raise TypeError(
+            f"{where} of the model is {type_of(outputs)}; expected tensors: wrap the model "
+            "in a module whose forward() returns those alone"
+        )
+    parts = outputs.items() if isinstance(outputs, Mapping) else enumerate(outputs)
+    return [t for k, part in parts for t in output_tensors(part, f"{where}[{k!r}]")]

@@ -66,8 +66,9 @@ def reach(things: Iterable[Any], known: Collection[int] = ()) -> Iterator[Any]:
 
     Followed are attributes, slots, containers, keys, tensors with their gradients, arrays
     of objects, the owner of a bound method, what a partial was given. Not followed are
-    functions, classes, what other threads change, a data set unless it has a
-    `load_state_dict`, and what only C code knows, such as an iterator.
+    functions, classes, what other threads change, and what only C code knows, such as an
+    iterator. Of a data set without a `load_state_dict` it is its attributes alone, not what
+    they refer to, which may be all the data.
 
     Args:
         things: where to begin.
@@ -89,10 +90,14 @@ def reach(things: Iterable[Any], known: Collection[int] = ()) -> Iterator[Any]:
         if not how.is_followed:
             continue
         yield value
+        attributes = _attributes_of(value)
+        if how.is_data:
+            if attributes is not None and id(attributes) not in seen:
+                yield seen.setdefault(id(attributes), attributes)
+            continue
         found = [*how.inside(value)] if how.inside else []
         found += [_slot(value, slot) for slot in how.slots]
-        if (attributes := _attributes_of(value)) is not None:
-            found.append(attributes)
+        found += [attributes]
         waiting += [one for one in found if type(one) not in _ATOMS]
 
 
@@ -100,14 +105,14 @@ def _is_followed(kind: type) -> bool:
     if issubclass(kind, Tensor | nn.Module):
         return True
     is_live = f"{kind.__module__}.".startswith(tuple(f"{name}." for name in _LIVE))
-    is_data = issubclass(kind, Dataset) and not hasattr(kind, "load_state_dict")
-    return not (is_live or is_data or issubclass(kind, _CODE))
+    return not (is_live or issubclass(kind, _CODE))
 
 
 class _How(NamedTuple):
     """What is to be done with the objects of a class."""
 
     is_followed: bool
+    is_data: bool  # its own attributes count, and nothing in them
     inside: Callable[[Any], Iterable[Any]] | None
     container: tuple[Callable[[Any], Any], Callable[[Any, Any], None]] | None
     generator: tuple[Callable[[Any], Any], Callable[[Any, Any], Any]] | None
@@ -123,7 +128,10 @@ def _how(kind: Any) -> _How:
 
     classes = [c for c in kind.__mro__ if "__slots__" in vars(c)]
     slots = [d for c in classes for d in vars(c).values() if ismemberdescriptor(d)]
-    return _How(_is_followed(kind), of(_INSIDE), of(_CONTAINERS), of(_GENERATORS), slots)
+    is_data = issubclass(kind, Dataset) and not issubclass(kind, nn.Module)
+    is_data = is_data and not hasattr(kind, "load_state_dict")
+    ways = of(_INSIDE), of(_CONTAINERS), of(_GENERATORS)
+    return _How(_is_followed(kind), is_data, *ways, slots)
 
 
 def _slot(value: Any, slot: Any) -> Any:

@@ -17,6 +17,7 @@ from helpers.state_dicts.held_memory import memory_of, storages_of
 from helpers.state_dicts.kinds import (
     contents,
     dtype_name,
+    is_empty_shell,
     is_freed,
     kind_of,
     pieces,
@@ -35,7 +36,8 @@ def summarize(model_or_state_dict: nn.Module | StateDict) -> pd.DataFrame:
     `kind` is "parameter" or "buffer" for a module, "tensor" for a dict, which cannot
     tell, and "object" for what is no tensor: its dtype is its type. `bytes` is what the
     entry holds: elements x bytes per element, the indices of a sparse tensor as well, the
-    inner tensors of a subclass, and one row of what `expand` repeats. Two columns appear
+    inner tensors of a subclass, one row of what `expand` repeats, and nothing of what has
+    a shape and no values, on the meta device or made by FakeTensorMode. Two columns appear
     only where they say something: `storage_bytes`, where a view keeps a larger storage
     alive, which torch.save writes in full; and `shares`, the first tensor in the same
     storage (tied weights, views). `attrs["total_bytes"]` counts every storage once.
@@ -92,6 +94,8 @@ def _bytes_of(value: Any) -> int:
     """Return the bytes of the value itself, without the rest of a storage that it views."""
     own = 0
     for tensor in memory_of(value):
+        if is_empty_shell(tensor):
+            continue
         size = tensor.element_size()
         steps = [step * size for step in tensor.stride()]
         own += min(_bytes_once(tensor.shape, steps, size), len(raw_bytes(tensor)))
@@ -109,7 +113,8 @@ def _bytes_once(shape: Sequence[int], steps: Sequence[int], size: int) -> int:
 
 def _bytes_held(values: list[Any]) -> int:
     """Return the bytes that all values hold together, a storage that is shared once."""
-    stored = sum(storage.nbytes() for storage in storages_of(values))
+    storages = storages_of(values)
+    stored = sum(s.nbytes() for s in storages if s.device.type != "meta")
     return stored + sum(map(_beside_storages, contents(values)))
 
 
@@ -118,7 +123,7 @@ def _beside_storages(value: Any) -> int:
     if isinstance(value, str):
         return len(value.encode(errors="surrogatepass"))
     if isinstance(value, Tensor):
-        if not kind_of(value) or pieces(value) is not None:
+        if not kind_of(value) or is_empty_shell(value) or pieces(value) is not None:
             return 0
         return value.numel() * value.element_size()  # shows nothing of what it is made of
     if isinstance(value, bytes | bytearray):

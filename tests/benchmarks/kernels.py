@@ -24,4 +24,8 @@ def main() -> None:
         speedups = sorted(run.table.loc["int8 static", "speedup"] for run in runs)
         listed = ", ".join(f"{speedup:.2f}" for speedup in speedups)
         print(f"int8 static in {RUNS} runs: {listed} times as fast{target}")
-        print(f"ceiling by counting: {runs[0].ceiling.speedup:.2f}")
+        ceiling = runs[0].ceiling
+        gains = ", ".join(
+            f"{kind} {ceiling.speedup(kind):.2f}" for kind in ("int8", "int4")
+        )
+        print(f"at most, by counting: {gains}, on {ceiling.machine}")

@@ -161,6 +161,19 @@ def test_what_no_file_can_hold_is_named(tmp_path):
     assert not model.layer.weight.is_meta
 
 
+def test_so_it_is_in_every_module_that_was_given(tmp_path):
+    models, others = (
+        {"a": Rotary()},
+        {"ema": Rotary(), "scale": torch.amp.GradScaler("cpu")},
+    )
+    path = save_checkpoint(tmp_path / "a.pt", model=models, others=others)
+    models, others = {"a": shell(Rotary)}, {**others, "ema": shell(Rotary)}
+    with pytest.warns(UserWarning, match="still on meta"):
+        found = load_checkpoint(path, model=models, others=others)
+    tail = "the file has no values for angles: still on meta"
+    assert found.notes == (f"model['a']: {tail}", f"others['ema']: {tail}")
+
+
 class Copies(Net):
     def state_dict(self, *args, **kwargs):
         own = super().state_dict(*args, **kwargs)

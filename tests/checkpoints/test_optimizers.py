@@ -2,6 +2,7 @@
 
 import copy
 import inspect
+import warnings
 from collections import Counter, OrderedDict
 
 import pytest
@@ -569,3 +570,81 @@ def test_a_state_that_is_a_tensor_follows_its_parameter_or_is_refused(tmp_path):
     save_checkpoint(path, model=model, optimizer=optimizer)
     problem = problem_of(path, model=fresh, optimizer=other)
     assert "'state' is not of one parameter" in problem
+
+
+class Sharp(torch.optim.Optimizer):
+    """As the usual SAM: its state dict lacks that of the optimizer in it."""
+
+    def __init__(self, parameters, **options):
+        super().__init__(parameters, options)
+        self.inner = torch.optim.SGD(self.param_groups, **options)
+        self.param_groups = self.inner.param_groups
+
+    def step(self, closure=None):
+        for group in self.param_groups:
+            for parameter in group["params"]:
+                self.state[parameter]["old"] = parameter.detach().clone()
+        self.inner.step(closure)
+
+    def load_state_dict(self, state):
+        super().load_state_dict(state)
+        self.inner.param_groups = self.param_groups
+
+
+def test_an_optimizer_whose_state_another_one_forgets_is_told(tmp_path):
+    runs = []
+    for count in (3, 1):
+        model = make_model()
+        optimizer = Sharp(model.parameters(), lr=0.1, momentum=0.9)
+        steps(model, optimizer, count, seed=count)
+        runs.append({"model": model, "optimizer": optimizer})
+    with pytest.warns(UserWarning, match="lacks the state of the SGD in it; save and load"):
+        save_checkpoint(tmp_path / "a.pt", **runs[0])
+    for run in runs:  # as it says
+        outer = run["optimizer"]
+        run["optimizer"] = {"inner": outer.inner, "outer": outer}
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        path = save_checkpoint(tmp_path / "a.pt", **runs[0])
+        load_checkpoint(path, **runs[1])
+    for run in runs:
+        outer = run["optimizer"]["outer"]
+        outer.param_groups[0]["lr"] = 0.5
+        steps(run["model"], outer, 2, seed=9)
+    assert plain(runs[0]["model"].state_dict()) == plain(runs[1]["model"].state_dict())
+
+
+@pytest.mark.parametrize("kind", ["SGD", "Lookahead"])
+def test_of_one_that_forgets_nothing_nothing_is_told(tmp_path, kind):
+    model = make_model()
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1, momentum=0.9)
+    optimizer = Lookahead(optimizer) if kind == "Lookahead" else optimizer
+    steps(model, optimizer, 3, seed=1)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        save_checkpoint(tmp_path / "a.pt", model=model, optimizer=optimizer)
+
+
+def test_a_wrapper_may_have_slots_alone(tmp_path):
+    class Slotted:
+        __slots__ = ("inner", "param_groups")
+
+        def __init__(self, inner):
+            self.inner, self.param_groups = inner, inner.param_groups
+
+        def state_dict(self):
+            return self.inner.state_dict()
+
+        def load_state_dict(self, state):
+            self.inner.load_state_dict(state)
+            self.param_groups = self.inner.param_groups
+
+    runs = []
+    for count in (3, 1):
+        model = make_model()
+        inner = torch.optim.SGD(model.parameters(), lr=0.1, momentum=0.9)
+        steps(model, inner, count, seed=count)
+        runs.append({"model": model, "optimizer": Slotted(inner)})
+    load_checkpoint(save_checkpoint(tmp_path / "a.pt", **runs[0]), **runs[1])
+    states = [plain(run["optimizer"].state_dict()) for run in runs]
+    assert states[0] == states[1]

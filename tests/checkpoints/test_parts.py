@@ -498,3 +498,10 @@ def test_a_state_that_cannot_be_saved_is_named_with_its_owner(tmp_path):
         "in others['loader'].state_dict(); nothing was written"
     ]
     assert not list(tmp_path.iterdir())
+
+
+def test_names_that_would_be_one_are_refused(tmp_path):
+    models = {"a": nn.ModuleDict({"b": nn.Linear(2, 2)}), "a.b": nn.Linear(2, 2)}
+    with pytest.raises(ValueError, match=r"are 'a\.b\.weight': rename model\['a\.b'\]"):
+        save_checkpoint(tmp_path / "a.pt", model=models)
+    assert not [*tmp_path.iterdir()]

@@ -446,3 +446,18 @@ def test_a_file_that_does_not_say_of_which_class_functions_were_is_still_loaded(
     other = Run(of_lambdas(Wave(0.9)), seed=2)
     load_checkpoint(path, **other.parts)
     assert other.scheduler.lr_lambdas[0].by == 0.5
+
+
+def test_a_scheduler_whose_optimizer_is_left_out_says_from_which_rates_it_goes_on(tmp_path):
+    saved, fresh = (Run(lr_scheduler.LinearLR, seed=1, steps=n) for n in (3, 0))
+    path = save_checkpoint(tmp_path / "a.pt", **saved.parts)
+    parts = dict(fresh.parts)
+    rates = [group["lr"] for group in saved.optimizer.param_groups]
+    optimizer = parts.pop("optimizer")
+    with pytest.warns(UserWarning, match="its optimizer is not loaded: its rates are "):
+        found = load_checkpoint(path, **parts)
+    assert str(rates) in found.notes[0] and "[0.03" in found.notes[0]
+    for group, rate in zip(optimizer.param_groups, rates, strict=True):
+        group["lr"] = rate
+    assert load_checkpoint(path, **parts).notes == ()
+    assert load_checkpoint(path, **fresh.parts).notes == ()

@@ -13,8 +13,9 @@ from torch import nn
 from helpers.checkpoints import load_checkpoint, save_checkpoint
 from helpers.state_dicts.restoring import unchanged_on_error
 from tests.checkpoints import test_optimizers, test_parts, test_schedulers
-from tests.checkpoints.interrupts import interrupt_everywhere, photograph
+from tests.checkpoints.interrupts import interrupt_everywhere, photograph, plain_rng
 from tests.checkpoints.runs import Run
+from tests.checkpoints.test_model_loading import Bank
 from tests.state_dicts.samples import KINDS, MODELS, model
 
 REFUSED = {"quint4x2", "nested", "jagged", "uint4", "packed parameters", "subclass"}
@@ -66,6 +67,58 @@ def test_every_scheduler(tmp_path, monkeypatch, make):
     other = test_schedulers.Run(make, seed=2, steps=1, lr=torch.tensor(0.1))
     every = 11 if make is test_schedulers.chained else 31
     assert interrupt_everywhere(monkeypatch, path, other.parts, every, **other.parts) > 10
+
+
+def test_a_model_that_takes_its_shapes_from_the_file(tmp_path, monkeypatch):
+    path = save_checkpoint(tmp_path / "a.pt", model=nn.Sequential(Bank(3)))
+    net = nn.Sequential(Bank(1))
+    assert interrupt_everywhere(monkeypatch, path, [net], model=net) > 3
+
+
+@pytest.mark.parametrize("kind", ["cpu", "meta"])
+def test_generators_are_put_back_whatever_the_default_device_is(tmp_path, kind):
+    class Draws:
+        def state_dict(self):
+            return {}
+
+        def load_state_dict(self, state):
+            random.random(), np.random.rand(), torch.rand(1, device="cpu")
+            raise KeyError("no")
+
+    net = nn.Linear(2, 2)
+    before = plain_rng()
+    with torch.device(kind):
+        path = save_checkpoint(tmp_path / "a.pt", model=net, others={"it": Draws()})
+        with pytest.raises(KeyError, match="no"):
+            load_checkpoint(path, model=net, others={"it": Draws()})
+    assert plain_rng() == before
+
+
+class Merges(torch.optim.SGD):
+    """Writes into the state that is there, as one that keeps its buffers' places does."""
+
+    def __setstate__(self, state):
+        for parameter, kept in state["state"].items():
+            for key, value in kept.items():
+                self.state[parameter][key].copy_(value)
+            self.state[parameter]["seen"] = True
+        raise ValueError("not mine")
+
+
+def test_an_optimizer_that_writes_into_its_present_state_and_fails(tmp_path):
+    runs = []
+    for count in (3, 1):
+        net = test_optimizers.make_model()
+        kind = torch.optim.SGD if count == 3 else Merges
+        optimizer = kind(net.parameters(), momentum=0.9)
+        test_optimizers.steps(net, optimizer, count, seed=count)
+        runs.append({"model": net, "optimizer": optimizer})
+    runs[0]["optimizer"].__class__ = Merges
+    path = save_checkpoint(tmp_path / "a.pt", **runs[0])
+    before = photograph(runs[1])
+    with pytest.raises(ValueError, match="not mine"):
+        load_checkpoint(path, **runs[1])
+    assert photograph(runs[1]) == before
 
 
 class Application:

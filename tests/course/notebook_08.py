@@ -58,6 +58,8 @@ WRONG_ANSWERS = {
         (0.98, "did you mean 98?"),
         (40, "between 50 and 100; got 40"),
         (90, "too many weights are clipped: go higher"),
+        (97, "97 gives 6.7 dB; too many weights are clipped"),
+        (99, "99 gives 7.2 dB; go lower"),
         (99.9, "99.9 gives 4.0 dB; go lower"),
         ("99", "such as 99.9"),
     ],
@@ -69,6 +71,7 @@ RIGHT_ANSWERS = [
     ("08.2", lambda w, bits: [v.abs().max().item() / (2 ** (bits - 1) - 1) for v in w]),
     ("08.2", lambda w, bits: w.double().flatten(1).abs().amax(1) / (2 ** (bits - 1) - 1)),
     ("08.3", 98.5),
+    ("08.3", 98),
 ]
 
 # id of a claim -> for each verdict that can come out, a measurement that leads to it.
@@ -92,8 +95,9 @@ MEASUREMENTS = {
 
 # What a small copy is made of: enough to catch every row below, and quick to run.
 CELLS = (
-    "set-up by-hand zero-point zero-decibel torch-same bits outlier "
-    "outlier-observers granularity bytes claim-a line layer exercise-2 solution-2"
+    "set-up by-hand zero-point unsigned zero-decibel zero-hard-swish torch-same torch-ties "
+    "bits bits-gap bits-lowest outlier outlier-clipped outlier-observers granularity bytes "
+    "claim-a line layer exercise-2 solution-2"
 )
 EDITS = (
     Edit("bits", "text/html", r"\d\d\.\d", "12.3"),
@@ -106,7 +110,7 @@ ROUNDS = (
             "quantization/observers",
             "percentile / 100",
             "percentile / 105",
-            "outlier-observers",
+            "outlier-clipped outlier-observers",
         ),
         Mutation(
             "quantization/packing", "bits / 8)", "bits / 4)", "granularity bytes claim-a"
@@ -127,7 +131,8 @@ ROUNDS = (
             "quantization/noise",
             "10 * math.log10",
             "20 * math.log10",
-            "zero-decibel bits outlier-observers granularity layer",
+            "zero-decibel zero-hard-swish bits bits-gap bits-lowest outlier-observers "
+            "granularity layer",
         ),
         Mutation(
             "classroom/explorers/number_line",

@@ -18,7 +18,10 @@ IGNORED = {
     "wide-time": "times",
     "wide-speed": "ratios of times, and this processor's ceiling",
     "claim-faster": "ratios of times",
+    "swap": "ratios of times",
+    "roofline": "what this processor can do",
     "torchao-time": "times",
+    "translation-answers": "the last bits of products of floats",
     "rescue": "trained here: other numbers on another processor",
 }
 
@@ -190,8 +193,8 @@ ROUNDS = (
     (
         Mutation(
             "quantization/packing",
-            "math.ceil(layer.weight.numel() * scheme.bits / 8)",
-            "layer.weight.numel()",
+            "math.ceil(count * bits / 8)",
+            "count",
             "explorer explorer-table front sensitivity keep-two solution-1",
         ),
         Mutation(
@@ -199,7 +202,10 @@ ROUNDS = (
         ),
         Mutation("quantization/comparison", "(4 * count**2)", "(2 * count)", "noise"),
         Mutation(
-            "classroom/runtimes/ceiling", "4.0, 1.0 if arm", "2.0, 1.0 if arm", "real-table"
+            "classroom/runtimes/ceiling",
+            "self.int8 if kind",
+            "self.float32 if kind",
+            "real-table",
         ),
         Mutation(
             "onnx_export/float16",

@@ -162,9 +162,9 @@ ROUNDS = (
         ),
         Mutation(
             "classroom/data/pruning",
-            "count + stored * bits",
-            "stored * bits",
-            "panel panel-table try-factor",
+            "math.ceil(count / 8) + math.ceil(stored * bits / 8)",
+            "math.ceil(stored * bits / 8)",
+            "panel panel-table real-file",
         ),
         Mutation(
             "classroom/exercises/notebook_10", "if here < 0.97:", "if 1:", "solution-1"

@@ -7,8 +7,8 @@ import tracemalloc
 from pathlib import Path
 
 from helpers.model_files import inspecting
-from helpers.model_files.file_findings import DAMAGED, UNSAFE, Findings
 from helpers.model_files.judging import judging
+from helpers.model_files.verdicts import DAMAGED, UNSAFE, Findings
 
 ROUNDS = int(os.environ.get("FUZZ_ROUNDS", "200"))
 

@@ -4,7 +4,9 @@ import functools
 import gzip
 import io
 import json
+import lzma
 import pickle
+import struct
 import tarfile
 import warnings
 import zipfile
@@ -57,6 +59,20 @@ def _pt2() -> bytes:
     return _zip(**{"m/archive_format": b"pt2", "m/models/model.json": b"{}"})
 
 
+def empties(count: int) -> io.BytesIO:
+    """Return an archive of many empty records, quickly."""
+    entry = b"PK\1\2\x14\0\x14\0" + bytes(20) + b"\6\0" + bytes(12)
+    local = b"PK\3\4\x14\0" + bytes(20) + b"\6\0\0\0"
+    names = [f"{number:06x}".encode() for number in range(count)]
+    at = [struct.pack("<I", 36 * number) for number in range(count)]
+    directory = b"".join(map(b"".join, zip([entry] * count, at, names, strict=True)))
+    data = b"".join(local + name for name in names) + directory
+    end = struct.pack("<3Q", count, len(directory), 36 * count)
+    data += b"PK\6\6" + struct.pack("<Q2H2LQ", 44, 45, 45, 0, 0, count) + end
+    data += b"PK\6\7" + struct.pack("<LQL", 0, len(data) - 56, 1)
+    return io.BytesIO(data + b"PK\5\6" + b"\0" * 4 + b"\xff" * 12 + b"\0\0")
+
+
 @functools.cache
 def contents() -> dict[str, tuple[str, bytes]]:
     """Return what each file is -> its kind and its bytes."""
@@ -104,6 +120,13 @@ def contents() -> dict[str, tuple[str, bytes]]:
         "bzip2": ("packed", b"BZh91AY&SY"),
         "xz": ("packed", b"\xfd7zXZ\0\0\4"),
         "zstd": ("packed", b"\x28\xb5\x2f\xfd\x24\0"),
+        "rar": ("packed", b"Rar!\x1a\7\1\0"),
+        "lz4": ("packed", b"\4\x22\x4d\x18\x64\x40\xa7"),
+        "lzma": ("packed", lzma.compress(pt, lzma.FORMAT_ALONE)),
+        "7z": ("packed", b"7z\xbc\xaf\x27\x1c\0\4"),
+        "parquet": ("other", b"PAR1\x15\4"),
+        "redirected": ("utf-16", LFS.decode().encode("utf-16")),
+        "turned text": ("utf-16", b"\xfe\xff" + "Größe\n".encode("utf-16-be")),
         "pointer": ("git lfs pointer", LFS),
         "web page": ("web page", b"\n<!DOCTYPE html><title>Quota exceeded</title>"),
         "xml": ("web page", b"<?xml version='1.0'?><Error><Code>AccessDenied</Code>"),

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from helpers.model_files.array_files import _TYPES
-from helpers.model_files.file_findings import DAMAGED, SAFE, UNSAFE, WHOLE
+from helpers.model_files.verdicts import DAMAGED, SAFE, UNSAFE, WHOLE
 from tests.model_files.readers import mutations, read, refused, run
 
 ARRAYS = {
@@ -118,12 +118,21 @@ def test_a_header_of_python_2_is_read(tmp_path):
     assert read("npy", path).entries[0].shape == (2,)
 
 
-def test_a_bomb_is_not_unpacked(tmp_path):
+def test_a_mask_is_told_by_its_size_and_a_bomb_is_unsafe(tmp_path, monkeypatch):
     path = tmp_path / "a.npz"
     header = b"{'descr': '|u1', 'fortran_order': False, 'shape': (67108864,)}"
     with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
         archive.writestr("w.npy", npy(header, bytes(1 << 26)))
-    assert "claim to become" in refused(read("npz", path, verify=True))
+    found = read("npz", path, verify=True)
+    assert (found.safety, found.structure, found.bytes_checked) == (SAFE, WHOLE, WHOLE)
+    size = path.stat().st_size
+    assert found.notes == [f"Its {size:,} bytes become {(1 << 26) + 72:,} in memory."]
+    monkeypatch.setattr("helpers.model_files.array_files._MOST_UNPACKED", 1 << 26)
+    assert refused(read("npz", path)) == "its arrays would fill the memory"
+    data = bytearray(path.read_bytes())
+    data[(at := data.rindex(b"PK\1\2") + 24) : at + 4] = struct.pack("<I", 1 << 30)
+    path.write_bytes(data)
+    assert "claim to become" in refused(read("npz", path))
 
 
 @pytest.mark.parametrize("save", [np.savez, np.savez_compressed])

@@ -6,6 +6,7 @@ import pickle
 import zipfile
 from collections import OrderedDict
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -15,8 +16,8 @@ from torch.distributed._shard import sharded_tensor
 from torch.distributed.checkpoint.metadata import Metadata
 
 from helpers.model_files import inspect_file
-from helpers.model_files.file_findings import DAMAGED, SAFE, UNKNOWN, UNSAFE, WHOLE
-from helpers.model_files.following import MOST_STEPS
+from helpers.model_files.following import follow
+from helpers.model_files.verdicts import DAMAGED, SAFE, UNKNOWN, UNSAFE, WHOLE
 from tests.model_files.readers import mutations, refused, run
 
 TENSORS = {"a": torch.ones(2, 3), "b": torch.zeros(4, dtype=torch.bfloat16)}
@@ -44,6 +45,45 @@ def test_its_tensors_are_read_and_its_lines_open_it(folder, tmp_path, monkeypatc
     assert Path("model.pt").read_text() == "somebody's"
     assert {path.name for path in tmp_path.iterdir()} == {"model.pt", "run"}
     assert all(torch.equal(loaded[name], TENSORS[name]) for name in TENSORS)
+
+
+@pytest.mark.parametrize(
+    ("outer", "inner"), [((), {}), (("model",), {}), (("a", 0), {"n": 1})]
+)
+def test_what_wrappers_left_is_named_and_taken_out(tmp_path, outer, inner):
+    state = {f"module.{name}": tensor for name, tensor in TENSORS.items()}
+    optimizer = {"state": {"module.a": {"exp_avg": TENSORS["a"]}}}
+    if outer == ("a", 0):
+        state = {"a": [state, 3], **inner}
+    elif outer:
+        state = {"model": state, "optimizer": optimizer}
+    dcp.save(state, checkpoint_id=tmp_path / "run", no_dist=True)
+    found = inspect_file(tmp_path / "run")
+    words = "Names hold 'module.', which nn.DataParallel leaves."
+    assert [note for note in found.notes if "Names" in note] == [words]
+    values = run(found.opens)
+    assert set(values["state" if outer else "state_dict"]) == TENSORS.keys()
+    assert "optimizer" in values["state_dict"] or outer != ("model",)
+
+
+ODD = [([], 1), (), "x", (1.5, "a"), (Path("x"), "a"), (("t",), "a"), 3]
+
+
+@pytest.mark.parametrize("keys", ODD)
+def test_keys_that_are_none_get_no_line(folder, keys):
+    metadata = pickle.loads((folder / ".metadata").read_bytes())
+    metadata.planner_data = dict.fromkeys(("model.a", "model.b"), keys)
+    (folder / ".metadata").write_bytes(pickle.dumps(metadata))
+    found = inspect_file(folder)
+    assert (found.structure, found.safety) == (WHOLE, SAFE)
+    assert found.opens[-1].startswith("    state_dict = ")
+
+
+def test_the_key_around_the_weights_is_no_wrapper(folder):
+    found = inspect_file(folder)
+    assert not [note for note in found.notes if "Names" in note]
+    assert found.opens[-1] == "state = state_dict['model']"
+    assert set(run(found.opens)["state"]) == TENSORS.keys()
 
 
 PLAIN = {"epoch": 3, "best": 0.5, "by": "me", "seen": {1, 2}, "none": None}
@@ -287,7 +327,8 @@ def test_a_list_too_long_to_follow_is_not_judged(folder, monkeypatch):
             found.structure_why == "its list of tensors, .metadata, is too long to follow"
         )
 
-    monkeypatch.setattr("helpers.model_files.distributed_folders._MOST_STEPS", 100)
+    short = partial(follow, most=100)
+    monkeypatch.setattr("helpers.model_files.distributed_folders.follow", short)
     too_long()
     monkeypatch.undo()
     with (folder / ".metadata").open("r+b") as file:
@@ -299,6 +340,6 @@ def test_a_list_of_many_parts_is_followed(folder):
     """Each of many processes saves its part of each tensor: that makes long lists."""
     reader = torch.distributed.checkpoint.FileSystemReader(folder)
     metadata = reader.read_metadata()
-    metadata.planner_data = [None] * (MOST_STEPS + 1)
+    metadata.planner_data = [None] * 3_000_001
     (folder / ".metadata").write_bytes(pickle.dumps(metadata))
     assert inspect_file(folder).safety == SAFE

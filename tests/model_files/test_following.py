@@ -5,6 +5,8 @@ import inspect
 import io
 import pickle
 import pickletools
+import random
+import struct
 import time
 import tracemalloc
 
@@ -149,11 +151,66 @@ def test_lines_that_do_not_end_are_looked_for_once():
 
 @pytest.mark.parametrize("made", [b"}", b"]", b"(", b")\x85", b"G" + b"\x40" * 8, b"N\x85"])
 def test_what_a_pickle_makes_fits_into_the_memory(made):
+    budget = Budget(260_000)
+    budget.more = 0
     tracemalloc.start()
-    found = follow(b"\x80\2(" + made * 250_000 + b"l.", budget=Budget(260_000))
+    found = follow(b"\x80\2(" + made * 250_000 + b"l.", budget=budget)
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert found.problem == TOO_MUCH and peak < 10 << 20
+
+
+@pytest.mark.parametrize("made", [b"}", b"r\xff\xff\xff\x0f", b"G" + b"\x40" * 8])
+def test_what_is_no_denser_than_models_may_take_more(made):
+    """The more bytes it has; but never more in all than 200,000 tensors take."""
+    many = b"\x80\2(N" + made * (1_500_000 // len(made)) + b"l."
+    tracemalloc.start()
+    found = follow(many)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 48_000_000 + 20 * len(many)
+    assert bool(found.problem) == (made == b"}")
+    budget = Budget()
+    budget.more = 0
+    apart = b"".join(b"r" + struct.pack("<I", 2 * place) for place in range(1, 600_000))
+    assert follow(b"N" + apart + b".", budget=budget).problem == TOO_MUCH
+    budget = Budget()
+    budget.room, budget.more = 0, 100
+    assert follow(many, budget=budget).problem == TOO_MUCH and budget.more == 0
+
+
+def memo_program(draw: random.Random) -> bytes:
+    """Return a pickle that keeps lists in places of all kinds, and shows what is there."""
+    used, lines = [], [b"("]
+    for _ in range(draw.randrange(1, 12)):
+        lines.append(b"]I%d\na" % len(lines))  # a list with a number, to be told
+        place = draw.choice([len(used), draw.randrange(4), draw.randrange(6), 300])
+        form = draw.choice([b"p%d\n" % place, b"r" + struct.pack("<I", place), b"\x94"])
+        lines.append(form)
+        used.append(place)
+    for place in draw.choices([*used, *range(7)], k=2):
+        lines.append(draw.choice([b"g%d\n" % place, b"j" + struct.pack("<I", place)]))
+        lines.append(b"h%c" % place if place < 256 else b"")
+    return b"".join([*lines, b"l."])
+
+
+def test_places_are_kept_as_pickle_keeps_them():
+    """Whoever is shown another object than pickle takes can be lied to."""
+    draw, agreed = random.Random(0), 0
+    for _ in range(4000):
+        data = memo_program(draw)
+        try:
+            known = pickle.loads(data)
+        except (KeyError, pickle.UnpicklingError):
+            assert follow(data).problem
+            continue
+        agreed += 1
+        assert follow(data).value == known
+    assert 1000 < agreed < 3500
+    assert follow(b"(ios\nsystem\n.").names == follow(b"ios\nsystem\n.").names
+    for place in (b"-1", b"+1", b" 1", b"1_0", b"0x1", b"1" * 13, b"1\0x"):
+        data = b"Np1\np10\n0g%s\n." % place
+        assert bool(follow(data).problem) == (place in (b"-1", b"0x1", b"1" * 13))
 
 
 def test_long_texts_do_not_add_up():

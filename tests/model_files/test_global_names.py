@@ -62,6 +62,7 @@ def test_dangerous(name):
             "torch.nn.Linear",
             "numpy.ma.core.MaskedArray",
         ),
+        *("numpy.random._pickle.__generator_ctor", "pandas.a.__pyx_unpickle_B"),
         *("timm.models.resnet.ResNet", "torch.optim.adam.Adam", *sorted(HARMLESS)),
     ],
 )

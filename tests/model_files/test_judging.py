@@ -5,15 +5,18 @@ import struct
 
 import pytest
 
-from helpers.model_files.file_findings import (
+from helpers.model_files.budgets import TooMuchError
+from helpers.model_files.judging import HostileError, add_entry, bytes_of, inside, judging
+from helpers.model_files.verdicts import (
     DAMAGED,
     NOT_CHECKED,
+    SAFE,
+    UNKNOWN,
     UNSAFE,
     WHOLE,
     Findings,
     TensorEntry,
 )
-from helpers.model_files.judging import HostileError, add_entry, bytes_of, inside, judging
 
 
 @pytest.mark.parametrize(
@@ -22,6 +25,8 @@ from helpers.model_files.judging import HostileError, add_entry, bytes_of, insid
         (ValueError("it ends early"), "structure", DAMAGED, "it ends early"),
         (struct.error("short"), "structure", DAMAGED, "short"),
         (OverflowError("large"), "structure", DAMAGED, "large"),
+        (TooMuchError("it is long"), "structure", UNKNOWN, "it is long"),
+        (TooMuchError("it is long"), "safety", UNKNOWN, "it is long"),
         (HostileError("it lies"), "safety", UNSAFE, "it lies"),
         (RecursionError("maximum"), "safety", UNSAFE, "it is nested too deeply"),
     ],
@@ -29,7 +34,7 @@ from helpers.model_files.judging import HostileError, add_entry, bytes_of, insid
 def test_an_error_becomes_a_verdict_and_takes_back_the_lines_that_open(
     error, field, verdict, why
 ):
-    found = Findings("a", opens=["load()"])
+    found = Findings("a", opens=["load()"], safety=SAFE)
     with judging(found):
         raise error
     assert (getattr(found, field), getattr(found, f"{field}_why")) == (verdict, why)

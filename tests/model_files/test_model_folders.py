@@ -8,8 +8,8 @@ import safetensors.torch
 import torch
 
 from helpers.model_files import inspect_file
-from helpers.model_files.file_findings import SAFE, UNKNOWN, UNSAFE, WHOLE
 from helpers.model_files.judging import FETCH
+from helpers.model_files.verdicts import SAFE, UNKNOWN, UNSAFE, WHOLE
 from tests.model_files.readers import frugally, mutations, quickly, read, refused, run
 from tests.model_files.samples import LFS
 

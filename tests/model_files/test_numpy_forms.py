@@ -47,6 +47,43 @@ def test_what_numpy_writes_is_sound(kind, protocol):
         )
 
 
+HONEST = [bytearray(b"ab"), bytearray(), torch.ones(2), torch.nn.Parameter(torch.ones(2))]
+NUMBER = b"\x8a\5\0\0\0\0\2"
+MAKERS = (
+    "builtins bytearray",
+    "torch Tensor",
+    "torch FloatStorage",
+    "torch.cuda LongTensor",
+)
+MAKERS += ("torch.storage UntypedStorage", "torch.storage TypedStorage")
+
+
+@pytest.mark.parametrize("name", MAKERS)
+@pytest.mark.parametrize(
+    "call",
+    [
+        NUMBER + b"\x85R",
+        NUMBER + b"\x85\x81",
+        b"ctorch\nSize\n" + NUMBER + b"\x85\x85R\x85R",
+    ],
+)
+def test_memory_for_no_content_is_unsafe(name, call, tmp_path):
+    """A file of 40 bytes would take 8 GB, from torch.load(weights_only=True), too."""
+    data = b"\x80\2c%b\n%b\n%b." % (*name.encode().split(), call)
+    (tmp_path / "a.pkl").write_bytes(data)
+    report = inspect_file(tmp_path / "a.pkl")
+    assert report.safety == "unsafe" and report.opens == []
+    assert f"(memory for any {name.replace(' ', '.')})" in report.safety_why
+
+
+@pytest.mark.parametrize("protocol", range(2, 6))
+def test_content_and_tensors_are_no_empty_memory(protocol, tmp_path):
+    torch.save(HONEST, tmp_path / "a.pt", pickle_protocol=protocol)
+    assert inspect_file(tmp_path / "a.pt").safety == "safe"
+    for value in HONEST[:2]:
+        assert "memory" not in str(follow(pickle.dumps(value, protocol % 5)).names)
+
+
 @pytest.mark.parametrize("dtype", ["f8,O", ("f4", (2,)), [("a", "i4")]])
 def test_fields_have_flags_of_their_own(dtype, tmp_path):
     (tmp_path / "a.pkl").write_bytes(

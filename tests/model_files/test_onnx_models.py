@@ -10,8 +10,8 @@ from onnx import TensorProto, helper, numpy_helper
 from torch import nn
 
 from helpers.model_files import inspect_file
-from helpers.model_files.file_findings import SAFE, UNSAFE, WHOLE
 from helpers.model_files.onnx_models import _DTYPES
+from helpers.model_files.verdicts import SAFE, UNSAFE, WHOLE
 from helpers.onnx_export import export_onnx
 from tests.model_files.readers import frugally, mutations, quickly, read, refused, run
 from tests.model_files.samples import onnx_model

@@ -8,13 +8,13 @@ import numpy as np
 import pytest
 import torch
 
-from helpers.model_files.file_findings import Findings
 from helpers.model_files.following import follow
 from helpers.model_files.judging import HostileError, bytes_of
 from helpers.model_files.pickle_instructions import Made
 from helpers.model_files.pickled_containers import pairs
 from helpers.model_files.pickled_tensors import dtype_of, read_content
 from helpers.model_files.torch_archives import read_directory, read_record
+from helpers.model_files.verdicts import Findings
 from tests.model_files import torch_samples as samples
 
 
@@ -152,6 +152,14 @@ def test_a_view_that_keeps_a_large_storage_is_named():
     words = "'a' shows 12 bytes of a storage of 4000: saved as a clone, it would be small."
     assert found.notes == [words]
     assert content({"a": base, "b": base[:3]}).notes == []
+    # What is told twice is not held twice, and others' bytes do not hide it.
+    tied = {name: base[:300] for name in "abcd"} | {"e": torch.ones(5000)[:4999]}
+    (note,) = content(tied | {f"f{i}": torch.ones(9) for i in range(9)}).notes
+    assert note.startswith("'a' shows 1200 bytes of a storage of 4000")
+    words = "'a' and 1 more show 24 bytes of a storage of 4000: saved as clones, they would"
+    assert content({"a": base[:3], "b": base[3:6]}).notes == [f"{words} be small."]
+    arrays = {"n": np.ones(10_000), "a": base[:3]}
+    assert len(content(arrays).notes) == 1
     assert (
         content({"a": torch.ones(1).expand(5000), "s": torch.eye(900).to_sparse()}).notes
         == []

@@ -20,7 +20,7 @@ from helpers.onnx_export import describe
 from helpers.onnx_export.files import read_onnx
 from helpers.onnx_export.running import session
 from tests.model_files.readers import mutations
-from tests.model_files.samples import FOLDERS, contents, folder, onnx_model
+from tests.model_files.samples import FOLDERS, contents, empties, folder, onnx_model
 
 KINDS = contents()
 LOADERS = {
@@ -237,6 +237,11 @@ def test_a_directory_that_claims_the_whole_file_is_read_in_part(tmp_path):
         assert file.asked < 40 << 20
 
 
+def test_a_large_directory_is_found_whose_small_fields_are_full(tmp_path):
+    (tmp_path / "a").write_bytes(empties(9).getvalue())
+    assert recognize(tmp_path / "a").kind == "zip"
+
+
 def test_a_damaged_directory_is_named(tmp_path):
     path = tmp_path / "a.pt"
     path.write_bytes(KINDS["torch zip"][1].replace(b"PK\1\2", b"PK\1\3"))
@@ -269,6 +274,16 @@ WORDY = [
 def test_text_is_text_though_letters_are_instructions_or_fields(tmp_path, words):
     (tmp_path / "a.txt").write_text(words)
     assert recognize(tmp_path / "a.txt").kind == "text"
+
+
+@pytest.mark.parametrize("data", [b"\xff\xfe\0\xd8" * 9, b"\xfe\xff" + bytes(99)])
+def test_a_mark_of_utf_16_before_what_is_no_text(tmp_path, data):
+    (tmp_path / "a").write_bytes(data)
+    assert recognize(tmp_path / "a").kind == "unknown"
+    (tmp_path / "a").write_bytes(data[:2])
+    assert recognize(tmp_path / "a").kind == "utf-16"
+    (tmp_path / "a").write_bytes(b"\xff\xfe" + b"a\0" * 5000 + b"\0")
+    assert "beginning '" + "a" * 60 + "'" in recognize(tmp_path / "a").is_
 
 
 @pytest.mark.parametrize("protocol", range(5))

@@ -3,8 +3,8 @@
 import json
 from pathlib import Path
 
-from helpers.model_files.file_findings import TensorEntry
 from helpers.model_files.reporting import FileReport
+from helpers.model_files.verdicts import TensorEntry
 
 
 def report(**more) -> FileReport:

@@ -7,8 +7,8 @@ import safetensors
 import safetensors.torch
 import torch
 
-from helpers.model_files.file_findings import SAFE, WHOLE
 from helpers.model_files.safetensors_files import _DTYPES
+from helpers.model_files.verdicts import SAFE, WHOLE
 from tests.model_files.readers import frugally, mutations, read, refused, run
 
 DTYPES = [

@@ -13,6 +13,7 @@ import torch.package
 
 from helpers.model_files.inspecting import inspect_file
 from tests.model_files import torch_samples as samples
+from tests.model_files.samples import empties
 from tests.model_files.torch_samples import Runs, repacked, saved, with_pickle
 
 EVIL = saved({"a": Runs()})
@@ -270,7 +271,29 @@ def test_ties_views_devices_and_kinds_of_tensors(inspect):
     assert (found["view"].offset, found["wide"].bytes) == (2, 4)
     assert (found["meta"].device, found["meta"].bytes) == ("meta", 0)
     assert found["coo"].bytes == 3 * 4 + 2 * 3 * 8
-    assert "views of one storage: base, tied, view" in str(report)
+    text = str(report)
+    assert "base = tied" in text and "views of one storage: base, view" in text
+    assert found["base"].strides == (1,) and found["wide"].strides == (0,)
+
+
+def test_what_shares_memory_is_a_tie_only_where_it_is_the_same(inspect):
+    wide, row, flat = torch.ones(2, 3), torch.ones(1, 4), torch.zeros(9)
+    square = torch.ones(2, 2)
+    value = {
+        **{"wide": wide, "turned": wide.t()},
+        **{"square": square, "transposed": square.t()},
+        **{"row": row, "same row": row.as_strided((1, 4), (7, 1))},
+        **{
+            "left": flat[:3],
+            "also left": flat[:3],
+            "right": flat[3:],
+        },
+    }
+    text = str(inspect(saved(value)))
+    assert "views of one storage: wide, turned" in text
+    assert "views of one storage: square, transposed" in text
+    assert "row = same row" in text and "left = also left" in text
+    assert "views of one storage: left, right" in text
 
 
 def test_a_cuda_files_device_is_named(inspect):
@@ -443,11 +466,11 @@ def test_a_hostile_archive_ends_in_a_sentence_quickly(make, words, inspect):
 
 
 def test_a_pickle_of_millions_of_instructions_is_given_up(inspect):
-    report = inspect(with_pickle(P2 + b"N0" * 1_600_000 + b"N."))
+    report = inspect(with_pickle(P2 + b"N0" * 5_100_000 + b"N."))
     assert report.structure == "unknown" and "too much to follow" in report.structure_why
     assert report.safety == "unknown" and report.opens == []
     assert "restore it" not in str(report)
-    data = with_pickle(P2 + b"cos\nsystem\n" + b"N0" * 1_600_000 + b"N.")
+    data = with_pickle(P2 + b"cos\nsystem\n" + b"}" * 700_000 + b"N.")
     assert inspect(data).safety == "unsafe"
 
 
@@ -462,6 +485,18 @@ def test_archives_in_an_archive_have_one_budget(inspect):
     assert time.process_time() - started < 8
     assert (report.structure, report.safety) == ("unknown", "unknown")
     assert "what is nested in it is too much to follow" in report.structure_why
+
+
+def test_an_archive_of_many_records_in_another_is_too_much(inspect):
+    with zipfile.ZipFile(outer := io.BytesIO(), "w") as archive:
+        archive.writestr("a/1.zip", empties((1 << 14) + 1).getvalue())
+    report = inspect(outer.getvalue())
+    assert (report.structure, report.safety) == ("unknown", "unknown")
+    assert report.structure_why == "its 16,385 records are too much to follow"
+    report = inspect(empties(260_000).getvalue())
+    assert (report.structure, report.safety) == ("unknown", "unknown")
+    assert report.safety_why == "its 260,000 records are too much to follow"
+    assert "restore" not in str(report)
 
 
 @pytest.mark.parametrize("depth", [55, 140])

@@ -2,14 +2,16 @@
 
 import collections
 import pickle
+import tarfile
+import tracemalloc
 from pathlib import Path
 
 import pytest
 import torch
 
-from helpers.model_files.file_findings import Findings
 from helpers.model_files.inspecting import inspect_file
 from helpers.model_files.torch_pickles import conclude, follow_all
+from helpers.model_files.verdicts import Findings
 from tests.model_files import torch_samples as samples
 
 
@@ -129,6 +131,21 @@ def test_plain_values_and_their_lines(tmp_path):
         opened(report)
 
 
+@pytest.mark.parametrize("kind", [b"x", b"g", b"L"])
+def test_a_header_of_a_tar_archive_fills_no_memory(tmp_path, kind):
+    header = tarfile.TarInfo("x")
+    header.size, header.type = 100 << 20, kind
+    with (tmp_path / "a.tar").open("wb") as file:
+        file.write(header.tobuf(tarfile.GNU_FORMAT))
+        file.truncate(200 << 20)
+    tracemalloc.start()
+    report = inspect_file(tmp_path / "a.tar")
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 10 << 20
+    assert "breaks off: a header in it is too large" in report.structure_why
+
+
 def test_tar_archives(tmp_path):
     report = inspected(tmp_path, samples.tar())
     assert report.is_ == "a tar archive, of torch before 0.2"
@@ -186,9 +203,8 @@ def test_numbers_in_the_old_format_are_no_pickles(tmp_path):
 
 
 def test_what_is_too_long_or_too_deep_is_not_damaged(tmp_path):
-    report = inspected(
-        tmp_path, pickle.dumps({"history": [1.5] * 10 + [*range(1_700_000)]})
-    )
+    long = pickle.dumps({"history": [{} for _ in range(800_000)]})
+    report = inspected(tmp_path, long)
     assert (report.structure, report.safety) == ("unknown", "unknown")
     assert "restore" not in str(report) and report.opens == []
     deep = None
@@ -202,6 +218,14 @@ def test_a_class_that_a_bare_pickle_changes_is_unsafe(tmp_path):
     data = b"\x80\2ccollections\nCounter\nN}X\5\0\0\0totalc__builtin__\nset\ns\x86b0}."
     report = inspected(tmp_path, data)
     assert (report.safety, report.opens) == ("unsafe", [])
+
+
+@pytest.mark.parametrize("dtype", [torch.float8_e5m2, torch.uint16])
+def test_a_bare_pickle_of_what_torch_cannot_read_gets_no_lines(tmp_path, dtype):
+    report = inspected(tmp_path, pickle.dumps({"w": torch.zeros(2).to(dtype)}))
+    assert report.entries[0].dtype == str(dtype).removeprefix("torch.")
+    assert report.opens == [] and "No line opens it safely." in str(report)
+    assert inspected(tmp_path, pickle.dumps({"w": torch.zeros(2)})).opens
 
 
 def test_what_torch_cannot_read_in_the_old_format_gets_no_lines(tmp_path):

@@ -3,6 +3,7 @@
 import enum
 import io
 import json
+import zipfile
 
 import pytest
 import torch
@@ -90,6 +91,16 @@ def test_exported_with_weights_missing_or_as_a_pickle(tmp_path):
     assert report.opens == []
 
 
+def test_a_list_of_millions_of_parts_is_unsafe(tmp_path):
+    with zipfile.ZipFile(tmp_path / "a.pt2", "w") as archive:
+        archive.writestr("a/archive_format", "pt2")
+        config = b'{"config": {"w": [' + b"[]," * 2_100_000 + b"0]}}"
+        archive.writestr("a/data/weights/model_weights_config.json", config)
+    report = inspect_file(tmp_path / "a.pt2")
+    assert (report.safety, report.opens) == ("unsafe", [])
+    assert report.safety_why == "its JSON lists more than any model's"
+
+
 def test_numbers_of_dtypes_are_torchs():
     from torch._export.serde.schema import ScalarType
 
@@ -148,3 +159,5 @@ def test_exported_views_have_their_own_bytes(tmp_path):
     report = inspected(tmp_path, file.getvalue(), "a.pt2")
     assert {(e.name, e.bytes) for e in report.entries} == {("a", 16), ("b", 16)}
     assert report.held == sum({e.storage: 4000 for e in report.entries}.values())
+    assert {e.strides for e in report.entries} <= {(1,), (2, 1)}
+    assert any(note.endswith("would be small.") for note in report.notes)

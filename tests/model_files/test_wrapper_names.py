@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from helpers.model_files.file_findings import Findings
+from helpers.model_files.verdicts import Findings
 from helpers.model_files.wrapper_names import note_wrappers
 
 

@@ -2,11 +2,23 @@
 
 import io
 import random
+import struct
+import tracemalloc
 import zipfile
+from itertools import islice
 
 import pytest
 
-from helpers.model_files.zip_records import chunks, read_directory, read_record
+from helpers.model_files.budgets import TooMuchError
+from helpers.model_files.judging import MOST_ENTRIES
+from helpers.model_files.zip_records import (
+    _MOST_RECORDS,
+    _entries,
+    chunks,
+    read_directory,
+    read_record,
+)
+from tests.model_files.samples import empties
 
 
 def archive(compression=zipfile.ZIP_STORED, comment=b"", count=5, zip64=False) -> bytes:
@@ -61,6 +73,30 @@ def test_a_record_that_is_not_as_large_as_it_says():
     large = type(lies[0])("x", 0, 1, 1 << 40, 0, 0)
     with pytest.raises(ValueError, match="'x' of 1099511627776 bytes is too large"):
         read_record(io.BytesIO(data), large)
+
+
+def test_as_many_records_as_models_have_are_read_and_no_more():
+    file = empties(20_000)
+    with zipfile.ZipFile(file) as known:
+        assert len(known.namelist()) == 20_000
+    tracemalloc.start()
+    records, wrong, _ = read_directory(file)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert (len(records), wrong) == (20_000, []) and peak < 20_000 * 400
+    assert MOST_ENTRIES + 100 < _MOST_RECORDS < 260_000
+    with pytest.raises(TooMuchError, match=r"its 260,000 records are too much to follow"):
+        read_directory(empties(260_000))
+    with pytest.raises(TooMuchError, match=r"its 9 records are too much to follow"):
+        read_directory(empties(9), most=8)
+    # One that says that it has fewer.
+    data = empties(9).getvalue().replace(struct.pack("<Q", 9), struct.pack("<Q", 8))
+    with pytest.raises(ValueError, match="has not as many records as it says"):
+        read_directory(io.BytesIO(data))
+    directory = (b"PK\1\2" + bytes(42)) * 10
+    assert len(list(islice(_entries(directory, 3, 0), 4))) == 4
+    with pytest.raises(ValueError, match="not as many"):
+        assert len(list(islice(_entries(directory, 3, 0), 5))) < 5
 
 
 def test_no_archive():

@@ -4,6 +4,7 @@ import random
 import re
 
 import numpy as np
+import onnx
 import pytest
 import torch
 from hypothesis import given, settings
@@ -447,3 +448,104 @@ def test_chance_of_every_source_is_as_it_was(small):
     restore_rng(state)
     check_parity(Rolls(), small[1], torch.ones(3, 4))
     assert draws() == expected
+
+
+class Memory(nn.Module):
+    """An LSTM's outputs: the inputs on axis 0 of the first, on axis 1 of the others."""
+
+    def __init__(self, bias=0.0):
+        super().__init__()
+        self.lstm, self.bias = nn.LSTM(3, 3, num_layers=2, batch_first=True), bias
+
+    def forward(self, x):
+        y, (h, c) = self.lstm(x)
+        # Only the second input is all zeros: its state alone is another.
+        wrong = (x.abs().sum((1, 2)) == 0)[None, :, None] * self.bias
+        return y, (h + wrong, c)
+
+
+@pytest.mark.parametrize("sizes", [(2,), (3,), (5,), (1, 2, 5)])
+def test_the_axis_of_the_inputs_is_not_another_one_that_is_as_long(tmp_path, sizes):
+    net = Memory().eval()
+    names = ("y", "h", "c")
+    path = export_onnx(net, torch.rand(2, 5, 3), tmp_path / "m.onnx", output_names=names)
+    inputs = torch.rand(5, 5, 3) + 0.1
+    inputs[1] = 0
+    net.bias = 1.0
+    found = check_parity(net, path, inputs, batch_sizes=sizes)
+    assert found.failing(rtol=0, atol=0.5).any(dim=1).nonzero().tolist() == [[1]]
+    assert found.worst_input == 1 and found.gaps.shape == (5, 5 * 3 + 2 * 3 + 2 * 3)
+
+
+class OnlyOf(nn.Module):
+    """Takes batches of one size, and returns a table beside the answer."""
+
+    def __init__(self, size, table):
+        super().__init__()
+        self.size, self.table, self.layer = size, table, nn.Linear(4, 2)
+
+    def forward(self, x):
+        if self.size and len(x) != self.size:
+            raise ValueError("not that many")
+        return self.layer(x), torch.ones(5, 2) + 0 * x.sum() if self.table else x
+
+
+def test_a_table_that_is_as_long_as_the_batch_is_no_answer_by_input(tmp_path):
+    net, names = OnlyOf(0, True), ("y", "table")
+    path = export_onnx(net, torch.rand(2, 4), tmp_path / "m.onnx", output_names=names)
+    with pytest.raises(
+        ValueError, match=r"for 5 inputs .*\[\(5, 2\), \(5, 2\)\]; expected"
+    ):
+        check_parity(net, path, torch.rand(5, 4), batch_sizes=(5,))
+
+
+def test_where_a_model_takes_one_batch_alone_the_first_axis_as_long_counts(tmp_path):
+    net, names = OnlyOf(5, False), ("y", "x")
+    path = export_onnx(net, torch.rand(5, 4), tmp_path / "m.onnx", output_names=names,
+                       dynamic_batch=False)  # fmt: skip
+    found = check_parity(net, path, torch.rand(5, 4), batch_sizes=(5,))
+    assert found.passed and found.gaps.shape == (5, 6)
+
+
+def write_onnx(path, kind):
+    """Write a file that returns its input as numbers of a kind, texts, or a sequence."""
+    x = onnx.helper.make_tensor_value_info("x", onnx.TensorProto.FLOAT, ["N", 4])
+    if kind == "sequence":
+        node = onnx.helper.make_node("SequenceConstruct", ["x", "x"], ["odd"])
+        odd = onnx.helper.make_tensor_sequence_value_info("odd", 1, None)
+    else:
+        number = getattr(onnx.TensorProto, kind)
+        node = onnx.helper.make_node("Cast", ["x"], ["odd"], to=number)
+        odd = onnx.helper.make_tensor_value_info("odd", number, ["N", 4])
+    same = onnx.helper.make_node("Identity", ["x"], ["y"])
+    y = onnx.helper.make_tensor_value_info("y", 1, ["N", 4])
+    graph = onnx.helper.make_graph([same, node], "g", [x], [y, odd])
+    opset = onnx.helper.make_opsetid("", 21)
+    onnx.save(onnx.helper.make_model(graph, opset_imports=[opset], ir_version=10), path)
+    return path
+
+
+@pytest.mark.parametrize(
+    "kind, said",
+    [
+        ("STRING", r"tensor\(string\)"),
+        ("BFLOAT16", r"tensor\(bfloat16\)"),
+        ("FLOAT8E4M3FN", r"tensor\(float8e4m3fn\)"),
+        ("sequence", r"seq\(tensor\(float\)\)"),
+    ],
+)
+def test_an_output_of_the_file_that_holds_no_numbers_is_named(tmp_path, kind, said):
+    path = write_onnx(tmp_path / "m.onnx", kind)
+    net = Returns(nn.Identity(), lambda x: (x, x))
+    with pytest.raises(ValueError, match=f"output 'odd' is {said}; expected .* make the"):
+        check_parity(net, path, torch.rand(3, 4))
+    path = write_onnx(tmp_path / "m.onnx", "FLOAT16")
+    assert check_parity(Returns(net, list), path, torch.ones(3, 4)).passed
+
+
+def test_an_output_of_the_model_that_is_no_tensor_is_named(small):
+    net = Returns(small[0], lambda y: {"y": y, "names": ["a", "b"]})
+    with pytest.raises(
+        TypeError, match=r"the output\['names'\]\[0\] of the model is of ty"
+    ):
+        check_parity(net, small[1], torch.rand(2, 4), batch_sizes=(2,))

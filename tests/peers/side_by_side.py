@@ -20,8 +20,8 @@ from packaging.requirements import Requirement
 
 from helpers.classroom.setup.install import venv_python
 from helpers.model_files import inspect_file
-from helpers.model_files.file_findings import DAMAGED, SAFE, UNSAFE
 from helpers.model_files.global_names import ALLOWED, DANGEROUS, judge
+from helpers.model_files.verdicts import DAMAGED, SAFE, UNSAFE
 from tests.peers import ask
 from tests.peers.files import harmful, harmless
 

@@ -1,11 +1,13 @@
 """The range of a tensor: groups, percentiles, least squares."""
 
+import math
 from dataclasses import replace
 
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from onnxruntime.quantization.calibrate import HistogramCollector
 
 from helpers.quantization import (
     GRANULARITIES,
@@ -183,3 +185,177 @@ def test_the_percentile_is_that_of_torch(percentile):
     low, high = (torch.quantile(tensor, q, dim=1, keepdim=True) for q in (1 - share, share))
     expected = (high.clamp(min=0) - low.clamp(max=0)) / 255
     torch.testing.assert_close(found, expected)
+
+
+# Entropy
+
+
+def reach_of(values: list[float], levels: int, bins: int, ends: range) -> float:
+    """The talk's own loop (Migacz, GTC 2017), in plain Python."""
+    largest = max(map(abs, values))
+    counts = [0] * bins
+    for value in values:
+        counts[min(int(abs(value) / largest * bins), bins - 1)] += 1
+    found = {}
+    for end in ends:
+        reference = counts[:end]
+        reference[-1] += sum(counts[end:])
+        candidate = [0.0] * end
+        for level in range(levels):
+            members = [i for i in range(end) if i * levels // end == level]
+            holders = [i for i in members if reference[i]]
+            for i in holders:
+                candidate[i] = max(sum(counts[j] for j in members) / len(holders), 1e-4)
+        p, q = ([each / sum(one) for each in one] for one in (reference, candidate))
+        lost = sum(a * math.log(a / b) for a, b in zip(p, q, strict=True) if a)
+        found.setdefault(round(lost, 6), largest * end / bins)
+    return found[min(found)]
+
+
+SHAPES = {
+    "normal": lambda x: x,
+    "outlier": lambda x: torch.cat([x, torch.tensor([40.0])]),
+    "positive": lambda x: x.relu(),
+    "cubed": lambda x: x**3,
+}
+
+
+@pytest.mark.parametrize("shape", SHAPES.values(), ids=SHAPES)
+@pytest.mark.parametrize("bits", [2, 4])
+def test_entropy_finds_what_the_plain_loop_finds(shape, bits):
+    values = shape(torch.randn(3000, generator=torch.Generator().manual_seed(3)))
+    levels = 2 ** (bits - 1)
+    bins, step = 16 * levels, max(1, levels // 4)
+    expected = reach_of(values.tolist(), levels, bins, range(bins, levels - 1, -step))
+    scheme = Scheme(bits, observer="entropy")
+    qparams = choose_qparams(values, scheme)
+    assert qparams.scale.item() * qparams.qmax == pytest.approx(expected, rel=1e-5)
+    one_sided = choose_qparams(values, replace(scheme, symmetric=False))
+    low, high = max(values.min().item(), -expected), min(values.max().item(), expected)
+    reach = (high - min(low, 0)) / (2**bits - 1)
+    assert one_sided.scale.item() == pytest.approx(reach, rel=1e-5)
+
+
+def test_entropy_clips_an_outlier_as_onnx_runtimes_does():
+    given = SHAPES["outlier"](
+        torch.randn(20_000, generator=torch.Generator().manual_seed(0))
+    )
+    theirs = HistogramCollector("entropy", True, 1025, 63, 99.99, "same")
+    theirs.collect({"x": given.numpy()})
+    _, high, *_ = theirs.compute_collection_result()["x"]
+    ours = choose_qparams(given, Scheme(6, observer="entropy")).scale.item() * 31
+    # It tries more reaches, and truncates the counts of its levels to whole numbers.
+    assert ours == pytest.approx(float(high), rel=0.4)
+    assert max(ours, high) < given.max() / 7
+
+
+def test_entropy_of_many_rows_is_that_of_each_alone():
+    rows = torch.randn(1030, 40, generator=torch.Generator().manual_seed(4)) ** 3
+    rows[7] = 0
+    together = fake_quantize(rows, Scheme(2, granularity="channel", observer="entropy"))
+    assert not torch.equal(together, fake_quantize(rows, Scheme(2, granularity="channel")))
+    for row in (0, 7, 1023, 1024, 1029):
+        alone = fake_quantize(rows[row], Scheme(2, observer="entropy"))
+        assert torch.equal(together[row], alone)
+
+
+def test_a_histogram_of_few_values_tells_nothing():
+    values = torch.randn(127, generator=torch.Generator().manual_seed(5)) ** 3
+    both = [choose_qparams(values, Scheme(4, observer=o)) for o in ("entropy", "minmax")]
+    assert both[0].scale == both[1].scale
+    more = torch.cat([values, torch.zeros(1)])
+    assert choose_qparams(more, Scheme(4, observer="entropy")).scale < both[1].scale
+
+
+@pytest.mark.parametrize("bits", [12, 16])
+def test_where_there_are_as_many_levels_as_bins_entropy_is_min_max(bits):
+    values = torch.randn(5000, generator=torch.Generator().manual_seed(5)) ** 3
+    both = [choose_qparams(values, Scheme(bits, observer=o)) for o in ("entropy", "minmax")]
+    assert both[0].scale == both[1].scale
+
+
+# What a scale is stored as
+
+
+@pytest.mark.parametrize("dtype", ["float16", "bfloat16"])
+@pytest.mark.parametrize("symmetric", [True, False])
+@pytest.mark.parametrize("granularity", GRANULARITIES)
+def test_a_scale_is_rounded_to_its_dtype_and_the_integers_follow(
+    dtype, symmetric, granularity
+):
+    weight = torch.randn(5, 4, 9, generator=torch.Generator().manual_seed(6))
+    plain = Scheme(6, symmetric, granularity, group_size=8)
+    exact = choose_qparams(weight, plain)
+    stored = choose_qparams(weight, replace(plain, scale_dtype=dtype))
+    kind = getattr(torch, dtype)
+    assert torch.equal(stored.scale, exact.scale.to(kind).float())
+    assert not torch.equal(stored.scale, exact.scale)
+    scaled = torch.round(weight / stored.scale) + stored.zero_point
+    found = quantize(weight, stored)
+    assert torch.equal(found, scaled.clamp(stored.qmin, stored.qmax).int())
+    assert torch.equal(round_trip(weight, stored), dequantize(found, stored))
+
+
+def test_a_scale_beyond_its_dtype_is_refused_and_a_tiny_one_is_kept_from_zero():
+    half = Scheme(8, scale_dtype="float16")
+    with pytest.raises(ValueError) as caught:
+        choose_qparams(torch.tensor([1e7, 1.0]), half)
+    assert str(caught.value) == (
+        "a scale of 7.87e+04 is beyond float16, which ends at 6.55e+04; "
+        "use scale_dtype='float32'"
+    )
+    assert choose_qparams(torch.tensor([1e-9]), half).scale == 2.0**-24
+    assert choose_qparams(torch.zeros(3), half).scale == 1
+    assert fake_quantize(torch.tensor([1e-9]), half) == 0
+
+
+@pytest.mark.parametrize("largest", [6.0, 7.99, 8.0, 448.0, 1e-30, 3.0])
+def test_a_scale_of_mx_is_the_power_of_two_by_that_of_the_largest_level(largest):
+    values = torch.tensor([largest, -largest / 3, 0.0])
+    for form, bits, power in (("e2m1", 4, 2), ("e4m3", 8, 8), ("e5m2", 8, 15)):
+        scheme = Scheme(bits, scale_dtype="e8m0", format=form)
+        expected = 2.0 ** (math.floor(math.log2(largest)) - power)
+        assert choose_qparams(values, scheme).scale.item() == expected
+
+
+def test_the_largest_block_of_nvfp4_has_the_largest_scale():
+    weight = torch.randn(4, 64, generator=torch.Generator().manual_seed(7))
+    weight[0, :16] *= 1e-5  # below the smallest scale of a block: 2^-6
+    scale = choose_qparams(weight, Scheme.preset("NVFP4")).scale
+    whole = weight.abs().max() / (448 * 6)
+    blocks = scale / whole
+    assert blocks.max() == pytest.approx(448) and blocks.min() == pytest.approx(2**-6)
+    zeros = choose_qparams(torch.zeros(2, 32), Scheme.preset("NVFP4"))
+    assert torch.equal(
+        dequantize(quantize(torch.zeros(2, 32), zeros), zeros), torch.zeros(2, 32)
+    )
+
+
+# The signed range
+
+
+@pytest.mark.parametrize("bits", [2, 3, 4, 8, 16])
+def test_the_full_range_has_one_level_more_and_a_shorter_step(bits):
+    values = torch.linspace(-1, 1, 101)
+    narrow = choose_qparams(values, Scheme(bits))
+    full = choose_qparams(values, Scheme(bits, signed_range="full"))
+    assert (full.qmin, full.qmax) == (narrow.qmin - 1, narrow.qmax)
+    assert full.scale.item() == pytest.approx(2 / (2**bits - 1))
+    ends = quantize(torch.tensor([-1.01, 1.01]), full)
+    assert ends.tolist() == [full.qmin, full.qmax]
+
+
+@pytest.mark.parametrize("observer", OBSERVERS)
+@pytest.mark.parametrize("granularity", GRANULARITIES)
+def test_ggmls_range_is_that_of_the_mirrored_tensor_mirrored(observer, granularity):
+    weight = torch.randn(6, 24, generator=torch.Generator().manual_seed(8)) ** 3
+    scheme = Scheme(4, True, granularity, 8, observer, percentile=90, signed_range="ggml")
+    qparams, mirrored = choose_qparams(weight, scheme), choose_qparams(-weight, scheme)
+    assert torch.equal(qparams.scale, -mirrored.scale)
+    assert torch.equal(quantize(weight, qparams), quantize(-weight, mirrored))
+    assert (quantize(weight, qparams) == -8).any()
+    if observer == "minmax":
+        blocks = rows_of(weight, granularity)
+        rounded = rows_of(fake_quantize(weight, scheme), granularity)
+        for block, back in zip(blocks, rounded, strict=True):
+            assert torch.equal(back[block.abs().argmax()], block[block.abs().argmax()])

@@ -55,7 +55,7 @@ observed = st.builds(
 def test_three_bits_symmetric():
     x = torch.tensor([-1.5, 0.25, 0.75, 1.25, 1.5])
     qparams = choose_qparams(x, Scheme(bits=3))
-    assert (qparams.scale, qparams.zero_point, *qparams[2:]) == (0.5, 0, -3, 3)
+    assert (qparams.scale, qparams.zero_point, *qparams[2:4]) == (0.5, 0, -3, 3)
     integers = quantize(x, qparams)
     assert integers.tolist() == [-3, 0, 2, 2, 3]  # 0.5, 1.5 and 2.5 round to even
     assert dequantize(integers, qparams).tolist() == [-1.5, 0.0, 1.0, 1.0, 1.5]
@@ -65,7 +65,7 @@ def test_three_bits_symmetric():
 def test_two_bits_asymmetric():
     x = torch.tensor([-1.0, 0.0, 0.5, 1.5, 2.0])
     qparams = choose_qparams(x, Scheme(bits=2, symmetric=False))
-    assert (qparams.scale, qparams.zero_point, *qparams[2:]) == (1.0, 1, 0, 3)
+    assert (qparams.scale, qparams.zero_point, *qparams[2:4]) == (1.0, 1, 0, 3)
     assert quantize(x, qparams).tolist() == [0, 1, 1, 3, 3]
     assert qparams.levels.tolist() == [-1.0, 0.0, 1.0, 2.0]
 
@@ -188,9 +188,9 @@ def torchs(x, qparams):
     scale, zero_point = qparams.scale.flatten(), qparams.zero_point.flatten()
     if qparams.scale.dim() == 0:
         return torch.fake_quantize_per_tensor_affine(
-            x, scale[0], zero_point[0], *qparams[2:]
+            x, scale[0], zero_point[0], *qparams[2:4]
         )
-    return torch.fake_quantize_per_channel_affine(x, scale, zero_point, 0, *qparams[2:])
+    return torch.fake_quantize_per_channel_affine(x, scale, zero_point, 0, *qparams[2:4])
 
 
 @given(tensors(largest=1024.0), st.integers(2, 8), st.booleans(), st.data())
@@ -350,12 +350,46 @@ def test_tiny_values_become_zeros_and_never_infinity():
         ),
         (
             {"observer": "max"},
-            "observer is 'max'; expected one of 'minmax', 'percentile', 'mse'",
+            "observer is 'max'; expected one of 'minmax', 'percentile', 'mse', 'entropy'",
         ),
         ({"group_size": 1}, "group_size is 1; expected a whole number of 2 or more"),
         ({"group_size": 2.0}, "group_size is 2.0; expected a whole number of 2 or more"),
         ({"percentile": 49}, "percentile is 49; expected a number from 50 to 100"),
         ({"percentile": "high"}, "percentile is 'high'; expected a number from 50 to 100"),
+        (
+            {"scale_dtype": "float64"},
+            "scale_dtype is 'float64'; expected one of 'float32', 'float16', 'bfloat16', "
+            "'e8m0', 'e4m3'",
+        ),
+        (
+            {"signed_range": "wide"},
+            "signed_range is 'wide'; expected one of 'narrow', 'full', 'ggml'",
+        ),
+        (
+            {"format": "fp6"},
+            "format is 'fp6'; expected one of 'integer', 'e4m3', 'e5m2', 'e2m1', 'nf4'",
+        ),
+        ({"format": "nf4"}, "bits is 8; format 'nf4' goes with 4"),
+        (
+            {"format": "e4m3", "symmetric": False},
+            "symmetric is False; format 'e4m3' goes with True",
+        ),
+        (
+            {"signed_range": "full", "symmetric": False},
+            "symmetric is False; signed_range 'full' goes with True",
+        ),
+        (
+            {"signed_range": "ggml", "format": "e4m3"},
+            "format is 'e4m3'; signed_range 'ggml' goes with 'integer'",
+        ),
+        (
+            {"scale_dtype": "e8m0"},
+            "format is 'integer'; scale_dtype 'e8m0' goes with 'e4m3' or 'e5m2' or 'e2m1'",
+        ),
+        (
+            {"scale_dtype": "e4m3", "format": "nf4", "bits": 4},
+            "format is 'nf4'; scale_dtype 'e4m3' goes with 'e4m3' or 'e5m2' or 'e2m1'",
+        ),
     ],
 )
 def test_a_scheme_names_what_it_allows(setting, says):

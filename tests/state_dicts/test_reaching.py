@@ -200,6 +200,29 @@ def test_what_a_scripted_module_holds_comes_back_wherever_it_is():
     assert all(torch.equal(after[name], before[name]) for name in before)
 
 
+def test_a_data_set_gets_its_own_attributes_back_and_is_not_looked_into():
+    class Slotted(Dataset):
+        __slots__ = ("at",)
+
+    class Rows(list, Dataset):
+        pass
+
+    plain, slotted, rows = Dataset(), Slotted(), Rows([1])
+    plain.at, plain.cache, slotted.at = 0, {}, 0
+    model = nn.Linear(1, 1)
+    model.data = [plain, slotted, rows]
+    with pytest.raises(KeyError), all_or_nothing(model):
+        plain.at, plain.cache, plain.new, slotted.at = 1, None, 2, 1
+        rows.append(2)
+        raise KeyError
+    assert vars(plain) == {"at": 0, "cache": {}} and slotted.at == 0 and rows == [1]
+    cells = [torch.ones(1)]
+    plain.cells = cells
+    reached = [*reach([plain, plain, [plain]])]
+    assert not any(one is cells or one is cells[0] for one in reached)
+    assert sum(one is plain for one in reached) == 1
+
+
 def test_a_data_set_is_followed_if_it_has_a_state_to_load():
     class Plain(Dataset):
         def __init__(self):

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 from torch import nn
+from torch._subclasses.fake_tensor import FakeTensorMode
 
 from helpers.state_dicts import summarize
 from helpers.state_dicts.summarizing import _bytes_of
@@ -61,13 +62,14 @@ def test_two_views_of_one_storage_share_it():
     assert table.attrs["total_bytes"] == 4000
 
 
-def test_the_meta_device_has_shapes_and_no_false_sharing():
+def test_the_meta_device_has_shapes_holds_nothing_and_has_no_false_sharing():
     with torch.device("meta"):
         net = small_net()
     table = summarize(net)
     assert set(table.device) == {"meta"}
-    assert "shares" not in table
-    assert table.attrs["total_bytes"] == 148
+    assert "shares" not in table and "storage_bytes" not in table
+    assert set(table.bytes) == {0} and table.attrs["total_bytes"] == 0
+    assert table.elements.sum() == 36
     with torch.device("meta"):
         assert list(summarize(Tied()).shares) == ["", "embed.weight"]
 
@@ -104,6 +106,19 @@ def test_entries_of_other_kinds_have_their_words_and_the_bytes_they_hold():
     ]
     assert table.attrs["total_bytes"] == table.bytes.sum()
     assert list(summarize(samples.Extra()).kind) == ["object", "parameter", "parameter"]
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_what_has_a_shape_and_no_values_holds_nothing_whatever_its_kind():
+    kinds = ("COO", "CSR", "int8 of torchao", "every second", "jagged", "subclass")
+    state = {kind: samples.entry(kind).to("meta") for kind in kinds}
+    with FakeTensorMode():
+        state["fake"] = torch.zeros(3)
+    state["a._extra_state"] = {"deep": [torch.empty(3, device="meta")]}
+    table = summarize(state)
+    assert not table.bytes.any() and table.attrs["total_bytes"] == 0
+    table = summarize(state | {"held": torch.zeros(3)})
+    assert list(table.bytes)[-1] == table.attrs["total_bytes"] == 12
 
 
 @dataclass

@@ -29,7 +29,7 @@ def read_records(path: Path, file: BinaryIO) -> dict[str, ZipRecord]:
     8
     """
     try:
-        found, wrong, _ = read_directory(file)
+        found, wrong, _ = read_directory(file, most=1 << 24)  # as many as are saved
     except HostileError as error:
         raise UnsafeCheckpointError(f"{path}: {error}. Do not open it.") from error
     except ValueError as error:

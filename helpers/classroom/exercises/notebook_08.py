@@ -82,7 +82,7 @@ def scales_of_channels(function: Callable) -> str | None:
 
 
 def better_percentile(answer: object) -> str | None:
-    """Find a percentile that gives blocks.1.0 more than 7 dB at 3 bits."""
+    """Find a percentile that gives blocks.1.0 more than 7.4 dB at 3 bits."""
     if isinstance(answer, bool) or not isinstance(answer, int | float):
         return "expected a number between 50 and 100, such as 99.9."
     if 0 < answer < 1:
@@ -93,11 +93,11 @@ def better_percentile(answer: object) -> str | None:
     weight = layers["blocks.1.0"].weight.detach()
     scheme = Scheme(bits=3, observer="percentile", percentile=answer)
     found = sqnr_db(weight, fake_quantize(weight, scheme))
-    if found > 7:
+    if found > 7.4:
         return None
     if answer == 100:
         return f"100 clips nothing: that is min-max, with {found:.1f} dB. Go lower."
-    way = "too many weights are clipped: go higher" if answer < 97 else "go lower"
+    way = "too many weights are clipped: go higher" if answer < 98 else "go lower"
     return f"{answer:g} gives {found:.1f} dB; {way}."
 
 
@@ -125,7 +125,8 @@ QUIZZES = {
             (
                 "a percentile instead of min-max",
                 True,
-                "The outlier is clipped, and the other 999 get a finer grid.",
+                "The outlier is clipped, and the other 999 get a finer grid. Weights "
+                "mostly bear it; the activations of a large language model often do not.",
             ),
             (
                 "a zero point",

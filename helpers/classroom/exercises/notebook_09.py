@@ -4,6 +4,7 @@ import math
 from collections.abc import Callable
 
 from helpers.classroom.data.digits import load_digits
+from helpers.classroom.data.eight_seeds import load_eight_seeds
 from helpers.classroom.data.networks import load_reference_model
 from helpers.classroom.exercises.checking import Exercise, no_answer
 from helpers.quantization import (
@@ -126,10 +127,13 @@ def _plausible_shares(right: int, total: int, z: float = 1.96) -> tuple[float, f
     return min(plausible), max(plausible)
 
 
+_OTHERS = load_eight_seeds().loc["3 bits, percentile 96"]
 EXERCISES = {
     "09.1": Exercise(
         small_and_right,
-        "97 % in less than 10 kB, by choosing the range, without one bit more.",
+        "97 % in less than 10 kB, by choosing the range, without one bit more. It fits "
+        "this model: in eight other trainings percentile 96 leaves "
+        f"{_OTHERS.min()} to {_OTHERS.max()} %.",
     ),
     "09.2": Exercise(
         wilson,

@@ -1,25 +1,15 @@
-"""What int8, float16 and int4 gain on this processor, for a layer of one's choice."""
+"""What int8, float16 and int4 gain on this processor, and why: times above a roofline."""
 
 import threading
 from collections.abc import Callable
-from dataclasses import replace
 
 from helpers.classroom.charts import Chart
-from helpers.classroom.explorers.timing_charts import (
-    TimedRow,
-    format_ms,
-    timed_bars,
-    untimed_bars,
-)
-from helpers.classroom.panel import Panel, Range
-from helpers.classroom.runtimes.ceiling import ceiling
+from helpers.classroom.explorers.kernel_pictures import MEASURE, Setting, draw
+from helpers.classroom.panel import Panel, Range, Stops
 from helpers.classroom.runtimes.kernels import KINDS, STEPS, KernelRun, LayerKernels
-from helpers.measurement import format_bytes
 
-Setting = tuple[int, int]  # width, batch
-MEASURE, CANCEL = "Measure", "Cancel"
-COLUMNS = ("speed", "on disk", "error")
-TIMES = ("min ms", "median ms", "95th percentile ms")
+CANCEL = "Cancel"
+BATCHES = (1, 2, 4, 8, 16, 32, 64, 128, 256)
 
 
 class Cancelled(Exception):
@@ -118,72 +108,6 @@ class Measuring:
         return self._kernels.measure(batch, progress=step)
 
 
-def draw(
-    results: dict[Setting, KernelRun],
-    width: int,
-    batch: int,
-    *,
-    failed: str = "",
-    features: dict[str, bool | None] | None = None,
-) -> Chart:
-    """Draw the times, or the frame for them with the ceiling, which needs no clock.
-
-    Args:
-        results: setting -> what was measured.
-        width: of the layer.
-        batch: rows at once.
-        failed: what went wrong, in words.
-        features: of the processor, as `ceiling` takes them.
-    """
-    title = f"Linear layer {width} → {width} with ReLU, batch {batch}"
-    if (width, batch) not in results:
-        most = ceiling([(width, width)], batch, features=features).speedup
-        limit = (1 / most, f"ceiling of int8, {most:.1f}×")
-        text = f"{title}: not measured yet: press {MEASURE}."
-        return untimed_bars(title, KINDS, COLUMNS, limit, f"{failed} {text}".lstrip())
-    run = results[width, batch]
-    rows, words = [], []
-    for kind, row in run.table.iterrows():
-        low, median, high = (row[name] for name in TIMES)
-        size, speedup = format_bytes(row["bytes"]), f"{row['speedup']:.1f}×"
-        error = f"{row['error']:.2%}" if row["error"] else "0"
-        rows.append(TimedRow(kind, low, median, high, (speedup, size, error)))
-        gain = f"{row['speedup']:.1f} times as fast, " if words else ""
-        words.append(
-            f"{kind}: {format_ms(median)} ({format_ms(low)} to {format_ms(high)}), "
-            f"{gain}{size}, error {error}."
-        )
-    most = run.ceiling.speedup
-    # Of the fastest calls, which nothing else on the machine has disturbed.
-    least = run.table["min ms"]
-    limit = least["float32"] / most
-    text = (
-        f"{title}, one thread. {' '.join(words)} Ceiling of int8 by counting: "
-        f"{most:.1f} times as fast as float32's fastest call, {format_ms(limit)}."
-    )
-    if least[["int8 dynamic", "int8 static"]].min() < 0.9 * limit:
-        text += (
-            " int8 is faster than that, most likely since its weights fit a cache that "
-            "those of float32 do not."
-        )
-    brief = (
-        f"int8 static is {run.table.loc['int8 static', 'speedup']:.1f} times as fast as "
-        f"float32; by counting, at most {most:.1f}."
-    )
-    late = run.table["95th percentile ms"]
-    if ((run.table["median ms"] > 1.3 * least) | (late > 3 * least)).any():
-        again = " Some calls were late: other programs were busy; measure again."
-        text, brief = text + again, brief + again
-    chart = timed_bars(
-        title,
-        rows,
-        headings=COLUMNS,
-        limit=(limit, f"ceiling of int8, {most:.1f}×"),
-        text=text,
-    )
-    return replace(chart, brief=brief)
-
-
 class RealKernels:
     """The panel with what it has measured.
 
@@ -197,13 +121,13 @@ class RealKernels:
 
         Args:
             width: of the layer, a multiple of 64 up to 2048.
-            batch: 1 to 256.
+            batch: one of BATCHES.
             layers: makes the kernels for a width.
         """
         self.measuring = Measuring(self._show, layers)
         controls = [
             Range("width", "Width of the layer", 64, 2048, width, step=64),
-            Range("batch", "Batch size", 1, 256, batch),
+            Stops("batch", "Batch size", BATCHES, batch),
         ]
         buttons = {MEASURE: self.measure, CANCEL: self.measuring.cancel}
         self.panel = Panel("Real kernels", controls, self._draw, buttons=buttons)
@@ -232,12 +156,7 @@ class RealKernels:
         return repr(self.panel)
 
     def _repr_mimebundle_(self, **kwargs) -> tuple[dict, dict]:
-        data, metadata = self.panel._repr_mimebundle_(**kwargs)
-        values = self.panel.values
-        if tuple(values.values()) not in self.measuring.results:
-            # For nbval, the same on every processor.
-            data["image/svg+xml"] = draw({}, **values, features={}).svg
-        return data, metadata
+        return self.panel._repr_mimebundle_(**kwargs)
 
 
 def real_kernels(width: int = 1024, batch: int = 64) -> RealKernels:

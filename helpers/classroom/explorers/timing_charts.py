@@ -1,6 +1,6 @@
-"""Bars of time with their spread, a ceiling across them, and figures beside them."""
+"""Bars of time with their spread, the least time that counting allows, and figures."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from helpers.classroom.charts import Chart
@@ -18,13 +18,17 @@ COLUMNS = (442, 518, 588)  # the right ends of the figures
 
 
 class TimedRow(NamedTuple):
-    """One bar: its name, the times, and up to three figures that stand at its right."""
+    """One bar: its name, its times in ms, and up to three figures that stand at its right.
+
+    `least` is what counting allows, or None.
+    """
 
     name: str
     low: float
     median: float
     high: float
     figures: tuple[str, ...] = ()
+    least: float | None = None
 
 
 def format_ms(milliseconds: float) -> str:
@@ -36,36 +40,38 @@ def format_ms(milliseconds: float) -> str:
 
 
 TOP, PITCH, THICK = 56, 36, 20  # of the rows
+LEAST = "Dashed: the least time, by counting"
 
 
 def untimed_bars(
     title: str,
-    names: Sequence[str],
+    counted: Mapping[str, float | None],
     headings: Sequence[str],
-    limit: tuple[float, str],
     text: str,
 ) -> Chart:
-    """Draw what `timed_bars` will: the first bar, hollow, and the limit against it.
+    """Draw what `timed_bars` will: the first bar, hollow, and the least times.
 
     Args:
         title: stands above the picture.
-        names: of the bars.
+        counted: name of a bar -> its least time; the first has one.
         headings: of the figures.
-        limit: a share of the first bar, and its name.
         text: the words.
     """
     parts = _headings(headings)
-    for k, name in enumerate(names):
-        middle = TOP + k * PITCH + THICK / 2
-        parts.append(label(LEFT - 10, middle + 4, name, "end"))
+    first = next(iter(counted.values()))
+    longest = max(filter(None, counted.values()))
+    for k, (name, least) in enumerate(counted.items()):
+        y = TOP + k * PITCH
+        parts.append(label(LEFT - 10, y + THICK / 2 + 4, name, "end"))
         if k:
-            parts.append(label(LEFT + 6, middle + 4, "?"))
-    parts.append(bar(LEFT, TOP, RIGHT - LEFT, THICK, 2))
-    base = TOP + PITCH * len(names)
-    parts += _limit(LEFT + limit[0] * (RIGHT - LEFT), base, limit[1])
-    note = "The ceiling is counted; the times will be measured."
-    parts.append(label(14, base + 36, note, size=12))
-    return picture(title, base + 46, parts, text)
+            parts.append(label(LEFT + 6, y + THICK / 2 + 4, "?"))
+        if least is not None:
+            parts.append(_least(LEFT + least / longest * (RIGHT - LEFT), y))
+    parts.insert(0, bar(LEFT, TOP, first / longest * (RIGHT - LEFT), THICK, 2))
+    base = TOP + PITCH * len(counted)
+    for k, note in enumerate(("The times will be measured.", f"{LEAST}.")):
+        parts.append(label(14, base + 16 + 16 * k, note, size=12))
+    return picture(title, base + 42, parts, text)
 
 
 def timed_bars(
@@ -73,20 +79,18 @@ def timed_bars(
     rows: Sequence[TimedRow],
     *,
     headings: Sequence[str] = (),
-    limit: tuple[float, str] | None = None,
     text: str,
 ) -> Chart:
     """Draw a bar to each median, with a whisker from the low to the high time.
 
     The first bar is hollow: the others are compared with it. The longest median takes at
     least 60 % of the width, so that one late call does not make all bars tiny; a whisker
-    that would go beyond ends in an arrow.
+    that would go beyond ends in an arrow. A dashed line is a row's least time.
 
     Args:
         title: stands above the picture.
         rows: from top to bottom; times in ms, names of at most about 14 characters.
         headings: of the figures.
-        limit: a time in ms that is drawn as a dashed line across all bars, and its name.
         text: the words.
 
     Raises:
@@ -96,7 +100,7 @@ def timed_bars(
     if not rows:
         raise ValueError("there is nothing to draw: expected at least one row")
     for row in rows:
-        require_finite([row.low, row.median, row.high])
+        require_finite([row.low, row.median, row.high, row.least or 0])
         if not 0 <= row.low <= row.median <= row.high:
             raise ValueError(
                 f"{row.name!r} has the times {row.low}, {row.median}, {row.high}; expected "
@@ -107,7 +111,7 @@ def timed_bars(
                 f"{row.name!r} has {len(row.figures)} figures for {len(headings)} "
                 f"headings; expected as many, and at most {len(COLUMNS)}"
             )
-    longest = max(*(row.median for row in rows), limit[0] if limit else 0) or 1.0
+    longest = max(max(row.median, row.least or 0) for row in rows) or 1.0
     largest = min(max(longest, *(row.high for row in rows)), longest / 0.6)
 
     def x(value: float) -> float:
@@ -121,18 +125,22 @@ def timed_bars(
         parts.append(label(LEFT - 10, middle + 4, row.name, "end"))
         parts.append(bar(LEFT, y, x(row.median) - LEFT, THICK, 2 if k == 0 else 0))
         parts.append(_whisker(x(row.low), x(row.high), middle, row.high > largest))
-        parts.append(label(x(row.high) + 6, middle + 4, format_ms(row.median), size=12))
+        after = max(row.high, row.least or 0)
+        parts.append(label(x(after) + 6, middle + 4, format_ms(row.median), size=12))
+        if row.least is not None:
+            parts.append(_least(x(row.least), y))
         parts += [
             label(end, middle + 4, words, "end", 12)
             for end, words in zip(COLUMNS, row.figures, strict=False)
         ]
-    if limit:
-        parts += _limit(x(limit[0]), base, limit[1])
     note = "Bar: median. Whisker: fastest call to 95th percentile."
     if any(row.high > largest for row in rows):
         note += " Arrow: beyond the picture."
-    parts.append(label(14, base + (36 if limit else 16), note, size=12))
-    return picture(title, base + (46 if limit else 26), parts, text)
+    parts.append(label(14, base + 16, note, size=12))
+    counted = any(row.least is not None for row in rows)
+    if counted:
+        parts.append(label(14, base + 32, f"{LEAST}.", size=12))
+    return picture(title, base + (42 if counted else 26), parts, text)
 
 
 def _headings(headings: Sequence[str]) -> list[str]:
@@ -142,10 +150,9 @@ def _headings(headings: Sequence[str]) -> list[str]:
     ]
 
 
-def _limit(x: float, base: float, words: str) -> list[str]:
-    style = f'stroke="{COLOURS[1]}" stroke-width="2" stroke-dasharray="6 4"'
-    line = f'<path d="M{number(x)} {TOP - 8}V{base}" {style}/>'
-    return [line, label(x + 4, base + 12, words, size=12)]
+def _least(x: float, y: float) -> str:
+    style = f'stroke="{COLOURS[1]}" stroke-width="2" stroke-dasharray="4 3"'
+    return f'<path d="M{number(x)} {number(y - 5)}v{THICK + 10}" {style}/>'
 
 
 def _whisker(low: float, high: float, y: float, beyond: bool) -> str:

@@ -12,7 +12,8 @@ import pandas as pd
 import torch
 from torch import nn
 
-from helpers.classroom.runtimes.ceiling import Ceiling, ceiling
+from helpers.classroom.runtimes.ceiling import Ceiling
+from helpers.classroom.runtimes.probes import measure_machine
 from helpers.measurement import size_on_disk, time_interleaved
 from helpers.onnx_export import (
     export_onnx,
@@ -40,7 +41,7 @@ class KernelRun:
         table: a row for each of KINDS: "min ms", "median ms", "95th percentile ms" and
             "speedup" as from `time_interleaved`, "bytes" of the file, and "error": the
             norm of the difference from float32's output, divided by that output's norm.
-        ceiling: how much int8 could gain.
+        ceiling: what the layer could reach, on the machine as it was measured.
     """
 
     width: int
@@ -50,7 +51,13 @@ class KernelRun:
 
 
 class LayerKernels:
-    """A Linear layer with ReLU, of seeded random weights, in each of KINDS."""
+    """A Linear layer with ReLU, of seeded random weights, in each of KINDS.
+
+    Attributes:
+        width: inputs and outputs of the layer.
+        machine: how fast this core reads as many bytes as the weights have in float32, and
+            how fast it multiplies.
+    """
 
     def __init__(self, width: int, *, progress: Callable[[str], None] | None = None):
         """Export and quantize the layer, which takes one to four seconds.
@@ -91,6 +98,7 @@ class LayerKernels:
                     progress(f"making {kind}")
                 path = make[kind]()
                 self._sessions[kind], self._bytes[kind] = session(path), size_on_disk(path)
+        self.machine = measure_machine(4 * width * width)
 
     def measure(
         self, batch: int, *, progress: Callable[[str], None] | None = None
@@ -130,14 +138,5 @@ class LayerKernels:
         )
         table[["min ms", "median ms", "95th percentile ms"]] /= calls
         table["bytes"], table["error"] = self._bytes, errors
-        limit = ceiling([(self.width, self.width)], batch)
+        limit = Ceiling(self.width, self.width, batch, self.machine)
         return KernelRun(self.width, batch, table, limit)
-
-
-def compare_kernels(width: int, batch: int) -> KernelRun:
-    """Make and time the kinds of one layer.
-
-    Raises:
-        ValueError: the width is below 32, or the batch below 1.
-    """
-    return LayerKernels(width).measure(batch)

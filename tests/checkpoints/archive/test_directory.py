@@ -5,11 +5,13 @@ import zipfile
 import pytest
 import torch
 
+from helpers.checkpoints.archive import directory
 from helpers.checkpoints.archive.errors import (
     CorruptCheckpointError,
     IncompatibleCheckpointError,
     UnsafeCheckpointError,
 )
+from helpers.model_files.zip_records import read_directory
 from tests.checkpoints.archive.files import RESTORE, refused, rewrite, saved
 
 
@@ -54,6 +56,16 @@ def test_a_zip_archive_of_something_else_is_refused(tmp_path):
         f"{path} is not a checkpoint but a zip archive of something else: unpack it, "
         "and give the path of the model file in it."
     )
+
+
+def test_more_records_than_the_inspector_follows_are_read(tmp_path, monkeypatch):
+    def asked(file, most):
+        assert most > 1_000_000
+        return read_directory(file, most)
+
+    monkeypatch.setattr(directory, "read_directory", asked)
+    with saved(tmp_path / "a.pt").open("rb") as file:
+        assert "data.pkl" in directory.read_records(tmp_path / "a.pt", file)
 
 
 @pytest.mark.filterwarnings("ignore:`torch.jit")

@@ -2,26 +2,25 @@
 
 import re
 import threading
+from dataclasses import replace
 
 import pandas as pd
 import pytest
 
-from helpers.classroom.explorers import real_kernels as module
+from helpers.classroom.explorers.kernel_pictures import MEASURE, draw
 from helpers.classroom.explorers.real_kernels import (
+    BATCHES,
     CANCEL,
-    MEASURE,
     Measuring,
     RealKernels,
-    draw,
     real_kernels,
 )
-from helpers.classroom.explorers.timing_charts import LEFT, RIGHT
-from helpers.classroom.runtimes.ceiling import ceiling
+from helpers.classroom.explorers.timing_charts import LEFT, RIGHT, format_ms
+from helpers.classroom.runtimes.ceiling import Ceiling, Machine
 from helpers.classroom.runtimes.kernels import KINDS, STEPS, KernelRun
-from helpers.measurement.processor import cpu_features
 from tests.classroom.charts.test_charts import assert_texts_apart
 
-VNNI = {name: name in ("AVX2", "AVX-512 VNNI") for name in cpu_features()}
+MACHINE = Machine(bandwidth=60, float32=300, int8=1200)
 
 
 def a_run(width: int, batch: int, speedup: float = 3.2) -> KernelRun:
@@ -37,12 +36,13 @@ def a_run(width: int, batch: int, speedup: float = 3.2) -> KernelRun:
         },
         index=KINDS,
     )
-    return KernelRun(width, batch, table, ceiling([(width, width)], batch, features=VNNI))
+    return KernelRun(width, batch, table, Ceiling(width, width, batch, MACHINE))
 
 
 class Layers:
     """Stands for LayerKernels: each step waits until the test lets it go."""
 
+    broken = 13
     made: list[int]
     go: threading.Semaphore
 
@@ -53,7 +53,7 @@ class Layers:
 
     def measure(self, batch, *, progress):
         self._steps(STEPS - len(KINDS), progress)
-        if batch == 13:
+        if batch == self.broken:
             raise MemoryError("no room")
         return a_run(self.width, batch)
 
@@ -156,42 +156,99 @@ def test_an_error_is_told_and_the_next_request_works(layers):
 
 # ---- Words and picture
 
+TYPICAL_AT_1 = (
+    "Roofline of a typical core: Bytes come at 25 GB/s. float32 does at most 250 billion "
+    "operations a second and waits for bytes below 10.0 operations a byte; int8 1000, "
+    "below 40.0. By counting, int8 is at most 4.0 times as fast as float32, int4 6.1; "
+    "waiting for bytes: float32, int8, int4."
+)
+
 
 def test_before_anything_is_measured_the_words_are_the_same_everywhere():
-    explorer = real_kernels(256, 7)
+    explorer = real_kernels(256, 1)
     expected = (
-        "Panel(Real kernels: width=256, batch=7): Linear layer 256 → 256 with ReLU, "
-        "batch 7: not measured yet: press Measure."
+        "Panel(Real kernels: width=256, batch=1): Linear layer 256 → 256 with ReLU, "
+        f"batch 1: not measured yet: press Measure. {TYPICAL_AT_1}"
     )
     assert repr(explorer) == expected
     data, _ = explorer._repr_mimebundle_()
     assert data["text/plain"] == expected
-    assert ">ceiling of int8, 4.0×<" in data["image/svg+xml"]
+    assert (
+        ">Roofline of a typical core; hollow: at most, at batch 1<" in data["image/svg+xml"]
+    )
     assert "application/vnd.jupyter.widget-view+json" in data
 
 
+def test_int4_and_int8_change_places_as_the_batch_slider_moves():
+    explorer = real_kernels(2048, 1)
+    gains = {}
+    for batch in BATCHES:
+        explorer.panel.values = {"width": 2048, "batch": batch}
+        brief = explorer.panel.frame["brief"]
+        [pair] = re.findall(r"int8 is at most ([\d.]+) times .* int4 ([\d.]+);", brief)
+        gains[batch] = tuple(map(float, pair))
+    ahead = ["int4" if int4 > int8 else "int8" for int8, int4 in gains.values()]
+    assert ahead == ["int4"] * 3 + ["int8"] * 6, gains
+    assert gains[1] == (4.0, 6.4) and gains[256] == (4.0, 1.0)
+    # The dashed lines of the bars move as well.
+    places = {}
+    for batch in (1, 256):
+        svg = draw({}, 2048, batch).svg
+        places[batch] = [float(x) for x in re.findall(r'd="M([\d.]+) \d+v\d+"', svg)]
+    room = RIGHT - LEFT
+    assert places[1] == pytest.approx(
+        [LEFT + s * room for s in (1, 0.25, 0.25, 0.156)], abs=1
+    )
+    assert places[256] == pytest.approx(
+        [LEFT + s * room for s in (1, 0.25, 0.25, 1)], abs=1
+    )
+
+
 def test_the_words_repeat_every_number_of_the_picture():
-    chart = draw({(1024, 64): a_run(1024, 64)}, 1024, 64)
+    runs = {(1024, batch): a_run(1024, batch) for batch in (1, 64)}
+    chart = draw(runs, 1024, 64)
     assert chart.text == (
         "Linear layer 1024 → 1024 with ReLU, batch 64, one thread. "
-        "float32: 500 µs (450 µs to 600 µs), 4.20 MB, error 0. "
-        "int8 dynamic: 156 µs (141 µs to 188 µs), 3.2 times as fast, 1.06 MB, error 0.44%. "
-        "int8 static: 156 µs (141 µs to 188 µs), 3.2 times as fast, 1.07 MB, error 0.61%. "
+        "float32: 500 µs (450 µs to 600 µs, at least 447 µs by counting), 4.20 MB, error 0."
+        " int8 dynamic: 156 µs (141 µs to 188 µs, at least 112 µs by counting), 3.2 times "
+        "as fast, 1.06 MB, error 0.44%. "
+        "int8 static: 156 µs (141 µs to 188 µs, at least 112 µs by counting), 3.2 times as "
+        "fast, 1.07 MB, error 0.61%. "
         "float16: 500 µs (450 µs to 600 µs), 1.0 times as fast, 2.10 MB, error 0.02%. "
-        "int4: 400 µs (360 µs to 480 µs), 1.2 times as fast, 660 kB, error 7.13%. "
-        "Ceiling of int8 by counting: 4.0 times as fast as float32's fastest call, 112 µs."
+        "int4: 400 µs (360 µs to 480 µs, at least 447 µs by counting), 1.2 times as fast, "
+        "660 kB, error 7.13%. "
+        "Roofline of this core: Bytes come at 60 GB/s. float32 does at most 300 billion "
+        "operations a second and waits for bytes below 5.0 operations a byte; int8 1200, "
+        "below 20.0. By counting, int8 is at most 4.0 times as fast as float32, int4 1.0; "
+        "waiting for arithmetic: float32, int8, int4. "
+        "At batch 1: int8 3.2 times as fast, int4 1.2 times as fast."
     )
     shown = re.findall(r">([\d.]+ (?:µs|MB|kB)|[\d.]+%)<", chart.svg)
     assert len(shown) == 14
     assert all(words in chart.text for words in shown)
-    assert ">ceiling of int8, 4.0×<" in chart.svg
+    # Both measured batches are in the roofline, and one of them is where the slider is.
+    assert chart.svg.count('r="3.4"') == 2 + 1, "the legend has one, too"
     assert_texts_apart(chart)
 
 
+def test_other_widths_are_left_out_of_the_roofline():
+    chart = draw({(512, 1): a_run(512, 1)}, 1024, 64)
+    assert chart.svg.count('r="3.4"') == 1
+    assert "of a typical core" in chart.text and "At batch" not in chart.text
+
+
+def test_the_roofs_are_those_of_the_newest_run():
+    newest = a_run(1024, 1)
+    machine = Machine(bandwidth=80, float32=100, int8=200)
+    newest = replace(newest, ceiling=replace(newest.ceiling, machine=machine))
+    chart = draw({(1024, 64): a_run(1024, 64), (1024, 1): newest}, 1024, 4)
+    assert "Bytes come at 80 GB/s." in chart.text
+    assert "not measured yet" in chart.text
+
+
 def test_int8_above_the_ceiling_is_explained():
-    chart = draw({(2048, 1): a_run(2048, 1, speedup=7)}, 2048, 1)
-    why = "most likely since its weights fit a cache that those of float32 do not."
-    assert chart.text.endswith(why)
+    chart = draw({(2048, 1): a_run(2048, 1, speedup=40)}, 2048, 1)
+    assert "its weights fit a cache that those of float32 do not." in chart.text
 
 
 def test_a_run_that_others_disturbed_says_so():
@@ -199,8 +256,8 @@ def test_a_run_that_others_disturbed_says_so():
     # The calls of float32 take long enough to be interrupted each time.
     run.table.loc["float32", ["median ms", "95th percentile ms"]] *= 4
     chart = draw({(2048, 64): run}, 2048, 64)
-    assert chart.text.endswith("other programs were busy; measure again.")
-    assert "ceiling" in chart.svg and "cache" not in chart.text
+    for words in (chart.text, chart.brief):
+        assert "other programs were busy; measure again." in words
 
 
 def test_the_empty_picture_is_as_high_as_the_full_one():
@@ -208,24 +265,11 @@ def test_the_empty_picture_is_as_high_as_the_full_one():
     assert charts[0].height == charts[1].height
 
 
-def test_the_empty_picture_has_the_ceiling_of_this_processor_and_nothing_measured():
-    chart = draw({}, 64, 1, features={"AMX int8": True})
-    assert ">ceiling of int8, 32.0×<" in chart.svg
-    [place] = re.findall(r'd="M([\d.]+) \d+V\d+"', chart.svg)
-    assert float(place) == pytest.approx(LEFT + (RIGHT - LEFT) / 32, abs=0.1)
+def test_the_empty_picture_has_nothing_measured():
+    chart = draw({}, 64, 1)
     assert chart.svg.count(f'<rect x="{LEFT}"') == 1, "float32 alone"
     assert not re.search(r">[\d.]+ (?:µs|ms|kB|MB)<", chart.svg)
     assert_texts_apart(chart)
-
-
-def test_what_is_saved_is_the_same_on_every_processor(monkeypatch):
-    explorer = real_kernels(256, 7)
-    before = explorer._repr_mimebundle_()[0]["image/svg+xml"]
-    amx = {"AMX int8": True}
-    monkeypatch.setattr("helpers.classroom.runtimes.ceiling.cpu_features", lambda: amx)
-    explorer.panel.redraw()
-    assert "32.0×" in explorer.panel.frame["svg"]
-    assert explorer._repr_mimebundle_()[0]["image/svg+xml"] == before
 
 
 @pytest.mark.parametrize("speedup", [0.01, 0.4, 1, 3.9, 40])
@@ -237,7 +281,7 @@ def test_no_words_touch_however_fast_or_slow_int8_is(speedup):
 def test_every_setting_of_the_sliders_can_be_drawn():
     explorer = real_kernels()
     for width in range(64, 2049, 64):
-        for batch in (1, 2, 255, 256):
+        for batch in BATCHES:
             explorer.panel.values = {"width": width, "batch": batch}
             words = f"Linear layer {width} → {width} with ReLU, batch {batch}: not"
             assert words in repr(explorer)
@@ -260,9 +304,9 @@ def test_the_button_measures_what_the_sliders_stand_on_and_going_back_is_instant
     assert panel.disabled == [CANCEL] and panel.progress is None
     assert "3.2 times as fast" in repr(explorer)
     assert panel.frame["text"] == panel.chart.text
-    assert panel.frame["brief"].startswith("int8 static is 3.2 times as fast as float32;")
-    assert ">ceiling of int8" in explorer._repr_mimebundle_()[0]["image/svg+xml"]
-    panel.values = {"width": 128, "batch": 3}
+    assert panel.frame["brief"].startswith("int8 static is 3.2 times as fast as")
+    assert ">Roofline of this core" in explorer._repr_mimebundle_()[0]["image/svg+xml"]
+    panel.values = {"width": 128, "batch": 4}
     assert "not measured yet" in repr(explorer)
     panel.values = {"width": 128, "batch": 2}
     assert "3.2 times as fast" in panel.frame["text"]
@@ -293,7 +337,8 @@ def test_the_thread_waits_while_a_message_of_the_browser_is_dealt_with(layers):
 
 
 def test_what_fails_is_told_in_the_panel_until_it_is_tried_again(layers):
-    explorer = RealKernels(128, 13, layers)
+    layers.broken = 16
+    explorer = RealKernels(128, 16, layers)
     let_go(layers)
     explorer.measure()
     explorer.measuring.wait()
@@ -332,4 +377,4 @@ def test_a_real_layer_is_measured():
     explorer.measuring.wait()
     run = explorer.measuring.results[64, 1]
     assert tuple(run.table.index) == KINDS
-    assert f"int4: {module.format_ms(run.table.loc['int4', 'median ms'])}" in repr(explorer)
+    assert f"int4: {format_ms(run.table.loc['int4', 'median ms'])}" in repr(explorer)

@@ -44,7 +44,7 @@ def test_a_setting_says_in_words_what_it_does():
     assert setting_words(Setting()) == ("weights: float32", "activations: float32")
     assert setting_words(SETTINGS["everything"]) == (
         "weights: 4 bits, asymmetric, mse, per channel",
-        "activations: 6 bits, asymmetric, percentile 99.9, from 256 images",
+        "activations: 6 bits, asymmetric, percentile 99, from 256 images",
     )
     grouped = Setting(Scheme(granularity="group", group_size=16))
     assert (

@@ -11,6 +11,7 @@ from helpers.classroom.explorers.timing_charts import (
     TimedRow,
     format_ms,
     timed_bars,
+    untimed_bars,
 )
 from tests.classroom.charts.test_charts import assert_texts_apart
 
@@ -25,8 +26,8 @@ def drawn(rows=ROWS, headings=HEADINGS, **options):
     return timed_bars("Title", rows, headings=headings, text="Words.", **options)
 
 
-def test_bars_whiskers_and_ceiling_have_one_scale():
-    svg = drawn(limit=(0.5, "ceiling")).svg
+def test_bars_whiskers_and_least_times_have_one_scale():
+    svg = drawn([ROWS[0]._replace(least=0.5), ROWS[1]]).svg
     room = RIGHT - LEFT  # for the longest whisker, 1.6
     bars = re.findall(rf'<rect x="{LEFT}" y="\d+" width="([\d.]+)"', svg)
     assert [float(length) for length in bars] == pytest.approx(
@@ -36,8 +37,23 @@ def test_bars_whiskers_and_ceiling_have_one_scale():
     for found, row in zip(whiskers, ROWS, strict=True):
         expected = [LEFT + time / 1.6 * room for time in (row.low, row.high)]
         assert [float(x) for x in found] == pytest.approx(expected, abs=0.1)
-    [place] = re.findall(r'd="M([\d.]+) \d+V\d+"', svg)
+    [place] = re.findall(r'd="M([\d.]+) \d+v\d+"', svg)
     assert float(place) == pytest.approx(LEFT + room / 3.2, abs=0.1)
+
+
+def test_before_the_times_are_there_the_least_ones_are():
+    counted = {"float32": 0.4, "int8": 0.1, "float16": None, "int4": 0.8}
+    chart = untimed_bars("Title", counted, HEADINGS, "Words.")
+    room = RIGHT - LEFT
+    places = re.findall(r'd="M([\d.]+) \d+v\d+"', chart.svg)
+    expected = [LEFT + share * room for share in (0.5, 0.125, 1)]
+    assert [float(place) for place in places] == pytest.approx(expected, abs=0.1)
+    [length] = re.findall(rf'<rect x="{LEFT}" y="\d+" width="([\d.]+)"', chart.svg)
+    assert float(length) == pytest.approx(room / 2, abs=0.1)
+    assert chart.svg.count(">?<") == 3
+    assert_texts_apart(chart)
+    rows = [TimedRow(name, 1, 1, 1, ("", "", ""), least) for name, least in counted.items()]
+    assert chart.height == drawn(rows).height
 
 
 def test_one_late_call_does_not_make_the_bars_tiny():
@@ -55,8 +71,9 @@ def test_every_figure_and_word_is_written_and_has_room():
         TimedRow("int8 dynamic", 99.9, 100, 123, ("10.0×", "16.80 MB", "100.00%")),
         TimedRow("float32", 1, 1, 1, ("0.1×", "660 kB", "0")),
     ]
-    for limit in (None, (0.01, "ceiling of int8, 32.0×"), (123, "ceiling of int8, 4.0×")):
-        chart = drawn(rows, limit=limit)
+    for least in (None, 0.01, 200):
+        chart = drawn([row._replace(least=least) for row in rows])
+        assert ("Dashed: the least time" in chart.svg) == (least is not None)
         assert_texts_apart(chart)
         for row in rows:
             for words in (row.name, format_ms(row.median), *row.figures):
@@ -91,5 +108,7 @@ def test_what_cannot_be_drawn_is_refused():
         drawn([TimedRow("a", 2, 1, 3)], ())
     with pytest.raises(ValueError, match="nan cannot be drawn"):
         drawn([TimedRow("a", 1, float("nan"), 3)], ())
+    with pytest.raises(ValueError, match="inf cannot be drawn"):
+        drawn([TimedRow("a", 1, 2, 3, least=float("inf"))], ())
     with pytest.raises(ValueError, match="'a' has 0 figures for 3 headings"):
         drawn([TimedRow("a", 1, 2, 3)])

@@ -115,7 +115,7 @@ def test_every_way_to_choose_a_range_is_named(panel, observer, symmetric):
     panel.press(SHOW)
     text = move(panel, observer=observer, symmetric=symmetric, activation_bits=8).text
     kind = "symmetric" if symmetric else "asymmetric"
-    kind += ", percentile 99.9" if observer == "percentile" else f", {observer}"
+    kind += ", percentile 99" if observer == "percentile" else f", {observer}"
     assert f"Weights: 3 bits, {kind}, per tensor; " in text
     assert f"activations: 8 bits, {kind}, from 64 images." in text
 

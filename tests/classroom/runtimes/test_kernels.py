@@ -4,7 +4,8 @@ import pytest
 import torch
 from torch import nn
 
-from helpers.classroom.runtimes.kernels import KINDS, STEPS, LayerKernels, compare_kernels
+from helpers.classroom.runtimes.ceiling import Ceiling
+from helpers.classroom.runtimes.kernels import KINDS, STEPS, LayerKernels
 
 
 @pytest.fixture(scope="module")
@@ -32,7 +33,7 @@ def test_the_table_has_a_row_for_each_kind_with_times_bytes_and_errors(kernels):
     assert error["float32"] == 0
     assert 0 < error["float16"] < error["int8 dynamic"] < error["int4"] < 0.15
     assert 0 < error["int8 static"] < 0.05
-    assert run.ceiling.multiply_adds == 8 * 128 * 128
+    assert run.ceiling == Ceiling(128, 128, 8, kernels.machine)
 
 
 def test_times_are_those_of_one_run_however_often_it_was_repeated(kernels, monkeypatch):
@@ -89,16 +90,19 @@ def test_no_file_is_left(tmp_path, monkeypatch):
     assert list(tmp_path.iterdir()) == []
 
 
-def test_one_call_makes_and_times_a_layer():
-    run = compare_kernels(64, 2)
-    assert (run.width, run.batch) == (64, 2)
-    assert tuple(run.table.index) == KINDS
-    assert run.ceiling.multiply_adds == 2 * 64 * 64
+def test_the_machine_reads_as_many_bytes_as_the_float_weights_have(monkeypatch):
+    asked = []
+    monkeypatch.setattr(
+        "helpers.classroom.runtimes.kernels.measure_machine",
+        lambda size: asked.append(size),
+    )
+    LayerKernels(64)
+    assert asked == [4 * 64 * 64]
 
 
 def test_sizes_are_checked(kernels):
     with pytest.raises(ValueError, match="width is 16; expected at least 32"):
-        compare_kernels(16, 1)
+        LayerKernels(16)
     with pytest.raises(ValueError, match="batch is 0; expected at least 1"):
         kernels.measure(0)
 

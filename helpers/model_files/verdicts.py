@@ -1,6 +1,6 @@
 """What `inspect_file` finds, in plain values.
 
-Save, Load, Ship 0.2.0: helpers/model_files/file_findings.py · repairs: CHANGELOG.md
+Save, Load, Ship 0.2.0: helpers/model_files/verdicts.py · repairs: CHANGELOG.md
 """
 
 from dataclasses import dataclass, field
@@ -10,9 +10,8 @@ SAFE, UNSAFE, UNKNOWN = "safe", "unsafe", "unknown"
 WHOLE, DAMAGED, NOT_CHECKED = "whole", "damaged", "bytes not checked"
 
 
-@dataclass(
-    slots=True
-)  # not frozen: files have thousands, and that would take thrice as long
+# Not frozen: files have thousands, and that would take thrice as long.
+@dataclass(slots=True)
 class TensorEntry:
     """One tensor in a file.
 
@@ -24,6 +23,7 @@ class TensorEntry:
         storage: equal for entries that share memory; None where the format cannot share.
         offset: where the entry begins in its storage, in elements.
         device: that the file names, such as "cuda:0"; "" where the format names none.
+        strides: as in torch; () where the format has none.
 
     >>> TensorEntry("fc.weight", (2, 3), "float32", 24).bytes
     24
@@ -36,6 +36,14 @@ class TensorEntry:
     storage: str | None = None
     offset: int = 0
     device: str = ""
+    strides: tuple[int, ...] = ()
+
+    @property
+    def place(self) -> tuple:
+        """Equal for entries of a storage that are the same elements in the same order."""
+        # Along an axis of one, no step is ever made.
+        steps = (s for n, s in zip(self.shape, self.strides, strict=False) if n != 1)
+        return self.offset, self.shape, self.dtype, tuple(steps)
 
 
 @dataclass
@@ -55,8 +63,7 @@ class Findings:
         names: global that a pickle would import -> "allowed", "unknown" or "dangerous".
         entries: the tensors.
         values: other entries worth showing: key -> short text ("epoch" -> "3").
-        held: bytes of all tensors, what is shared counted once; 0 where no format tells
-            (then those of the entries are added up).
+        held: bytes of all tensors, what is shared counted once; 0 where no format tells.
         optimizer: bytes of an optimizer's state, None without one.
         notes: sentences, such as shards that are missing.
         opens: lines of Python that open it safely, ready to copy; empty where nothing does.

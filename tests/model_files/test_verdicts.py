@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from helpers.model_files.file_findings import NOT_CHECKED, UNKNOWN, Findings, TensorEntry
+from helpers.model_files.verdicts import NOT_CHECKED, UNKNOWN, Findings, TensorEntry
 
 
 def test_nothing_is_promised_before_a_reader_has_looked():
