@@ -1,6 +1,9 @@
 """The Wilson interval, against a published table, and the Pareto front."""
 
+import math
+
 import pytest
+import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -51,3 +54,21 @@ def test_the_front_is_what_nobody_beats(points):
         )
 
     assert pareto_front(points) == sorted({point for point in points if not beaten(point)})
+
+
+@pytest.mark.parametrize("higher", [True, False])
+def test_the_front_follows_the_direction_and_leaves_out_what_is_no_number(higher):
+    sign = 1 if higher else -1
+    noise = torch.randn(60, generator=torch.Generator().manual_seed(1)).tolist()
+    points = [(size, sign * (size / 20 + off)) for size, off in enumerate(noise)]
+
+    def beaten(point):
+        return any(
+            (size <= point[0] and sign * value > sign * point[1])
+            or (size < point[0] and sign * value >= sign * point[1])
+            for size, value in points
+        )
+
+    front = sorted({point for point in points if not beaten(point)})
+    assert pareto_front(points, higher) == front and len(front) > 2
+    assert pareto_front([(-1, math.nan), *points, (99, math.nan)], higher) == front

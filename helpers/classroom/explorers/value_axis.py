@@ -37,8 +37,9 @@ class ValueAxis:
 
     def up(self, value: float) -> float:
         """Return how far up a value stands, 0 to 1; what is beyond stands at the end."""
-        share = (value - self.worst) / (self.best - self.worst)
-        return min(max(share, 0.0), 1.0) if math.isfinite(share) else float(share > 0)
+        if math.isnan(value):
+            return 0.0
+        return min(max((value - self.worst) / (self.best - self.worst), 0.0), 1.0)
 
     def value(self, guess: int) -> float:
         """Return the value that a guess stands for."""

@@ -244,23 +244,34 @@ def test_the_guess_and_the_axis_suit_any_metric(metric):
     assert_texts_apart(bars.chart)
 
 
-def test_values_without_end_are_drawn_at_the_end():
+@pytest.mark.parametrize(
+    "lost, lower, said",
+    [
+        (math.inf, True, "inf"),
+        (-math.inf, False, "-inf"),
+        (math.nan, True, "nan"),
+        (math.nan, False, "nan"),
+    ],
+)
+def test_values_without_end_and_no_numbers_are_drawn_at_the_end(lost, lower, said):
     model, inputs, labels, *_ = CASES["a table, regression"]
 
     def scores(outputs, labels):
-        lost = len(outputs.unique()) == 1
-        return (outputs[:, 0] - labels).abs() + (math.inf if lost else 0)
+        errors = (outputs[:, 0] - labels).abs() * (1 if lower else -1)
+        return errors + (lost if len(outputs.unique()) == 1 else 0)
 
-    for metric in (Metric("error", scores, False), Metric("less", lambda *a: -scores(*a))):
-        steps = nn.Sequential(model[0], nn.ReLU(), Steps(model[0]), model[2])
-        panel = trade_off(steps, inputs, labels, inputs, metric)
-        panel.press(SHOW)
-        chart = move(panel, weight_bits=2, keep_float=())
-        worst = "inf" if metric.name == "error" else "-inf"
-        assert f"The {metric.name} of 48 rows is {worst} (" in chart.text
-        assert "nan" not in chart.svg
-        assert_texts_apart(chart)
-        assert_texts_apart(sensitivity(steps, Scheme(2), inputs, labels, metric).chart)
+    metric = Metric("gone", scores, not lower)
+    steps = nn.Sequential(model[0], nn.ReLU(), Steps(model[0]), model[2])
+    panel = trade_off(steps, inputs, labels, inputs, metric)
+    panel.press(SHOW)
+    chart = move(panel, weight_bits=2, keep_float=())
+    assert f"The gone of 48 rows is {said} (95% interval -inf to inf)" in chart.text
+    drawn = re.sub(r'aria-label="[^"]*"|>[^<>]*</text>', "", chart.svg)
+    assert not re.search(r"\bnan\b|\binf\b", drawn)
+    [ring] = re.findall(r'cy="([\d.]+)" r="8"', chart.svg)
+    assert float(ring) == 238  # the lower end
+    assert_texts_apart(chart)
+    assert_texts_apart(sensitivity(steps, Scheme(2), inputs, labels, metric).chart)
 
 
 class Steps(nn.Module):
