@@ -383,8 +383,9 @@ def trade_off_by_hand(bits, per_channel=False, symmetric=True, kept=(), digits=N
             rounded, size = weight, size + 4 * weight.numel()
             decibels.append(f"{name} exact")
         else:
-            each = 4 if symmetric else 5
-            size += math.ceil(weight.numel() * bits / 8) + each * len(rows)
+            points = 0 if symmetric else len(rows)  # of as many bits as the integers
+            size += math.ceil(weight.numel() * bits / 8) + 4 * len(rows)
+            size += math.ceil(points * bits / 8)
             noise = (weight.double() - rounded.double()).square().sum()
             ratio = 10 * torch.log10(weight.double().square().sum() / noise)
             decibels.append(f"{name} {ratio:.1f}")
