@@ -57,15 +57,15 @@ async function close(page) {
   });
 }
 
-// The numbers of the cells that hold a widget of the course; a cell is brought into view
-// by its number, since JupyterLab may keep only what is near on the page.
-const cellsWith = (page, selector) =>
-  page.evaluate(
-    (what) =>
-      [...window.jupyterapp.shell.currentWidget.content.widgets].flatMap((cell, k) =>
-        cell.node.querySelector(what) ? [k] : [],
-      ),
-    selector,
+// The numbers of the cells whose outputs are widgets, asked of the model: JupyterLab may
+// not have drawn what is far from the window, and a cell that it has not would be missed.
+const cellsWithWidgets = (page) =>
+  page.evaluate(() =>
+    [...window.jupyterapp.shell.currentWidget.content.widgets].flatMap((cell, k) => {
+      const outputs = cell.model.type === "code" ? cell.model.outputs.toJSON() : [];
+      const view = "application/vnd.jupyter.widget-view+json";
+      return outputs.some((output) => output.data?.[view]) ? [k] : [];
+    }),
   );
 
 async function widgetsOf(page, index) {
@@ -76,6 +76,10 @@ async function widgetsOf(page, index) {
   const selector = `.jp-Notebook [data-windowed-list-index='${index}']`;
   await until("the cell", () => page.$(selector), 20);
   const cell = await page.$(selector);
+  const there = (node) =>
+    node.querySelector(".jp-OutputArea-output .lm-Widget") &&
+    !node.innerText.includes("Loading widget");
+  await until("its widgets", () => cell.evaluate(there), 20);
   return cell.$$(WIDGETS);
 }
 
@@ -169,7 +173,7 @@ async function pass(page, name) {
   const done = { panels: 0, keys: 0, drags: 0, quizzes: 0, pads: 0, failed: [] };
   await open(page, name);
   done.failed.push(...(await page.evaluate(call(errors))));
-  for (const index of await cellsWith(page, WIDGETS)) {
+  for (const index of await cellsWithWidgets(page)) {
     for (const [k, widget] of (await widgetsOf(page, index)).entries()) {
       try {
         await use(page, widget, done);
