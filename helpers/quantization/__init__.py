@@ -22,11 +22,7 @@ from helpers.quantization.metrics import METRICS, Metric
 from helpers.quantization.models import calibrate, quantize_model
 from helpers.quantization.noise import layer_sensitivity, sqnr_db
 from helpers.quantization.observers import choose_qparams, fake_quantize
-from helpers.quantization.packed_files import (
-    load_quantized,
-    read_quantized,
-    save_quantized,
-)
+from helpers.quantization.packed_files import load_quantized, read_quantized, save_quantized
 from helpers.quantization.packing import bits_per_weight, packed_bytes
 from helpers.quantization.presets import PRESETS
 from helpers.quantization.schemes import (

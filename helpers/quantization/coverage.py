@@ -26,6 +26,7 @@ from helpers.quantization.layers import (
     refusal,
     weight_names,
 )
+from helpers.quantization.packing import tensor_bytes
 
 UNSTORED = "(no stored weight)"
 _RECURRENT = (nn.RNNBase, nn.RNNCellBase)
@@ -124,7 +125,7 @@ def _memory(model: nn.Module) -> tuple[dict[str, int], dict[str, set[str]], _Spa
             plain = type(tensor) in (torch.Tensor, nn.Parameter) and not tensor.is_meta
             place = tensor.data_ptr() if plain and tensor.numel() else f"{path}.{key}"
             owner = first.setdefault(place, name)
-            held[name] = held.get(name, 0) + (tensor.nbytes if owner == name else 0)
+            held[name] = held.get(name, 0) + (tensor_bytes(tensor) if owner == name else 0)
             if owner != name:
                 users[name].add(owner)
                 users[owner].add(name)

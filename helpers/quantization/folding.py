@@ -71,7 +71,7 @@ def fold(model: nn.Module) -> tuple[nn.Module, dict[str, str]]:
     """Return the folded copy, and for each norm that stays the reason, by name.
 
     >>> fold(nn.Sequential(nn.Conv2d(1, 4, 3), nn.ReLU(), nn.BatchNorm2d(4)))[1]
-    {'2': 'it follows a ReLU'}
+    {'2': 'it follows ReLU'}
     """
     require_module(model)
     folded = _copied(model).eval()
@@ -95,7 +95,10 @@ def fold(model: nn.Module) -> tuple[nn.Module, dict[str, str]]:
         if layer is not None:
             _fuse(layer, norm)
             flat = isinstance(layer, nn.Linear)
-            _replace(folded, norm, _Rows(names[norm]) if flat else nn.Identity().eval())
+            instead = _Rows(names[norm]) if flat else nn.Identity().eval()
+            for module in folded.modules():
+                places = [key for key, child in module._modules.items() if child is norm]
+                module._modules |= dict.fromkeys(places, instead)
     return folded, {name: reason for name, reason in left.items() if reason}
 
 
@@ -148,13 +151,11 @@ def _layer_before(
         return None, "it has hooks"
     if not isinstance(before, fx.Node) or before.op != "call_module":
         return None, "it does not follow a layer"
-    prefix = target.removesuffix(str(node.target))
-    layer = modules[prefix + str(before.target)]
-    what = type(layer).__name__
+    name = target.removesuffix(str(node.target)) + str(before.target)
+    layer = modules[name]
     norms = next((pair for kind, pair in _PAIRS.items() if isinstance(layer, kind)), ())
     if not isinstance(norm, norms):
-        return None, f"it follows {_article(what)} {what}"
-    name = prefix + str(before.target)
+        return None, f"it follows {type(layer).__name__}"
     if calls[layer] != 1:
         return None, f"{name}, before it, runs more than once"
     if len(before.users) != 1:
@@ -176,10 +177,6 @@ def _hooked(module: nn.Module) -> bool:
     return bool(module._forward_hooks or module._forward_pre_hooks)
 
 
-def _article(noun: str) -> str:
-    return "an" if noun[0] in "AEIOU" else "a"
-
-
 def _fuse(layer: Any, norm: Any) -> None:
     if isinstance(layer, nn.Linear):
         fused = fuse_linear_bn_eval(layer, norm)
@@ -187,13 +184,6 @@ def _fuse(layer: Any, norm: Any) -> None:
         fused = fuse_conv_bn_eval(layer, norm, transpose=isinstance(layer, TRANSPOSED))
     # New parameters, not new values: the old weight may be another layer's, too.
     layer.weight, layer.bias = fused.weight, fused.bias
-
-
-def _replace(model: nn.Module, old: nn.Module, new: nn.Module) -> None:
-    for module in model.modules():
-        for name, child in module._modules.items():
-            if child is old:
-                module._modules[name] = new
 
 
 class _Rows(nn.Identity):

@@ -3,7 +3,7 @@
 Save, Load, Ship 0.2.0: helpers/quantization/inputs.py · repairs: CHANGELOG.md
 """
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 import torch
 from torch import nn
@@ -64,9 +64,8 @@ def rows(inputs: Inputs, start: int, stop: int) -> Inputs:
     if isinstance(inputs, torch.Tensor):
         return inputs[start:stop]
     if isinstance(inputs, Mapping):
-        values = _cut(inputs.values(), start, stop)
-        return dict(zip(inputs, values, strict=True))
-    return tuple(_cut(inputs, start, stop))
+        return {name: _cut(value, start, stop) for name, value in inputs.items()}
+    return tuple(_cut(value, start, stop) for value in inputs)
 
 
 def split(inputs: Inputs, count: int) -> list[Inputs]:
@@ -88,9 +87,7 @@ def _tensors(inputs: Inputs) -> list[torch.Tensor]:
     return [value for value in values if isinstance(value, torch.Tensor)]
 
 
-def _cut(values: Iterable[object], start: int, stop: int) -> Iterator[object]:
-    for value in values:
-        if isinstance(value, torch.Tensor) and value.dim():
-            yield value[start:stop]
-        else:
-            yield value
+def _cut(value: object, start: int, stop: int) -> object:
+    if isinstance(value, torch.Tensor) and value.dim():
+        return value[start:stop]
+    return value

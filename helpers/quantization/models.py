@@ -138,19 +138,15 @@ def calibrate(
         with _error_prefix(f"input of {name}"):
             ranges[name] = choose_qparams(inputs[0], scheme)
 
-    layers = {
-        name: layer
-        for name, layer in _layers_with_inputs(model).items()
-        if not isinstance(layer, nn.MultiheadAttention)
-    }
+    layers = _layers_with_inputs(model, nn.MultiheadAttention)
     with torch.no_grad(), forward_hooks(layers, choose_range):
         run(model, inputs)
     return ranges
 
 
-def _layers_with_inputs(model: nn.Module) -> dict[str, nn.Module]:
-    layers = quantizable_layers(model).items()
-    return {name: layer for name, layer in layers if not isinstance(layer, nn.Embedding)}
+def _layers_with_inputs(model: nn.Module, *but: type) -> dict[str, nn.Module]:
+    left_out, layers = (nn.Embedding, *but), quantizable_layers(model).items()
+    return {name: layer for name, layer in layers if not isinstance(layer, left_out)}
 
 
 def _are_ranges(calibration: object) -> TypeGuard[Mapping[str, QParams]]:

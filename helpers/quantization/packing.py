@@ -68,15 +68,21 @@ def held_bytes(model: nn.Module) -> int:
         if isinstance(tensor, torch.Tensor):
             plain = type(tensor) is torch.Tensor and not tensor.is_meta and tensor.numel()
             key = tensor.data_ptr() if plain else name
-            found[key] = max(found.get(key, 0), _held(tensor))
+            found[key] = max(found.get(key, 0), tensor_bytes(tensor))
     return sum(found.values())
 
 
-def _held(tensor: torch.Tensor) -> int:
-    # A tensor that is made of others, such as one of torchao, holds what they hold.
+def tensor_bytes(tensor: torch.Tensor) -> int:
+    """Return the bytes of a tensor; one made of others (torchao's) holds what they hold.
+
+    >>> tensor_bytes(torch.ones(3))
+    12
+    """
     if not hasattr(tensor, "__tensor_flatten__"):
         return tensor.nbytes
-    return sum(_held(getattr(tensor, name)) for name in tensor.__tensor_flatten__()[0])
+    return sum(
+        tensor_bytes(getattr(tensor, name)) for name in tensor.__tensor_flatten__()[0]
+    )
 
 
 def bits_per_weight(scheme: Scheme, shape: Sequence[int] = (4096, 4096)) -> float:
@@ -92,9 +98,7 @@ def bits_per_weight(scheme: Scheme, shape: Sequence[int] = (4096, 4096)) -> floa
 def pack_weight(weight: torch.Tensor, scheme: Scheme) -> dict[str, torch.Tensor]:
     """Return a quantized weight as a file keeps it, by PARTS of its name.
 
-    Integers and zero points are streams of bits, uint8: the lowest bit of the first comes
-    first, and negative ones are in two's complement. So the bytes of 8 bits are int8 (or
-    uint8), of 16 bits int16, low byte first; of 4 bits, the first is the lower half.
+    Integers and zero points are in streams of bits: see `pack_bits`.
 
     Raises:
         ValueError: see `choose_qparams`; or scales do not fit their dtype.
@@ -104,10 +108,10 @@ def pack_weight(weight: torch.Tensor, scheme: Scheme) -> dict[str, torch.Tensor]
     """
     qparams = choose_qparams(weight, scheme)
     scale = _stored(_compact(qparams.scale, scheme), scheme.scale_dtype)
-    packed = {"": _pack(quantize(weight, qparams), scheme.bits)}
+    packed = {"": pack_bits(quantize(weight, qparams), scheme.bits)}
     packed |= zip(PARTS[1:3], scale, strict=False)
     if not scheme.symmetric:
-        packed[".zero_point"] = _pack(_compact(qparams.zero_point, scheme), scheme.bits)
+        packed[".zero_point"] = pack_bits(_compact(qparams.zero_point, scheme), scheme.bits)
     return packed
 
 
@@ -127,7 +131,10 @@ def unpack_weight(
     """
     ends = choose_qparams(torch.ones(()), replace(scheme, granularity="tensor"))
     few, zero_point = _scales_shape(shape, scheme), ends.zero_point
-    integers, scale = _unpack(parts[""], scheme.bits, shape, ends.qmin < 0), parts[".scale"]
+    integers, scale = (
+        unpack_bits(parts[""], scheme.bits, shape, ends.qmin < 0),
+        parts[".scale"],
+    )
     if scheme.scale_dtype == "e8m0":
         scale = (scale.int() << 23).view(torch.float32)
     if scheme.scale_dtype == "e4m3":
@@ -135,7 +142,7 @@ def unpack_weight(
     if scale.shape != few:
         raise ValueError(f"it has {tuple(scale.shape)} scales; expected {few}")
     if not scheme.symmetric:
-        zero_point = _unpack(parts[".zero_point"], scheme.bits, few, signed=False)
+        zero_point = unpack_bits(parts[".zero_point"], scheme.bits, few, signed=False)
     scale, zero_point = (
         _spread(each.expand(few), shape, scheme) for each in (scale.float(), zero_point)
     )
@@ -175,21 +182,33 @@ def _spread(few: torch.Tensor, shape: Sequence[int], scheme: Scheme) -> torch.Te
     return few.reshape([-1] + [1] * (len(shape) - 1)) if few.dim() else few
 
 
-def _pack(integers: torch.Tensor, bits: int) -> torch.Tensor:
+def pack_bits(integers: torch.Tensor, bits: int) -> torch.Tensor:
+    """Return integers as a stream of bits, uint8: low bits first, in two's complement.
+
+    So 8 bits are int8 (or uint8), 16 are int16, and of 4 the first is the lower half.
+
+    >>> pack_bits(torch.tensor([3, 12]), bits=4)
+    tensor([195], dtype=torch.uint8)
+    """
     words = integers.cpu().numpy().astype("<i2", casting="unsafe").reshape(-1, 1)
     found = np.unpackbits(words.view(np.uint8), axis=1, count=bits, bitorder="little")
     return torch.from_numpy(np.packbits(found, bitorder="little"))
 
 
-def _unpack(
+def unpack_bits(
     stream: torch.Tensor, bits: int, shape: Sequence[int], signed: bool
 ) -> torch.Tensor:
+    """Return a stream's integers, int32; a ValueError where it has not their length.
+
+    >>> unpack_bits(torch.tensor([195], dtype=torch.uint8), 4, (2,), signed=False)
+    tensor([ 3, 12], dtype=torch.int32)
+    """
     count, width = math.prod(shape), 1 if bits <= 8 else 2
-    if stream.dtype != torch.uint8 or stream.shape != (_stream_bytes(count, bits),):
-        found = f"{stream.dtype} of shape {tuple(stream.shape)}"
+    size = _stream_bytes(count, bits)
+    if stream.dtype != torch.uint8 or stream.shape != (size,):
         raise ValueError(
-            f"{count} integers of {bits} bits take {_stream_bytes(count, bits)} bytes in "
-            f"one row of torch.uint8; found {found}"
+            f"{count} integers of {bits} bits take {size} bytes in one row of torch.uint8; "
+            f"found {stream.dtype} of shape {tuple(stream.shape)}"
         )
     words = np.zeros((count, 8 * width), dtype=np.uint8)
     read = np.unpackbits(stream.numpy(), count=count * bits, bitorder="little")

@@ -168,8 +168,8 @@ ROUNDS = (
         ),
         Mutation(
             "classroom/data/sparse_files",
-            "int(stored.sum())) - most",
-            "int(stored.sum())) - most + 1",
+            "(int(stored.sum()),), signed=True",
+            "(int(stored.sum()),), signed=False",
             "real-answers",
         ),
         Mutation(

@@ -4,6 +4,7 @@ import pytest
 import torch
 from torch import nn
 from torch.nn.utils import parametrizations
+from torchao.quantization import Int8WeightOnlyConfig, quantize_
 
 from helpers.classroom.data.pruning import multiply_adds
 from helpers.quantization import Scheme, coverage, fold_batch_norm, packed_bytes
@@ -159,3 +160,12 @@ def test_the_model_is_not_touched_and_may_be_written_in_any_style():
     for table in tables:
         assert table["quantized"].all()
         assert sorted(table["multiplications"]) == sorted(tables[0]["multiplications"])
+
+
+def test_a_weight_of_torchao_counts_what_it_holds():
+    model = nn.Sequential(nn.Linear(64, 32), nn.Linear(32, 8))
+    quantize_(model[0], Int8WeightOnlyConfig())
+    table = coverage(model)
+    assert table["bytes"].sum() == packed_bytes(model, None) < 64 * 32 * 4
+    assert table["quantized"].tolist() == [False, True]
+    assert "not a plain float tensor" in table["why"][0]

@@ -20,6 +20,7 @@ from helpers.quantization import (
     wilson_interval,
 )
 from helpers.quantization.scoring import judge
+from tests.quantization.own_models import Answer
 
 SAME = nn.Identity()
 
@@ -133,15 +134,6 @@ def test_of_a_metric_of_ones_own_the_mean_of_the_rows_has_an_interval():
 
 
 # What a model may return
-
-
-class Answer(nn.Module):
-    def __init__(self, wrap):
-        super().__init__()
-        self.wrap = wrap
-
-    def forward(self, x):
-        return self.wrap(x)
 
 
 class Output(dict):

@@ -16,7 +16,7 @@ from helpers.quantization import (
     packed_bytes,
     quantize,
 )
-from helpers.quantization.packing import _pack, _unpack, pack_weight, unpack_weight
+from helpers.quantization.packing import pack_bits, pack_weight, unpack_bits, unpack_weight
 
 
 def test_packed_bytes_by_hand():
@@ -82,9 +82,9 @@ def test_every_integer_comes_back(bits, signed, count, seed):
     integers = torch.randint(low, high, (count,), generator=generator, dtype=torch.int32)
     if count > 1:
         integers[0], integers[1] = low, high - 1
-    stream = _pack(integers, bits)
+    stream = pack_bits(integers, bits)
     assert stream.dtype == torch.uint8 and len(stream) == -(-count * bits // 8)
-    back = _unpack(stream, bits, (count,), signed)
+    back = unpack_bits(stream, bits, (count,), signed)
     assert torch.equal(back, integers) and back.dtype == torch.int32
     # By hand: one large number, whose lowest bits are the first integer.
     number = sum((v % 2**bits) << (i * bits) for i, v in enumerate(integers.tolist()))
@@ -93,16 +93,16 @@ def test_every_integer_comes_back(bits, signed, count, seed):
 
 def test_whole_bytes_are_plain_integers():
     eight = torch.tensor([[-128, 127, -1]])
-    assert _pack(eight, 8).view(torch.int8).tolist() == [-128, 127, -1]
+    assert pack_bits(eight, 8).view(torch.int8).tolist() == [-128, 127, -1]
     sixteen = torch.tensor([-32768, 32767, 5])
-    assert _pack(sixteen, 16).view(torch.int16).tolist() == [-32768, 32767, 5]
-    assert _pack(torch.tensor([3, 12]), 4).tolist() == [3 + 16 * 12]
+    assert pack_bits(sixteen, 16).view(torch.int16).tolist() == [-32768, 32767, 5]
+    assert pack_bits(torch.tensor([3, 12]), 4).tolist() == [3 + 16 * 12]
 
 
 @pytest.mark.parametrize("stream", [torch.zeros(4), torch.zeros(5, dtype=torch.uint8)])
 def test_a_stream_of_another_size_is_refused(stream):
     with pytest.raises(ValueError) as caught:
-        _unpack(stream, 3, (2, 5), signed=True)
+        unpack_bits(stream, 3, (2, 5), signed=True)
     assert str(caught.value) == (
         "10 integers of 3 bits take 4 bytes in one row of torch.uint8; found "
         f"{stream.dtype} of shape ({len(stream)},)"

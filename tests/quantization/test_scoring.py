@@ -9,6 +9,7 @@ from torch import nn
 from helpers.quantization import METRICS, Metric
 from helpers.quantization.layers import layer_weights
 from helpers.quantization.scoring import judge, require_same_answers, weight_in
+from tests.quantization.own_models import Answer
 
 SAME = nn.Identity()
 
@@ -19,15 +20,6 @@ def floats(*shape, seed=0):
 
 def whole(most, *shape, seed=0):
     return torch.randint(0, most, shape, generator=torch.Generator().manual_seed(seed))
-
-
-class Answer(nn.Module):
-    def __init__(self, wrap):
-        super().__init__()
-        self.wrap = wrap
-
-    def forward(self, x):
-        return self.wrap(x)
 
 
 def test_one_number_for_all_rows_is_refused():

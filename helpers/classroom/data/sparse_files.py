@@ -6,7 +6,6 @@ No runtime of the course reads it; it is here so that a count can be held agains
 import json
 from pathlib import Path
 
-import numpy as np
 import safetensors
 import safetensors.torch
 import torch
@@ -23,6 +22,7 @@ from helpers.quantization import (
     quantizable_layers,
     quantize,
 )
+from helpers.quantization.packing import pack_bits, unpack_bits
 
 
 def save_sparse(path: str | Path, model: nn.Module, scheme: Scheme) -> int:
@@ -45,13 +45,13 @@ def save_sparse(path: str | Path, model: nn.Module, scheme: Scheme) -> int:
     for name in quantizable_layers(folded):
         weight = tensors.pop(f"{name}.weight")
         qparams = choose_qparams(weight, scheme)
-        numbers = (quantize(weight, qparams) - qparams.qmin).flatten()
+        numbers = quantize(weight, qparams).flatten()
         stored = (weight != 0).flatten()
         sparse, dense = sparse_layer_bytes(weight, scheme.bits)
         if sparse < dense:
-            tensors[f"{name}.stored"] = _packed(stored, 1)
+            tensors[f"{name}.stored"] = pack_bits(stored, 1)
             numbers = numbers[stored]
-        tensors[f"{name}.numbers"] = _packed(numbers, scheme.bits)
+        tensors[f"{name}.numbers"] = pack_bits(numbers, scheme.bits)
         tensors[f"{name}.scale"] = qparams.scale.flatten()
     data = safetensors.torch.save(tensors, {"bits": json.dumps(scheme.bits)})
     with atomic_write(path, len(data)) as file:
@@ -75,22 +75,12 @@ def load_sparse(path: str | Path, model: nn.Module) -> nn.Module:
         numbers = torch.zeros(count, dtype=torch.int32)
         stored = torch.ones(count, dtype=torch.bool)
         if f"{name}.stored" in tensors:
-            stored = _unpacked(tensors.pop(f"{name}.stored"), 1, count).bool()
+            packed = tensors.pop(f"{name}.stored")
+            stored = unpack_bits(packed, 1, (count,), signed=False).bool()
         packed = tensors.pop(f"{name}.numbers")
-        numbers[stored] = _unpacked(packed, bits, int(stored.sum())) - most
+        numbers[stored] = unpack_bits(packed, bits, (int(stored.sum()),), signed=True)
         scale = tensors.pop(f"{name}.scale").reshape(-1, *[1] * (len(shape) - 1))
         qparams = QParams(scale, torch.zeros_like(scale, dtype=torch.int32), -most, most)
         tensors[f"{name}.weight"] = dequantize(numbers.reshape(shape), qparams)
     folded.load_state_dict(tensors)
     return folded
-
-
-def _packed(numbers: torch.Tensor, bits: int) -> torch.Tensor:
-    """Return whole numbers of so many bits, one after the other, as bytes."""
-    places = (numbers.to(torch.int32).unsqueeze(1) >> torch.arange(bits)) & 1
-    return torch.from_numpy(np.packbits(places.numpy().astype(np.uint8)))
-
-
-def _unpacked(packed: torch.Tensor, bits: int, count: int) -> torch.Tensor:
-    places = np.unpackbits(packed.numpy(), count=count * bits).reshape(count, bits)
-    return (torch.from_numpy(places).int() << torch.arange(bits)).sum(dim=1).int()
