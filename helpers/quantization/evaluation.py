@@ -20,7 +20,7 @@ from helpers.quantization.metrics import Metric
 from helpers.quantization.models import calibrate, quantize_model
 from helpers.quantization.noise import sqnr_db
 from helpers.quantization.packing import packed_bytes
-from helpers.quantization.schemes import QParams, Scheme
+from helpers.quantization.schemes import QParams, Scheme, require_scheme
 from helpers.quantization.scoring import judge, require_same_answers, weight_in
 
 FEW = 16  # rows on which the folded model has to answer as the model itself does
@@ -59,6 +59,8 @@ class Setting:
             raise ValueError(
                 f"keep_float is {self.keep_float!r}; expected a tuple of names"
             )
+        if self.activations is not None:
+            require_scheme(self.activations)
         if self.activations and self.activations.granularity != "tensor":
             raise ValueError(
                 "activations are quantized per tensor; got "

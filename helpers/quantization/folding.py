@@ -4,10 +4,11 @@ Save, Load, Ship 0.2.0: helpers/quantization/folding.py · repairs: CHANGELOG.md
 """
 
 import copy
-import threading
+import operator
 import warnings
 from collections import Counter
-from collections.abc import Iterator
+from functools import reduce
+from itertools import chain
 from typing import Any
 
 import torch
@@ -16,6 +17,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.utils.fusion import fuse_conv_bn_eval, fuse_linear_bn_eval
 
 from helpers.arguments import require_module
+from helpers.quantization.data_flow import followed
 from helpers.quantization.layers import (
     CONVOLUTIONS,
     TRANSPOSED,
@@ -25,7 +27,6 @@ from helpers.quantization.layers import (
     weight_names,
 )
 
-_ONE_AT_A_TIME = threading.Lock()
 UNSEEN = "its place in the flow of the data could not be found"
 _PAIRS = {
     kind: (norm, nn.SyncBatchNorm)
@@ -87,20 +88,26 @@ def fold(model: nn.Module) -> tuple[nn.Module, dict[str, str]]:
     names = {module: name for name, module in folded.named_modules()}
     modules = dict(folded.named_modules(remove_duplicate=False))
     # A forward that is traced may store things in the model: so another copy's is.
-    nodes = [node for graph in _graphs(_copied(folded), "") for node in graph]
-    calls = Counter(modules[target] for target, _ in nodes)
-    for target, node in nodes:
-        norm = modules[target]
-        if left.get(names[norm]) is None or node.op != "call_module":
-            continue
-        layer, left[names[norm]] = _layer_before(node, target, modules, calls)
-        if layer is not None:
-            _fuse(layer, norm)
-            flat = isinstance(layer, nn.Linear)
-            instead = _Rows(names[norm]) if flat else nn.Identity().eval()
-            for module in folded.modules():
-                places = [key for key, child in module._modules.items() if child is norm]
-                module._modules |= dict.fromkeys(places, instead)
+    parts = [*followed(_copied(folded), lambda m: is_quantizable(m) or _is_norm(m))]
+    runs = [[{modules[name] for name, _ in path} for path in part] for part in parts]
+    calls: Counter[nn.Module] = Counter()
+    for part in parts:
+        counts = [Counter(modules[name] for name, _ in path) for path in part]
+        calls += reduce(operator.or_, counts)
+    for part, paths in zip(parts, runs, strict=True):
+        verdicts: dict[nn.Module, set] = {}
+        for target, node in chain(*part):
+            norm = modules[target]
+            if left.get(names[norm]) is not None and node.op == "call_module":
+                found = _layer_before(node, target, modules, calls)
+                verdicts.setdefault(norm, set()).add(found)
+        for norm, several in verdicts.items():
+            layer, reason = max(several, key=lambda each: each[1])
+            if len(several) > 1 or any((layer in path) != (norm in path) for path in paths):
+                reason = reason or "it follows its layer with some arguments only"
+            left[names[norm]] = reason
+            if not reason:
+                _replace(folded, layer, norm, names[norm])
     return folded, {name: reason for name, reason in left.items() if reason}
 
 
@@ -122,43 +129,15 @@ def _copied(model: nn.Module) -> nn.Module:
     return copied
 
 
-def _graphs(module: nn.Module, prefix: str) -> Iterator[list[tuple[str, fx.Node]]]:
-    """Yield for each part that can be followed its calls: (module's name, node)."""
-    try:
-        with _ONE_AT_A_TIME:
-            graph = _Tracer().trace(module)
-    except Exception:  # whatever a model's own code may raise on a proxy
-        for name, child in module.named_children():
-            yield from _graphs(child, f"{prefix}{name}.")
-        return
-    found = []
-    for node in graph.nodes:
-        if node.op == "call_module":
-            found.append((prefix + node.target, node))
-        elif node.op == "get_attr":  # someone reads a layer's weight: counted as a run
-            found.append((prefix + node.target.rpartition(".")[0], node))
-    yield [(name.removesuffix("."), node) for name, node in found]
-
-
-class _Tracer(fx.Tracer):
-    """Follows one thread: torch.fx replaces the call of every module in the process."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.thread = threading.get_ident()
-
-    def call_module(self, m: Any, forward: Any, args: Any, kwargs: Any) -> Any:
-        if threading.get_ident() != self.thread:
-            return forward(*args, **kwargs)
-        return super().call_module(m, forward, args, kwargs)
-
-
 def _layer_before(
     node: fx.Node, target: str, modules: dict[str, nn.Module], calls: Counter
 ) -> tuple[nn.Module | None, str]:
     """Return the layer to fold a norm into, or None, and the reason why not."""
     norm = modules[target]
     before = node.args[0] if node.args else None
+    prefix = target.removesuffix(str(node.target))
+    while isinstance(before, fx.Node) and _does_nothing(before, prefix, modules):
+        before = before.args[0]
     if calls[norm] != 1:
         return None, "it runs more than once"
     if norm.running_mean is None:
@@ -167,7 +146,7 @@ def _layer_before(
         return None, "it has hooks"
     if not isinstance(before, fx.Node) or before.op != "call_module":
         return None, "it does not follow a layer"
-    name = target.removesuffix(str(node.target)) + str(before.target)
+    name = prefix + str(before.target)
     layer = modules[name]
     norms = next((pair for kind, pair in _PAIRS.items() if isinstance(layer, kind)), ())
     if not isinstance(norm, norms):
@@ -176,11 +155,25 @@ def _layer_before(
         return None, f"{name}, before it, runs more than once"
     if len(before.users) != 1:
         return None, f"others read what {name} returns, too"
-    if not is_quantizable(layer) or _hooked(layer) or "weight" not in layer._parameters:
+    if (
+        not is_quantizable(layer)
+        or _hooked(layer)
+        or not {"weight", "bias"} <= {*layer._parameters}
+    ):
         return None, f"{name}, before it, has hooks, a computed weight or its own forward"
+    if isinstance(layer, nn.Linear) and layer.out_features != norm.num_features:
+        return None, f"it normalizes another axis than {name}, before it, has last"
     if isinstance(layer, TRANSPOSED) and layer.groups > 1:
         return None, f"{name}, before it, is a transposed convolution in groups"
     return layer, ""
+
+
+def _does_nothing(node: fx.Node, prefix: str, modules: dict[str, nn.Module]) -> bool:
+    """Say whether a node is an Identity or a Dropout in eval mode, read by one other."""
+    if node.op != "call_module" or len(node.users) != 1:
+        return False
+    layer = modules[prefix + str(node.target)]
+    return type(layer) in (nn.Identity, nn.Dropout, nn.Dropout2d) and not _hooked(layer)
 
 
 def _is_norm(module: nn.Module) -> bool:
@@ -193,7 +186,12 @@ def _hooked(module: nn.Module) -> bool:
     return bool(module._forward_hooks or module._forward_pre_hooks)
 
 
-def _fuse(layer: Any, norm: Any) -> None:
+def _replace(model: nn.Module, layer: Any, norm: Any, name: str) -> None:
+    """Fuse a norm into the layer before it, and put something in its place."""
+    instead = _Rows(name) if isinstance(layer, nn.Linear) else nn.Identity().eval()
+    for module in model.modules():
+        places = [key for key, child in module._modules.items() if child is norm]
+        module._modules.update(dict.fromkeys(places, instead))
     if isinstance(layer, nn.Linear):
         fused = fuse_linear_bn_eval(layer, norm)
     else:
@@ -218,7 +216,7 @@ class _Rows(nn.Identity):
         if inputs.dim() != 2:
             raise ValueError(
                 f"{self.name} was folded into the Linear before it, which is right for "
-                f"inputs of shape (N, C); it got {tuple(inputs.shape)}. Transpose around "
-                "the norm in a module of its own, so that they do not follow each other"
+                f"inputs of shape (N, C); it got {tuple(inputs.shape)}. Give the norm's "
+                "class a forward of its own, which calls the old one: it is not folded then"
             )
         return inputs

@@ -44,8 +44,9 @@ def row_count(inputs: Inputs, name: str = "inputs") -> int:
     lengths = {len(tensor) for tensor in _tensors(inputs) if tensor.dim()}
     if not lengths:
         raise TypeError(
-            f"{name} are {type_of(inputs)} without a tensor of rows; expected a tensor, a "
-            "tuple of the model's arguments, or a mapping of their names"
+            f"{name} are {type_of(inputs)} without a tensor of rows; expected a tensor "
+            "(torch.as_tensor makes one), a tuple of the model's arguments, or a mapping "
+            "of their names"
         )
     if len(lengths) > 1:
         raise ValueError(

@@ -16,6 +16,7 @@ from helpers.quantization.schemes import Scheme, require_scheme
 
 CONVOLUTIONS = (nn.Conv1d, nn.Conv2d, nn.Conv3d)
 TRANSPOSED = (nn.ConvTranspose1d, nn.ConvTranspose2d, nn.ConvTranspose3d)
+DTYPES = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
 KINDS = (nn.Linear, *CONVOLUTIONS, *TRANSPOSED, nn.Embedding, nn.MultiheadAttention)
 
 
@@ -40,8 +41,14 @@ def is_quantizable(layer: nn.Module) -> bool:
     >>> is_quantizable(nn.Linear(2, 2)), is_quantizable(nn.LSTM(2, 2))
     (True, False)
     """
+    own = type(layer)
     return "forward" not in vars(layer) and any(
-        isinstance(layer, kind) and type(layer).forward is kind.forward for kind in KINDS
+        issubclass(own, kind)
+        and all(
+            getattr(own, name, None) is getattr(kind, name, None)
+            for name in ("forward", "_conv_forward")
+        )
+        for kind in KINDS
     )
 
 
@@ -189,7 +196,8 @@ def refusal(name: str, layer: nn.Module, attribute: str) -> str:
         return f"{name} is lazy and has no {attribute} yet; run the model once first"
     if weight.is_meta:
         return f"{name}.{attribute} is on the meta device, without values; load them first"
-    if type(weight) not in (nn.Parameter, torch.Tensor) or not weight.is_floating_point():
+    plain = type(weight) in (nn.Parameter, torch.Tensor)
+    if not plain or weight.dtype not in DTYPES:
         held = f"{type(weight).__name__} of {str(weight.dtype).removeprefix('torch.')}"
         return (
             f"{name}.{attribute} is a {held}, not a plain float tensor; quantize the model "

@@ -84,6 +84,12 @@ def choose_metric(metric: Metric | str | None, outputs: object, labels: Any) -> 
     if metric is METRICS["binary"]:
         one = all(some.numel() == len(some) for some in (answers, labels))
         _require(one and named, answers, labels, "one logit a row, and labels 0 and 1")
+        if _are_shares(answers):
+            raise ValueError(
+                "the outputs lie between 0 and 1 like shares, and 'binary' takes logits; "
+                "leave out the Sigmoid, or pass Metric('accuracy', lambda outputs, labels: "
+                "(outputs.flatten() > 0.5) == labels.flatten(), percent=True)"
+            )
     elif metric is not METRICS["r_squared"]:
         _require_classes(answers, labels)
     return metric
@@ -93,9 +99,7 @@ def _default(answers: torch.Tensor, labels: torch.Tensor, named: bool) -> str:
     if labels.is_floating_point():
         suits = "" if named else "r_squared"
     elif answers.dim() == 1 or answers.shape[1:] == (1,):
-        # A share is no logit: there may be a sigmoid in the model.
-        share = bool(((answers >= 0) & (answers <= 1)).all())
-        suits = "binary" if named and not share else ""
+        suits = "binary" if named and not _are_shares(answers) else ""
     else:
         suits = "accuracy" if answers.dim() == 2 else ""
     if not suits:
@@ -106,6 +110,11 @@ def _default(answers: torch.Tensor, labels: torch.Tensor, named: bool) -> str:
             "of your own"
         )
     return suits
+
+
+def _are_shares(answers: torch.Tensor) -> bool:
+    """Say whether answers may come out of a sigmoid: such a share is no logit."""
+    return bool(((answers >= 0) & (answers <= 1)).all())
 
 
 def _answers(outputs: Any) -> torch.Tensor:
@@ -146,6 +155,13 @@ def _require_classes(logits: torch.Tensor, labels: torch.Tensor) -> None:
     if named.min() < 0 or named.max() >= count:
         ends = f"{named.min()} to {named.max()}"
         raise ValueError(f"labels run from {ends}; expected 0 to {count - 1}")
+
+
+def _classes(answers: torch.Tensor) -> torch.Tensor:
+    """Return the class of each row; -1, which no label is, where there is NaN."""
+    if answers.dim() == 1:
+        return torch.where(answers.isnan(), -1, (answers > 0).long())
+    return torch.where(answers.isnan().any(dim=-1), -1, answers.argmax(dim=-1))
 
 
 def _log_loss(outputs: Any, labels: torch.Tensor) -> torch.Tensor:
@@ -189,13 +205,13 @@ METRICS = {
         "accuracy",
         lambda classes, labels: (classes == labels)[labels.long() != IGNORED],
         percent=True,
-        classes=lambda outputs: _answers(outputs).argmax(dim=-1),
+        classes=lambda outputs: _classes(_answers(outputs)),
     ),
     "binary": Metric(
         "accuracy",
         lambda classes, labels: classes == labels.flatten(),
         percent=True,
-        classes=lambda outputs: _answers(outputs).flatten() > 0,
+        classes=lambda outputs: _classes(_answers(outputs).flatten()),
     ),
     "perplexity": Metric("perplexity", _log_loss, False, summary=_exp_of_mean),
     "r_squared": Metric("R²", _squares, summary=_r_squared),

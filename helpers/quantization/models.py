@@ -184,8 +184,10 @@ class _FakeQuantizedInput:
     def __init__(self, qparams: QParams):
         self.qparams = qparams
 
-    def __call__(self, layer: nn.Module, inputs: tuple[torch.Tensor]) -> tuple:
-        return (round_trip(inputs[0], self.qparams),)
+    def __call__(self, layer: nn.Module, inputs: tuple[torch.Tensor, ...]) -> tuple:
+        first, *others = inputs
+        rounded = round_trip(first.float(), self.qparams)
+        return (rounded.to(first.dtype), *others)
 
 
 @contextmanager

@@ -131,7 +131,8 @@ def _observe(rows: torch.Tensor, scheme: Scheme) -> tuple[torch.Tensor, torch.Te
             high = _quantile(rows.abs(), share)
             low = -high
         else:
-            low, high = _quantile(rows, 1 - share), _quantile(rows, share)
+            cut = (1 - share) / 2  # at each end
+            low, high = _quantile(rows, cut), _quantile(rows, 1 - cut)
     if scheme.observer == "entropy":
         reach = torch.cat([_least_divergence(r, scheme.bits) for r in rows.split(1024)])
         low, high = low.clamp(min=-reach), high.clamp(max=reach)

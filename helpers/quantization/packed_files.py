@@ -172,7 +172,7 @@ def _read(path: str | os.PathLike) -> tuple[dict[str, Any], dict[str, torch.Tens
         if header["version"] == VERSION:
             scheme = header["scheme"]  # one for all weights, or for each its own
             schemes = {n: Scheme(**scheme.get(n, scheme)) for n in header["weights"]}
-            return header | {"scheme": schemes}, tensors
+            return header | {"scheme": schemes, "weights": {**header["weights"]}}, tensors
     raise ValueError(f"{path} has version {header['version']}; this code reads {VERSION}")
 
 

@@ -43,6 +43,7 @@ class Scheme:
             the smallest mean squared error, and "entropy" the one whose histogram loses
             least, as TensorRT does for activations (rows of few values are not clipped).
         percentile: for that observer, which share of the values stays inside, 50 to 100.
+            Asymmetric, as many are clipped at each end.
         scale_dtype: what a scale is rounded to: "float32", "float16" or "bfloat16"; for
             floats also "e8m0", a power of two, and "e4m3", by one float32 for the tensor.
         signed_range: of symmetric integers. "narrow" leaves -2^(b-1) out. "full" has it;
