@@ -97,7 +97,7 @@ MEASUREMENTS = {
 CELLS = (
     "set-up by-hand zero-point unsigned zero-decibel zero-hard-swish torch-same torch-ties "
     "bits bits-gap bits-lowest outlier outlier-clipped outlier-observers granularity bytes "
-    "claim-a line layer exercise-2 solution-2"
+    "claim-a line formats formats-levels formats-table layer exercise-2 solution-2"
 )
 EDITS = (
     Edit("bits", "text/html", r"\d\d\.\d", "12.3"),
@@ -116,7 +116,10 @@ ROUNDS = (
             "quantization/packing", "bits / 8)", "bits / 4)", "granularity bytes claim-a"
         ),
         Mutation(
-            "classroom/explorers/number_line_drawing", "REACH = 2.5", "REACH = 3.5", "line"
+            "classroom/explorers/number_line_drawing",
+            "REACH = 2.5",
+            "REACH = 3.5",
+            "line formats",
         ),
         Mutation("classroom/explorers/clipping", "* (1 + 1e-6)", "* (0.5)", "layer"),
         Mutation(
@@ -132,7 +135,13 @@ ROUNDS = (
             "10 * math.log10",
             "20 * math.log10",
             "zero-decibel zero-hard-swish bits bits-gap bits-lowest outlier-observers "
-            "granularity layer",
+            "granularity formats-table layer",
+        ),
+        Mutation(
+            "quantization/level_sets",
+            "3.0, 4.0, 6.0",
+            "3.5, 4.0, 6.0",
+            "formats formats-levels",
         ),
         Mutation(
             "classroom/explorers/number_line",

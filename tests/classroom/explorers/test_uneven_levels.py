@@ -88,8 +88,7 @@ def test_every_move_is_said_as_a_pocket_calculator_has_it(panel):
         assert level == pytest.approx(min(UNITS[name], key=lambda u: abs(u - level)), 1e-3)
         assert back == pytest.approx(level * scale, rel=2e-3, abs=1e-4)
         assert error == pytest.approx(nearest(value, levels), abs=2e-4), key
-        evens = [level * reach(observed) for level in EVEN]
-        assert even == pytest.approx(nearest(value, evens), abs=2e-4)
+        assert even == pytest.approx(nearest(value, evens(observed)), abs=2e-4)
         assert bool(beyond) == (abs(value) > reach(observed) + 1e-6)
         there = found[0].partition(". Back")[0]
         assert there in [panel.lines[k] for k in panel.frames[key]["svg"]], "drawn, too"
@@ -105,7 +104,7 @@ def decibels(levels):
 def test_the_words_count_levels_near_zero_and_give_the_decibels(name, observed):
     wide = {"fp8 e4m3": 127, "fp8 e5m2": 127}
     end = reach(observed)
-    sets = {name: levels_by_hand(name, observed), "int4": [k * end for k in EVEN]}
+    sets = {name: levels_by_hand(name, observed), "int4": evens(observed)}
     if top := wide.get(name):
         sets["int8"] = [k / top * end for k in range(-top, top + 1)]
     near = [
@@ -139,8 +138,8 @@ def test_ticks_lie_on_the_levels_and_one_bar_on_those_too_close(name, observed):
     wide = [pair for pair in pairwise(places) if pair[1] - pair[0] > TIGHT]
     expected = sorted({x for pair in wide for x in pair})
     assert ticks(svg, 165, "#2f6fb7") == pytest.approx(expected, abs=0.06)
-    evens = [300 + X * level * reach(observed) for level in EVEN]
-    assert ticks(svg, 236, "#2ba37f") == pytest.approx(evens, abs=0.06)
+    even = [300 + X * level for level in evens(observed)]
+    assert ticks(svg, 236, "#2ba37f") == pytest.approx(even, abs=0.06)
     bars = re.findall(r'M([\d.]+) 165H([\d.]+)" [^>]*stroke-width="14"', svg)
     inside = [x for x in places if not any(x in pair for pair in wide)]
     if not inside:
@@ -159,7 +158,7 @@ def test_both_errors_are_the_distance_to_the_nearest_level(name, observed):
     unit = min(150, 115 / (2.5 - end))
     for levels, colour, dash in (
         (levels_by_hand(name, observed), "#2f6fb7", "none"),
-        ([k * end for k in EVEN], "#2ba37f", "7 4"),
+        (evens(observed), "#2ba37f", "7 4"),
     ):
         points = next(
             re.findall(r"([\d.]+),([\d.]+)", line)
@@ -175,6 +174,38 @@ def test_both_errors_are_the_distance_to_the_nearest_level(name, observed):
         beyond = abs(float(at) - 300) / X - end
         assert float(high) == pytest.approx(unit * beyond, abs=0.2)
         assert float(high) <= 115.5, "it stays below the words"
+
+
+@each_setting
+@pytest.mark.parametrize("value", [-2.2, -0.3, 0.0, 1.1])
+def test_what_is_written_and_marked_lies_on_its_level(name, observed, value):
+    svg = draw(OBSERVED, name, observed, round(100 * value)).svg
+    units, levels = UNITS[name], levels_by_hand(name, observed)
+    written = re.findall(r'x="([\d.]+)" y="192"[^>]*>(-?[\d.]+)<', svg)
+    assert len(written) >= 4
+    for x, text in written:
+        level = float(text) / units[-1] * reach(observed)
+        room = 0.006 * reach(observed) * X if name == "NF4" else 0.5  # two digits
+        assert float(x) == pytest.approx(300 + X * level, abs=room)
+    ends = [min(some, key=lambda v: abs(v - value)) for some in (levels, evens(observed))]
+    squares = re.findall(r"M([\d.]+) (165|236)m-3.5", svg)
+    for (x, y), end, row in zip(squares, ends, (165, 236), strict=True):
+        assert int(y) == row and float(x) == pytest.approx(300 + X * end, abs=0.06)
+    # The ring is around the level's own words.
+    ring = re.search(r'rect x="([\d.]+)" y="177" width="([\d.]+)"', svg)
+    left, wide = map(float, ring.groups())
+    assert left + wide / 2 == pytest.approx(300 + X * ends[0], abs=0.2)
+    assert any(abs(float(x) - left - wide / 2) < 0.2 for x, _ in written)
+    # Both errors stand over the value, as high as they are.
+    unit, x = min(150, 115 / (2.5 - reach(observed))), rf"{300 + X * value:.1f}"
+    x = x.removesuffix(".0")
+    for end, shape in zip(ends, ("m-3.5 -3.5h7", "m0 -4.5l4.5"), strict=True):
+        [y] = re.findall(rf"M{x} ([\d.]+){shape}", svg)[-1:]  # the last
+        assert 415 - float(y) == pytest.approx(unit * abs(value - end), abs=0.2)
+
+
+def evens(observed):
+    return [k * reach(observed) for k in EVEN]
 
 
 def test_bars_count_the_weights():
