@@ -4,6 +4,7 @@ Save, Load, Ship 0.2.0: helpers/quantization/evaluation.py · repairs: CHANGELOG
 """
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -30,7 +31,8 @@ class Setting:
     """What can be decided about a model that is to be quantized; see quantize_model.
 
     Attributes:
-        weights: the scheme of the weights; None keeps them in float.
+        weights: the scheme of the weights, or a mapping of a layer's name to its own;
+            None keeps them in float.
         activations: the scheme of the activations, per tensor; None keeps them in float.
         calibration: how many rows the ranges of the activations are chosen from.
         keep_float: names of layers that stay in float.
@@ -43,7 +45,7 @@ class Setting:
     64
     """
 
-    weights: Scheme | None = None
+    weights: Scheme | Mapping[str, Scheme] | None = None
     activations: Scheme | None = None
     calibration: int = 64
     keep_float: tuple[str, ...] = ()
@@ -51,6 +53,8 @@ class Setting:
     def __post_init__(self) -> None:
         """Refuse what could not be carried out."""
         whole_number("calibration", self.calibration, least=1)
+        if isinstance(self.weights, Mapping):  # what was measured stays what it was
+            self.__dict__["weights"] = dict(self.weights)
         if not isinstance(self.keep_float, tuple):
             raise ValueError(
                 f"keep_float is {self.keep_float!r}; expected a tuple of names"
@@ -60,6 +64,13 @@ class Setting:
                 "activations are quantized per tensor; got "
                 f"granularity={self.activations.granularity!r}"
             )
+
+    def __hash__(self) -> int:
+        """Return the same number for equal settings."""
+        weights: Any = self.weights
+        if isinstance(weights, Mapping):
+            weights = frozenset(weights.items())
+        return hash((weights, self.activations, self.calibration, self.keep_float))
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,7 @@
 Save, Load, Ship 0.2.0: helpers/quantization/layers.py · repairs: CHANGELOG.md
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,6 +12,7 @@ from torch import nn
 from torch.nn.utils import parametrize
 
 from helpers.arguments import require_module
+from helpers.quantization.schemes import Scheme, require_scheme
 
 CONVOLUTIONS = (nn.Conv1d, nn.Conv2d, nn.Conv3d)
 TRANSPOSED = (nn.ConvTranspose1d, nn.ConvTranspose2d, nn.ConvTranspose3d)
@@ -87,13 +88,16 @@ class LayerWeight:
     from_channels = to_channels
 
 
-def layer_weights(model: nn.Module, keep_float: Iterable[str] = ()) -> list[LayerWeight]:
+def layer_weights(
+    model: nn.Module, keep_float: Iterable[str] = (), only: Iterable[str] | None = None
+) -> list[LayerWeight]:
     """Return the weights to quantize, a tied one once, without those in `keep_float`.
 
-    A weight that several layers share stays in float where one of them is named.
+    A weight that several layers share stays in float where one of them is named. With
+    `only`, other layers are left alone.
 
     Raises:
-        ValueError: a name in keep_float is not a layer's; a weight cannot be replaced by
+        ValueError: a name is not a layer's; a weight cannot be replaced by
             rounded values: it is computed at each run, has no values yet, or is no plain
             float tensor. The message says what to do.
 
@@ -102,15 +106,16 @@ def layer_weights(model: nn.Module, keep_float: Iterable[str] = ()) -> list[Laye
     >>> [weight.layers for weight in layer_weights(model)], layer_weights(model, ("1",))
     ([('0', '1')], [])
     """
-    kept = kept_layers(model, keep_float)
+    kept, layers = kept_layers(model, keep_float), quantizable_layers(model)
+    named = {*layers} if only is None else kept_layers(model, only, "weights")
     found: dict[tuple, LayerWeight] = {}
-    for name, layer in quantizable_layers(model).items():
+    for name, layer in layers.items():
         for attribute in weight_names(layer):
-            if reason := ("" if name in kept else refusal(name, layer, attribute)):
+            if name in named - kept and (reason := refusal(name, layer, attribute)):
                 raise ValueError(reason)
             weight = layer._parameters.get(attribute)
             if weight is None or nn.parameter.is_lazy(weight):
-                continue  # of a layer that is kept
+                continue  # of a layer that is left alone
             key: tuple = (id(weight),)
             if not refusal(name, layer, attribute) and weight.numel():
                 key = (weight.data_ptr(), weight.shape, weight.stride())
@@ -122,7 +127,36 @@ def layer_weights(model: nn.Module, keep_float: Iterable[str] = ()) -> list[Laye
                 )
             names = (*known.layers, name)
             found[key] = LayerWeight(names, known.layer, known.attribute)
-    return [weight for weight in found.values() if not kept & set(weight.layers)]
+    users = ((weight, set(weight.layers)) for weight in found.values())
+    return [weight for weight, names in users if names & named and not names & kept]
+
+
+def weight_schemes(
+    model: nn.Module, weights: Scheme | Mapping[str, Scheme], keep_float: Iterable[str] = ()
+) -> list[tuple[LayerWeight, Scheme]]:
+    """Return `layer_weights` with the scheme of each; weights: see `quantize_model`.
+
+    Raises:
+        TypeError: what should be a scheme is none.
+        ValueError: see `layer_weights`; or layers that share a weight have two schemes.
+
+    >>> model = nn.Sequential(nn.Linear(4, 3), nn.ReLU(), nn.Linear(3, 2))
+    >>> [(each.name, own.bits) for each, own in weight_schemes(model, {"2": Scheme(4)})]
+    [('2.weight', 4)]
+    """
+    if not isinstance(weights, Mapping):
+        require_scheme(weights)
+        return [(each, weights) for each in layer_weights(model, keep_float)]
+    found = []
+    for scheme in weights.values():
+        require_scheme(scheme)
+    for each in layer_weights(model, keep_float, weights):
+        named = [name for name in each.layers if name in weights]
+        if len({weights[name] for name in named}) > 1:
+            names = " and ".join(named)
+            raise ValueError(f"{names} share one weight; give them the same scheme")
+        found.append((each, weights[named[0]]))
+    return found
 
 
 def weight_names(layer: nn.Module) -> tuple[str, ...]:
@@ -182,8 +216,10 @@ def _cure(name: str, layer: nn.Module, attribute: str) -> str:
     return f"make {attribute} a Parameter of the layer"
 
 
-def kept_layers(model: nn.Module, keep_float: Iterable[str]) -> set[str]:
-    """Return the names of the layers to keep in float, as a set.
+def kept_layers(
+    model: nn.Module, keep_float: Iterable[str], argument: str = "keep_float"
+) -> set[str]:
+    """Return the names of the layers to keep in float (or of `argument`), as a set.
 
     Raises:
         ValueError: one of them is not a layer's.
@@ -199,7 +235,7 @@ def kept_layers(model: nn.Module, keep_float: Iterable[str]) -> set[str]:
     layers = quantizable_layers(model) if kept else {}
     if unknown := sorted(kept - set(layers)):
         raise ValueError(
-            f"keep_float names {unknown[0]!r}, which is not a layer; "
+            f"{argument} names {unknown[0]!r}, which is not a layer; "
             f"there are {', '.join(layers)}"
         )
     return kept

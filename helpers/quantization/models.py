@@ -14,19 +14,14 @@ from torch import nn
 from helpers.quantization.folding import fold_batch_norm
 from helpers.quantization.hooks import forward_hooks
 from helpers.quantization.inputs import Inputs, row_count, run
-from helpers.quantization.layers import (
-    LayerWeight,
-    kept_layers,
-    layer_weights,
-    quantizable_layers,
-)
+from helpers.quantization.layers import kept_layers, quantizable_layers, weight_schemes
 from helpers.quantization.observers import choose_qparams, fake_quantize
 from helpers.quantization.schemes import QParams, Scheme, round_trip
 
 
 def quantize_model(
     model: nn.Module,
-    weights: Scheme | None = None,
+    weights: Scheme | Mapping[str, Scheme] | None = None,
     activations: Scheme | None = None,
     calibration: Inputs | Mapping[str, QParams] | None = None,
     keep_float: Iterable[str] = (),
@@ -42,7 +37,8 @@ def quantize_model(
 
     Args:
         model: any model; which of its layers are treated says `quantizable_layers`.
-        weights: the scheme of the weights; None keeps them in float32.
+        weights: the scheme of the weights, or a mapping of a layer's name to its own, which
+            keeps those of all other layers in float; None keeps all.
         activations: the scheme of each layer's input, per tensor; None keeps them. The
             input of an Embedding is no float and is left alone.
         calibration: inputs of the model, from which the ranges of the activations are
@@ -70,7 +66,7 @@ def quantize_model(
     quantized = fold_batch_norm(model)
     keep_float = kept_layers(quantized, keep_float)
     # Before the ranges are chosen, since it refuses what could not be rounded.
-    found = [] if weights is None else layer_weights(quantized, keep_float)
+    found = [] if weights is None else weight_schemes(quantized, weights, keep_float)
     if activations is not None:
         # Calibrated on the float model, as engines do, so before the weights change.
         ranges = calibration
@@ -83,11 +79,12 @@ def quantize_model(
                 raise ValueError(_unreached(name, layer))
             layer.register_forward_pre_hook(_FakeQuantizedInput(ranges[name]))
     if weights is not None:
-        _warn_of_the_rest(quantized, found, keep_float)
+        if not keep_float and not isinstance(weights, Mapping):  # not asked for
+            _warn_of_the_rest(quantized, {id(weight.parameter) for weight, _ in found})
         with torch.no_grad():
-            for weight in found:
+            for weight, scheme in found:
                 with _error_prefix(f"weights of {weight.layers[0]}"):
-                    rounded = fake_quantize(weight.to_channels(weight.parameter), weights)
+                    rounded = fake_quantize(weight.to_channels(weight.parameter), scheme)
                     weight.parameter.copy_(weight.from_channels(rounded))
     return quantized
 
@@ -167,13 +164,8 @@ def _unreached(name: str, layer: nn.Module) -> str:
     )
 
 
-def _warn_of_the_rest(
-    model: nn.Module, weights: list[LayerWeight], keep_float: Collection[str]
-) -> None:
-    """Warn where much of a model would stay in float without having been asked to."""
-    if keep_float:
-        return
-    treated = {id(weight.parameter) for weight in weights}
+def _warn_of_the_rest(model: nn.Module, treated: Collection[int]) -> None:
+    """Warn where much of a model stays in float, given the ids of what does not."""
     # Vectors (biases, scales of norms) stay in float in every engine.
     found = [tensor for tensor in model.parameters() if tensor.dim() > 1]
     total = sum(tensor.nbytes for tensor in found)

@@ -80,10 +80,9 @@ def layer_sensitivity(
     """
     weights = layer_weights(folded := fold_batch_norm(model))
     metric, _, _ = judge(folded, inputs, labels, metric)
-    names = {name for weight in weights for name in weight.layers}
     rows = []
     for layers in dict.fromkeys(weight.layers for weight in weights):
-        one = quantize_model(folded, scheme, keep_float=names.difference(layers))
+        one = quantize_model(folded, dict.fromkeys(layers, scheme))
         here = [weight for weight in weights if weight.layers == layers]
         value, _ = metric.summary(judge(one, inputs, labels, metric, here)[1])
         before, after = (

@@ -17,10 +17,10 @@ from torch import nn
 
 from helpers.atomic import atomic_write
 from helpers.quantization.folding import fold_batch_norm
-from helpers.quantization.layers import kept_layers, layer_weights
+from helpers.quantization.layers import kept_layers, layer_weights, weight_schemes
 from helpers.quantization.models import quantize_model
 from helpers.quantization.packing import PARTS, pack_weight, unpack_weight
-from helpers.quantization.schemes import QParams, Scheme, dequantize, require_scheme
+from helpers.quantization.schemes import QParams, Scheme, dequantize
 
 KEY, VERSION = "helpers.quantization", 1
 
@@ -28,7 +28,7 @@ KEY, VERSION = "helpers.quantization", 1
 def save_quantized(
     path: str | os.PathLike,
     model: nn.Module,
-    scheme: Scheme,
+    scheme: Scheme | Mapping[str, Scheme],
     keep_float: Iterable[str] = (),
     ranges: Mapping[str, QParams] | None = None,
 ) -> None:
@@ -43,7 +43,7 @@ def save_quantized(
     Args:
         path: where the file goes; its folder must exist.
         model: the float model; it is not touched.
-        scheme: of the weights.
+        scheme: of the weights, or a mapping: see `quantize_model`.
         keep_float: see `quantize_model`.
         ranges: of the layers' inputs, from `calibrate`; None keeps these in float.
 
@@ -60,7 +60,6 @@ def save_quantized(
     >>> torch.equal(loaded[0].weight, quantize_model(model, Scheme(bits=4))[0].weight)
     True
     """
-    require_scheme(scheme)
     kept = sorted(kept_layers(model, keep_float))
     folded = fold_batch_norm(model)
     if ranges is not None:
@@ -68,13 +67,13 @@ def save_quantized(
             raise TypeError("ranges are not what calibrate returns: name -> QParams")
         quantize_model(folded, None, Scheme(), ranges, kept)  # refuses where one lacks
     state = folded.state_dict()
-    first, weights = _first_names(state), {}
+    first, weights, schemes = _first_names(state), {}, {}
     tensors: dict[str, torch.Tensor] = {}
-    for found in layer_weights(folded, kept):
+    for found, own in weight_schemes(folded, scheme, kept):
         name, weight = first[found.name], found.to_channels(found.parameter.detach())
         with _named(f"weights of {found.layers[0]}"):
-            packed = pack_weight(weight, scheme)
-        weights[name] = list(weight.shape), str(weight.dtype)
+            packed = pack_weight(weight, own)
+        weights[name], schemes[name] = (list(weight.shape), str(weight.dtype)), asdict(own)
         tensors |= {f"{name}{part}": tensor.cpu() for part, tensor in packed.items()}
     tensors |= {
         name: state[name].cpu().clone(memory_format=torch.contiguous_format)
@@ -83,7 +82,8 @@ def save_quantized(
     }
     header = {
         "version": VERSION,
-        "scheme": asdict(scheme),
+        "layers": None if isinstance(scheme, Scheme) else [*scheme],
+        "scheme": asdict(scheme) if isinstance(scheme, Scheme) else schemes,
         "keep_float": kept,
         "weights": weights,
         "ties": {name: one for name, one in first.items() if name != one},
@@ -118,7 +118,8 @@ def load_quantized(path: str | os.PathLike, model: nn.Module) -> nn.Module:
     first = _first_names(folded.state_dict())
     with _named(f"{path} is of another model"):
         kept, ties = header["keep_float"], header["ties"]
-        weights = {first[each.name]: each for each in layer_weights(folded, kept)}
+        found = layer_weights(folded, kept, header.get("layers"))
+        weights = {first[each.name]: each for each in found}
         if different := sorted(weights.keys() ^ packed.keys()):
             raise ValueError(f"{different[0]} is quantized in one of them alone")
         dtypes = {name: str(tensor.dtype) for name, tensor in tensors.items()}
@@ -169,8 +170,9 @@ def _read(path: str | os.PathLike) -> tuple[dict[str, Any], dict[str, torch.Tens
     with _named(f"{path} has a damaged header"):
         header = json.loads(text)
         if header["version"] == VERSION:
-            header["scheme"] = Scheme(**header["scheme"])
-            return header | {"weights": dict(header["weights"])}, tensors
+            scheme = header["scheme"]  # one for all weights, or for each its own
+            schemes = {n: Scheme(**scheme.get(n, scheme)) for n in header["weights"]}
+            return header | {"scheme": schemes}, tensors
     raise ValueError(f"{path} has version {header['version']}; this code reads {VERSION}")
 
 
@@ -183,7 +185,7 @@ def _unpacked(
         whole = {part: f"{name}{part}" for part in PARTS if f"{name}{part}" in tensors}
         parts = {part: tensors.pop(each) for part, each in whole.items()}
         with _named(f"{path} has a damaged weight {name}"):
-            found[name] = unpack_weight(parts, shape, header["scheme"])
+            found[name] = unpack_weight(parts, shape, header["scheme"][name])
     return found
 
 

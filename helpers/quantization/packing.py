@@ -12,7 +12,7 @@ import torch
 from torch import nn
 
 from helpers.quantization.folding import fold_batch_norm
-from helpers.quantization.layers import layer_weights
+from helpers.quantization.layers import weight_schemes
 from helpers.quantization.observers import choose_qparams
 from helpers.quantization.schemes import (
     QParams,
@@ -27,14 +27,16 @@ _SCALE_BYTES = {"float32": 4, "float16": 2, "bfloat16": 2, "e8m0": 1, "e4m3": 1}
 
 
 def packed_bytes(
-    model: nn.Module, scheme: Scheme | None, keep_float: Iterable[str] = ()
+    model: nn.Module,
+    scheme: Scheme | Mapping[str, Scheme] | None,
+    keep_float: Iterable[str] = (),
 ) -> int:
     """Return the bytes that the folded model needs with its weights packed.
 
     Counted are the weights, each once, at their bit width (rounded up to whole bytes), a
     scale for each tensor, channel or group, zero points of that bit width where the scheme
     is asymmetric, and whatever stays in float, biases included: what `save_quantized`
-    writes. Not counted are names and headers of a file.
+    writes. Not counted are names and headers of a file. Arguments: see `quantize_model`.
 
     Raises:
         TypeError: the model is not a module, or the scheme is not a `Scheme`.
@@ -48,10 +50,9 @@ def packed_bytes(
     total = held_bytes(folded)
     if scheme is None:
         return total
-    require_scheme(scheme)
-    for found in layer_weights(folded, keep_float):
+    for found, own in weight_schemes(folded, scheme, keep_float):
         weight = found.to_channels(found.parameter)
-        total += _weight_bytes(weight.shape, scheme) - weight.nbytes
+        total += _weight_bytes(weight.shape, own) - weight.nbytes
     return total
 
 

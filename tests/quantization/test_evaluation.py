@@ -74,6 +74,21 @@ def test_an_evaluation_counts_bytes_noise_and_changes(setting, evaluator, model,
     assert found.value == (round(719 * evaluator.exact.value) - lost + gained) / 719
 
 
+def test_a_setting_of_several_schemes_is_a_key_of_its_own(evaluator):
+    weights = {"head": Scheme(4), "stem.0": Scheme(8)}
+    mixed, other = Setting(weights), Setting(dict(reversed(weights.items())))
+    weights["head"] = Scheme(2)  # too late
+    assert mixed == other and hash(mixed) == hash(other) and mixed != Setting(weights)
+    found = evaluator(mixed)
+    assert evaluator(other) is found and found.sqnr["blocks.0.0"] == math.inf
+    one = evaluator(Setting({"head": Scheme(4)}))
+    assert found.sqnr["head"] == one.sqnr["head"] < math.inf and found.bytes < one.bytes
+    everywhere = evaluator(Setting(Scheme(4)))
+    same = evaluator(Setting(dict.fromkeys(evaluator.layers, Scheme(4))))
+    assert same.value == everywhere.value and same.sqnr == everywhere.sqnr
+    assert same.bytes == everywhere.bytes
+
+
 def test_per_channel_rescues_3_bits_and_8_bits_cost_nothing(evaluator):
     def points(bits, granularity):
         return 100 * evaluator(Setting(Scheme(bits, granularity=granularity))).value

@@ -285,3 +285,55 @@ def test_a_model_of_which_much_stays_in_float_says_so():
         quantize_model(model, Scheme(), keep_float=("1",))  # asked for
         quantize_model(nn.Sequential(nn.Linear(2, 1), nn.PReLU(9)), Scheme())
         quantize_model(nn.Sequential(nn.LSTM(16, 16), nn.Linear(100, 100)), Scheme())
+
+
+def test_a_mapping_gives_each_layer_its_own_scheme(model, digits):
+    weights = {"stem.0": Scheme(8), "head": Scheme(3, granularity="channel")}
+    activations = Scheme(8, symmetric=False)
+    folded = fold_batch_norm(model)
+    mixed = quantize_model(model, weights, activations, digits.train_images[:8])
+    for name, layer in quantizable_layers(folded).items():
+        found = quantizable_layers(mixed)[name]
+        scheme = weights.get(name)
+        expected = layer.weight if scheme is None else fake_quantize(layer.weight, scheme)
+        assert torch.equal(found.weight, expected) and found._forward_pre_hooks
+    assert packed_bytes(model, weights) == (
+        packed_bytes(model, None)
+        - (4 * folded.stem[0].weight.numel() - folded.stem[0].weight.numel() - 4)
+        - (4 * folded.head.weight.numel() - folded.head.weight.numel() * 3 / 8 - 4 * 10)
+    )
+    kept = quantize_model(model, weights, keep_float=["head"])
+    assert torch.equal(kept.head.weight, folded.head.weight)
+    assert packed_bytes(model, {}) == packed_bytes(model, None)
+
+
+def test_a_mapping_counts_and_treats_a_tied_weight_once():
+    tied = nn.Sequential(nn.Embedding(9, 4), nn.Linear(4, 9, bias=False))
+    tied[1].weight = tied[0].weight
+    expected = fake_quantize(tied[0].weight, Scheme(3))
+    for weights in ({"1": Scheme(3)}, {"0": Scheme(3), "1": Scheme(3)}):
+        small = quantize_model(tied, weights)
+        assert small[0].weight is small[1].weight
+        assert torch.equal(small[0].weight, expected)
+        assert packed_bytes(tied, weights) == packed_bytes(tied, Scheme(3))
+    with pytest.raises(ValueError, match=r"^0 and 1 share one weight; give them the same"):
+        quantize_model(tied, {"0": Scheme(3), "1": Scheme(4)})
+    left = quantize_model(tied, {"0": Scheme(3)}, keep_float=["1"])
+    assert torch.equal(left[0].weight, tied[0].weight)
+
+
+def test_what_a_mapping_names_is_treated_or_refused_and_nothing_else():
+    computed = nn.utils.parametrizations.weight_norm(nn.Linear(4, 3))
+    net = nn.Sequential(nn.Linear(4, 4), computed)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")  # what stays in float was asked for
+        small = quantize_model(net, {"0": Scheme(2)})
+    assert len(small[0].weight.unique()) <= 3
+    with pytest.raises(ValueError, match=r"^1 computes its weight at each run"):
+        quantize_model(net, {"1": Scheme(2)})
+    with pytest.raises(
+        ValueError, match=r"^weights names '2', which is not a layer; there are 0, 1$"
+    ):
+        packed_bytes(net, {"2": Scheme(2)})
+    with pytest.raises(TypeError, match=r"^scheme is of type int; expected one such as"):
+        quantize_model(net, {"0": 2})

@@ -151,6 +151,20 @@ def test_the_shipped_model_with_its_activations(model, digits, tmp_path):
     assert torch.equal(loaded.head.weight, folded.head.weight)
 
 
+def test_layers_of_different_schemes(tmp_path):
+    model, inputs = made("encoder")
+    schemes = [Scheme(3), Scheme.preset("NVFP4"), Scheme(5, symmetric=False)]
+    for names in (("words", "layer.linear1", "layer.linear2"), ("head",), ()):
+        weights, path = dict(zip(names, schemes, strict=False)), tmp_path / "mixed"
+        save_quantized(path, model, weights)
+        loaded = load_quantized(path, Encoder())
+        expected = answers(quantize_model(model, weights), inputs)
+        assert torch.equal(answers(loaded, inputs), expected)
+        assert len(read_quantized(path)) == len(names)
+        stored = sum(each.nbytes for each in safetensors.torch.load_file(path).values())
+        assert stored == packed_bytes(model, weights)
+
+
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float64])
 def test_a_model_of_another_dtype(dtype, tmp_path):
     model, inputs = made("upwards")
