@@ -5,11 +5,13 @@ import warnings
 import torch
 from torch import nn
 
+from helpers.classroom.explorers.number_line_drawing import shortened
 from helpers.quantization import coverage, fold_batch_norm, quantizable_layers
 from helpers.quantization.layers import LayerWeight, layer_weights, refusal, weight_names
 
 WHOLE = ("weight", "in_proj_weight")  # the only one in its layer
 MOST = 8  # names in a message
+LETTERS = 36  # of a name, so that a menu of them fits a narrow window
 LARGEST = 1e38  # that can be quantized
 
 
@@ -30,8 +32,11 @@ def layers_to_view(
     refused = _refused(folded)
     weights: dict[str, torch.Tensor] = {}
     names: dict[str, str] = {}
-    for some in layer_weights(folded, refused):
-        label = _label(some)
+    found = layer_weights(folded, refused)
+    labels = [_label(some, LETTERS) for some in found]
+    if len(set(labels)) < len(labels):
+        labels = [_label(some) for some in found]
+    for label, some in zip(labels, found, strict=True):
         own = [".".join(filter(None, (name, some.attribute))) for name in some.layers]
         weight = some.to_channels(some.parameter.detach()).float().cpu()
         if reason := _unusable(weight):
@@ -72,15 +77,16 @@ def _unusable(weight: torch.Tensor) -> str:
     return ""
 
 
-def _label(some: LayerWeight) -> str:
+def _label(some: LayerWeight, most: int = 10**6) -> str:
+    """Return a layer's name, of at most so many letters, and whether its weight is tied."""
     first, *others = some.layers
     if some.attribute not in WHOLE:
         first = some.name  # of several weights in a layer, each has the name of its own
     first = first or (
         type(some.layer).__name__ if some.attribute == "weight" else some.name
     )
-    more = f" and {len(others) - 1} more" if len(others) > 1 else ""
-    return f"{first} (tied: {others[0]}{more})" if others else first
+    tied = f" (tied, {len(some.layers)} layers)" if others else ""
+    return f"{shortened(first, most)}{tied}"
 
 
 def _no_such_layer(

@@ -307,11 +307,33 @@ def test_tied_weights_stand_once_and_are_found_by_each_name():
         layer.weight = model[0].weight
     model.append(nn.Linear(9, 9))
     panel = layer_view(model, "3")
-    names = ["0 (tied: 1 and 1 more)", "4"]
+    names = ["0 (tied, 3 layers)", "4"]
     assert panel.controls[0]["options"] == names
     for wanted in ("0", "1", "3", "3.weight"):
         assert layer_view(model, wanted).values["layer"] == names[0]
-    assert panel.chart.text.startswith("0 (tied: 1 and 1 more): 36 weights")
+    assert panel.chart.text.startswith("0 (tied, 3 layers): 36 weights")
+
+
+INNER = "a" * 40
+
+
+@pytest.mark.parametrize(
+    "names, labels",
+    [
+        ([f"{INNER}.b", f"{INNER}.c"], [f"…{'a' * 33}.b", f"…{'a' * 33}.c"]),
+        ([f"b.{INNER}", f"c.{INNER}"], [f"b.{INNER}", f"c.{INNER}"]),
+    ],
+)
+def test_long_names_show_their_ends_unless_these_are_alike(names, labels):
+    model = nn.Module()
+    for name in names:
+        outer, inner = name.split(".")
+        if outer not in dict(model.named_children()):
+            model.add_module(outer, nn.Module())
+        model.get_submodule(outer).add_module(inner, nn.Linear(2, 2))
+    panel = layer_view(model, names[1])
+    assert panel.controls[0]["options"] == labels and panel.values["layer"] == labels[1]
+    assert panel.chart.text.startswith(f"{labels[1]}: ")
 
 
 def test_the_landscape_of_a_large_weight_is_that_of_every_kth_channel(weight, monkeypatch):
