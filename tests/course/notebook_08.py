@@ -97,7 +97,8 @@ MEASUREMENTS = {
 CELLS = (
     "set-up by-hand zero-point unsigned zero-decibel zero-hard-swish torch-same torch-ties "
     "bits bits-gap bits-lowest outlier outlier-clipped outlier-observers granularity bytes "
-    "claim-a line formats formats-levels formats-table layer exercise-2 solution-2"
+    "claim-a saved saved-size coverage line uneven uneven-levels uneven-layers layer "
+    "exercise-2 solution-2"
 )
 EDITS = (
     Edit("bits", "text/html", r"\d\d\.\d", "12.3"),
@@ -113,13 +114,22 @@ ROUNDS = (
             "outlier-clipped outlier-observers",
         ),
         Mutation(
-            "quantization/packing", "bits / 8)", "bits / 4)", "granularity bytes claim-a"
+            "quantization/packing",
+            "bits / 8)",
+            "bits / 4)",
+            "granularity bytes claim-a saved saved-size",
+        ),
+        Mutation(
+            "quantization/coverage",
+            "share = counts[name] / total",
+            "share = counts[name] / (2 * total)",
+            "coverage",
         ),
         Mutation(
             "classroom/explorers/number_line_drawing",
             "REACH = 2.5",
             "REACH = 3.5",
-            "line formats",
+            "line uneven",
         ),
         Mutation("classroom/explorers/clipping", "* (1 + 1e-6)", "* (0.5)", "layer"),
         Mutation(
@@ -135,19 +145,25 @@ ROUNDS = (
             "10 * math.log10",
             "20 * math.log10",
             "zero-decibel zero-hard-swish bits bits-gap bits-lowest outlier-observers "
-            "granularity formats-table layer",
+            "granularity uneven-layers layer",
         ),
         Mutation(
             "quantization/level_sets",
             "3.0, 4.0, 6.0",
             "3.5, 4.0, 6.0",
-            "formats formats-levels",
+            "uneven uneven-levels",
         ),
         Mutation(
             "classroom/explorers/number_line",
             "scheme = Scheme(bits=bits",
             "scheme = Scheme(bits=bits + 1",
             "line",
+        ),
+        Mutation(
+            "quantization/packing",
+            "words[:, bits:] = words[:, bits - 1 : bits]",
+            "words[:, bits:] = words[:, bits - 2 : bits - 1]",
+            "saved",
         ),
     ),
 )
