@@ -27,6 +27,7 @@ from helpers.classroom.explorers.sensitivity import sensitivity
 from helpers.classroom.explorers.smaller import smaller
 from helpers.classroom.explorers.tolerance import tolerance
 from helpers.classroom.explorers.trade_off import SHOW, trade_off
+from helpers.classroom.explorers.uneven_levels import uneven_levels
 from helpers.classroom.explorers.weight_row import weight_row
 from helpers.classroom.panel import Check, Panel
 from helpers.onnx_export import Parity
@@ -89,6 +90,7 @@ PANELS = {
     "tolerance": lambda: tolerance(_parities()),
     "precision": lambda: precision(_small_model(), load_digits().test_images[:50]),
     "number line": lambda: number_line(_middle(), "blocks.2.0"),
+    "uneven levels": lambda: uneven_levels(_middle(), "blocks.2.0"),
     "layer": lambda: layer_view(load_reference_model(), "blocks.1.0"),
     "trade-off": lambda: trade_off(None, *_few_images()),
     "sensitivity": lambda: sensitivity(None, None, *_few_images()),

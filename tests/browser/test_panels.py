@@ -280,6 +280,53 @@ def test_a_value_is_dragged_on_the_picture_by_mouse_finger_and_key(executed):
         expect(handle).to_be_focused()
 
 
+E2M1 = [0, 0.5, 1, 1.5, 2, 3, 4, 6]
+
+
+def uneven_by_hand(value):
+    """The panel's words for fp4 e2m1, for values up to 2."""
+    scale = 2 / 6
+    level = min(E2M1, key=lambda each: abs(each - abs(value) / scale)) * (value > 0 or -1)
+    even = round(max(-7, min(7, value * 7 / 2))) * 2 / 7
+    beyond = ", beyond the last level" if abs(value) > 2 else ""
+    error, other = abs(value - level * scale), abs(value - even)
+    return (
+        f"{value:.2f} / 0.3333 = {value / scale:.5g}, nearest level {level:.5g}. Back: "
+        f"{level:.5g} × 0.3333 = {level * scale:.4f}, error {error:.4f}{beyond}; int4's "
+        f"error is {other:.4f}. Levels between -0.50 and 0.50: 7 of 15 with fp4 e2m1, 3 of "
+        "15 with int4."
+    )
+
+
+def test_another_format_has_its_own_levels_and_its_own_question(executed):
+    page = executed("08_quantization")
+    panel = named(page, "Uneven levels")
+    guessed(panel, "nearest level", "You said 1.00, it is 1.33. 0.80 / 0.3333 = 2.4")
+    words, slider = panel.locator(".words"), panel.get_by_role("slider", name="Value")
+    for key, value in (("Home", -2.2), ("ArrowRight", -2.1), ("End", 2.2)):
+        slider.first.focus()
+        page.keyboard.press(key)
+        expect(words).to_have_text("You said 1.00, it is 1.33. " + uneven_by_hand(value))
+    nearest = {"NF4": "1", "fp8 e4m3": "448", "fp8 e5m2": "57344", "fp4 e2m1": "6"}
+    for name, level in nearest.items():
+        panel.get_by_role("radio", name=name).check()
+        expect(words).to_contain_text(f", nearest level {level}. Back: {level} × ")
+        expect(words).to_contain_text(f" with {name}, 3 of 15 with int4")
+        expect(panel.locator(".picture svg")).to_contain_text(f"{name} beside int4")
+        # A guess belongs to its question: each format has its own.
+        said = "You said 1.00, it is 1.33." in words.text_content()
+        assert said == (name == "fp4 e2m1")
+        bar = panel.locator('.picture svg path[stroke-width="14"]')
+        expect(bar).to_have_count(int(name.startswith("fp8")))
+    panel.get_by_role("radio", name="blocks.2.0").check()
+    expect(words).to_contain_text("SQNR of the 432 weights: ")
+    handle = panel.get_by_role("slider", name="Value, on the picture")
+    handle.focus()
+    page.keyboard.press("Home")
+    expect(words).to_contain_text("-2.20 / ")
+    expect(slider.first).to_have_value("-220")
+
+
 def weights_by_hand():
     """The weights of blocks.1.0, with the batch norm folded in."""
     block = load_reference_model().blocks[1]

@@ -97,7 +97,8 @@ MEASUREMENTS = {
 CELLS = (
     "set-up by-hand zero-point unsigned zero-decibel zero-hard-swish torch-same torch-ties "
     "bits bits-gap bits-lowest outlier outlier-clipped outlier-observers granularity bytes "
-    "claim-a saved saved-size coverage line layer exercise-2 solution-2"
+    "claim-a saved saved-size coverage line uneven uneven-levels uneven-layers layer "
+    "exercise-2 solution-2"
 )
 EDITS = (
     Edit("bits", "text/html", r"\d\d\.\d", "12.3"),
@@ -125,7 +126,10 @@ ROUNDS = (
             "coverage",
         ),
         Mutation(
-            "classroom/explorers/number_line_drawing", "REACH = 2.5", "REACH = 3.5", "line"
+            "classroom/explorers/number_line_drawing",
+            "REACH = 2.5",
+            "REACH = 3.5",
+            "line uneven",
         ),
         Mutation("classroom/explorers/clipping", "* (1 + 1e-6)", "* (0.5)", "layer"),
         Mutation(
@@ -141,7 +145,13 @@ ROUNDS = (
             "10 * math.log10",
             "20 * math.log10",
             "zero-decibel zero-hard-swish bits bits-gap bits-lowest outlier-observers "
-            "granularity layer",
+            "granularity uneven-layers layer",
+        ),
+        Mutation(
+            "quantization/level_sets",
+            "3.0, 4.0, 6.0",
+            "3.5, 4.0, 6.0",
+            "uneven uneven-levels",
         ),
         Mutation(
             "classroom/explorers/number_line",

@@ -5,9 +5,10 @@ from typing import NamedTuple
 
 import torch
 
-from helpers.quantization import QParams, Scheme, choose_qparams, dequantize, quantize
+from helpers.quantization import QParams, Scheme, choose_qparams, round_trip
 
 SHARES = tuple(range(20, 101, 2))  # of the largest weight, in percent
+MOST = 2**18  # weights that all of SHARES are tried on
 
 
 class Split(NamedTuple):
@@ -29,7 +30,7 @@ class Split(NamedTuple):
 
 def split_error(weight: torch.Tensor, qparams: QParams) -> Split:
     """Return how much of the mean squared error is rounding, and how much clipping."""
-    after = dequantize(quantize(weight, qparams), qparams)
+    after = round_trip(weight, qparams)
     errors = (weight.double() - after.double()).square()
     # The largest weight itself may exceed its own level by a float's last digit.
     beyond = weight.abs() > ends(qparams) * (1 + 1e-6)
@@ -55,11 +56,18 @@ def clipped_at(weight: torch.Tensor, share: float, bits: int, granularity: str) 
     return qparams._replace(scale=qparams.scale * share)
 
 
+def stride(weight: torch.Tensor) -> int:
+    """Return 1, or k where only every k-th channel has room in MOST weights."""
+    return -(-weight.numel() // MOST)
+
+
 @lru_cache(maxsize=64)  # a drag asks for the same one again and again
 def landscape(weight: torch.Tensor, bits: int, granularity: str) -> list[Split]:
-    """Return the error for each of SHARES."""
-    full = clipped_at(weight, 1, bits, granularity)
+    """Return the error for each of SHARES; of a large weight, for every k-th channel."""
+    full, k = clipped_at(weight, 1, bits, granularity), stride(weight)
+    if granularity != "tensor":
+        full = full._replace(scale=full.scale[::k], zero_point=full.zero_point[::k])
     return [
-        split_error(weight, full._replace(scale=full.scale * (share / 100)))
+        split_error(weight[::k], full._replace(scale=full.scale * (share / 100)))
         for share in SHARES
     ]

@@ -15,7 +15,10 @@ from helpers.classroom.explorers.clipping import (
     ends,
     landscape,
     split_error,
+    stride,
 )
+from helpers.classroom.explorers.layers_to_view import layers_to_view
+from helpers.classroom.explorers.number_line_drawing import shortened
 from helpers.classroom.explorers.setting_words import observer_words
 from helpers.classroom.panel import Choice, Guess, Menu, Panel, Range
 from helpers.quantization import (
@@ -23,15 +26,12 @@ from helpers.quantization import (
     OBSERVERS,
     Scheme,
     choose_qparams,
-    dequantize,
-    fold_batch_norm,
-    quantize,
+    round_trip,
     sqnr_db,
 )
-from helpers.quantization.layers import layer_weights
 
 BY_HAND = "by hand"
-WHOLE = ("weight", "in_proj_weight")  # the only one in its layer
+NAME = 40  # letters of a layer's name that the picture has room for
 
 
 def worst_channel(
@@ -42,10 +42,15 @@ def worst_channel(
     Raises:
         ValueError: the shapes differ.
     """
-    pairs = zip(reference, approximation, strict=True)
-    found = [sqnr_db(one, other) for one, other in pairs]
-    lowest = min(found)
-    return found.index(lowest), lowest
+    if reference.shape != approximation.shape:
+        raise ValueError(
+            f"reference has shape {tuple(reference.shape)}, approximation "
+            f"{tuple(approximation.shape)}; expected the same"
+        )
+    one, other = (some.double().flatten(1) for some in (reference, approximation))
+    signal, noise = (some.square().sum(1) for some in (one, one - other))
+    lowest = torch.where(noise == 0, torch.inf, signal / noise).argmin().item()
+    return lowest, sqnr_db(one[lowest], other[lowest])
 
 
 def draw(
@@ -78,7 +83,7 @@ def draw(
         chosen, qparams = observer_words(scheme), choose_qparams(weight, scheme)
     shares = qparams.scale / full.scale
     split, curve = split_error(weight, qparams), landscape(weight, bits, granularity)
-    rounded = dequantize(quantize(weight, qparams), qparams)
+    rounded = round_trip(weight, qparams)
     channel, worst = worst_channel(weight, rounded)
     least = min(curve, key=lambda each: each.whole)
     best = SHARES[curve.index(least)]
@@ -86,12 +91,16 @@ def draw(
     largest = "the largest weight" if one else f"each {granularity}'s largest weight"
     median = "" if shares.max() - shares.min() < 1e-6 else "a median of "
     told = f"{layer}: {weight.numel()} weights at {bits} bits per {granularity}, {chosen}."
+    among = "There is one channel."
+    if len(weight) > 1:
+        which = f"channels is number {channel}, with {worst:.1f} dB"
+        among = f"The worst of the {len(weight)} {which}."
+    some = f", judged on one channel in {k}" if (k := stride(weight)) > 1 else ""
     text = (
-        f"{told} SQNR {sqnr_db(weight, rounded):.1f} dB. The worst of the {len(weight)} "
-        f"channels is number {channel}, with {worst:.1f} dB. Mean squared error "
+        f"{told} SQNR {sqnr_db(weight, rounded):.1f} dB. {among} Mean squared error "
         f"{split.whole:.3g}: rounding {split.rounding:.3g}, clipping {split.clipping:.3g} "
         f"at {median}{shares.median():.0%} of {largest}. Least: {least.whole:.3g} at "
-        f"{best}%."
+        f"{best}%{some}."
     )
     share = shares.median().item()
     threshold = [
@@ -116,7 +125,7 @@ def draw(
     )
     part = split.clipping / (split.whole or 1)
     brief = f"Mean squared error {split.whole:.3g}, {part:.0%} of it clipping."
-    title = f"{layer}, {bits} bits per {granularity}"
+    title = f"{shortened(layer, NAME)}, {bits} bits per {granularity}"
     asked = drawing.asked(question, best, told)
     chart = picture(title, drawing.HEIGHT, parts, text)
     return replace(chart, brief=brief, guess=asked)
@@ -125,38 +134,38 @@ def draw(
 def layer_view(model: nn.Module, layer: str | None = None) -> Panel:
     """Return the panel for a model, whose batch norms are folded in.
 
-    It asks where the error is least before it shows any error.
+    It asks where the error is least before it shows any error. A weight that several
+    layers share is shown once.
 
     Args:
-        model: any, with at least two layers that can be quantized.
+        model: any, with at least one layer that can be quantized.
         layer: the layer to begin with; the first where none is named.
 
     Raises:
-        ValueError: there are fewer than two layers, or none of that name.
+        ValueError: there is no such layer, or none of that name.
+
+    Warns:
+        UserWarning: a layer is left out, since its weight cannot be quantized.
     """
-    weights = {}
-    for some in layer_weights(fold_batch_norm(model)):
-        # Of several weights in a layer, each has the name of its own.
-        name = some.layers[0] if some.attribute in WHOLE else some.name
-        weights[name] = some.to_channels(some.parameter.detach()).float()
-    if len(weights) < 2:
-        raise ValueError(
-            f"the model has {len(weights)} layers that can be quantized; expected two or "
-            "more to choose from"
-        )
+    weights, names = layers_to_view(model, layer)
     by_hand = {"observer": BY_HAND}  # who moves the threshold has chosen that
+    start = next(iter(weights)) if layer is None else names[layer]
     controls = [
-        Menu("layer", "Layer", tuple(weights), layer or next(iter(weights))),
         Range("bits", "Bits", 2, 8, 3),
         Choice("granularity", "One scale per", GRANULARITIES, "tensor"),
         Choice("observer", "Range by", (*OBSERVERS, BY_HAND), "minmax"),
         Range("clip", "Clip by hand, at %", SHARES[0], SHARES[-1], 100, sets=by_hand),
     ]
+    drawn = partial(draw, weights)
+    if len(weights) == 1:
+        drawn = partial(drawn, start)
+    else:
+        controls.insert(0, Menu("layer", "Layer", tuple(weights), start))
     slider = Range("guess", "My guess", SHARES[0], SHARES[-1], 80, step=2)
     return Panel(
         "A layer's weights",
         controls,
-        partial(draw, weights),
+        drawn,
         beside=True,
         guess=Guess(slider, "{}%"),
     )

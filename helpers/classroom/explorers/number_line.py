@@ -41,7 +41,7 @@ def draw(
     text = f"{there}. Back: {returned}{', beyond the last level' if beyond else ''}."
     answer = [
         *drawing.formulas(there, returned),
-        *drawing.boxes(integer.item(), bits, symmetric),
+        *drawing.boxes(*_code(integer.item(), bits, symmetric)),
         drawing.curves(_levels(qparams)),
         *drawing.integers(_levels(qparams), integer.item(), qparams),
         *drawing.way(value, back, len(str(integer.item()))),
@@ -66,11 +66,15 @@ def number_line(weight: torch.Tensor | None = None, name: str = "the weights") -
         weight: a layer's weights, between -2.5 and 2.5, whose range can be chosen in
             place of -1 to 1.
         name: what they are called.
+
+    Raises:
+        ValueError: a weight lies outside, or there are fewer than three.
     """
     observed = dict(RANGES)
     if weight is not None:
         del observed["-1 to 1"]
-        observed[name] = tuple(weight.detach().flatten().tolist())
+        values = require_on_the_line(weight)
+        observed[drawing.shortened(name, drawing.NAME)] = values
     ends = {"low": -FARTHEST, "high": FARTHEST, "step": 10}
     controls = [
         Stops("bits", "Bits", (2, 3, 4, 8), 3),
@@ -87,6 +91,24 @@ def number_line(weight: torch.Tensor | None = None, name: str = "the weights") -
         beside=True,
         guess=Guess(slider),
     )
+
+
+def require_on_the_line(weight: torch.Tensor) -> tuple[float, ...]:
+    """Return the weights as numbers, if the picture has a place for each.
+
+    Raises:
+        ValueError: one lies outside, all are 0, or there are fewer than three.
+    """
+    values = tuple(weight.detach().flatten().tolist())
+    farthest = max(map(abs, values), default=0.0)
+    inside = all(abs(value) <= drawing.REACH for value in values)  # so none is NaN
+    if len(values) < 3 or not (inside and farthest):
+        raise ValueError(
+            f"weight has {len(values)} values, the farthest at {farthest:.4g}; expected "
+            f"three or more between {-drawing.REACH} and {drawing.REACH}, not all 0; scale "
+            "them first"
+        )
+    return values
 
 
 @cache
@@ -106,6 +128,12 @@ def _qparams(values: tuple[float, ...], bits: int, symmetric: bool) -> QParams:
 @cache
 def _levels(qparams: QParams) -> tuple[float, ...]:
     return tuple(qparams.levels.tolist())
+
+
+def _code(integer: int, bits: int, signed: bool) -> tuple[str, str]:
+    """Return an integer's bits, and how they are to be read."""
+    kind = "two's complement" if signed else "unsigned"
+    return f"{integer % 2**bits:0{bits}b}", f"q in {bits} bits, {kind}"
 
 
 def _formulas(value: float, integer: int, back: float, qparams: QParams) -> tuple[str, str]:

@@ -7,6 +7,7 @@ import pytest
 import torch
 from torch import nn
 
+from helpers.classroom.explorers import clipping
 from helpers.classroom.explorers.clipping import SHARES, clipped_at, split_error
 from helpers.classroom.explorers.layer_view import (
     BY_HAND,
@@ -154,17 +155,210 @@ def test_a_percentile_is_named_with_its_number(weight):
     assert chart.text.startswith("layer: 200 weights at 3 bits per tensor, percentile 99. ")
 
 
-@pytest.mark.parametrize("count", [0, 1])
-def test_a_model_with_nothing_to_choose_from_is_refused(count):
-    model = nn.Sequential(*[nn.Linear(2, 2) for _ in range(count)], nn.ReLU())
+NOTHING = (
+    "the model has no layer whose weights can be looked at; expected one such as Linear, a "
+    "convolution, Embedding or MultiheadAttention"
+)
+
+
+def not_a_number():
+    layer = nn.Linear(2, 2)
+    nn.init.constant_(layer.weight, float("nan"))
+    return layer
+
+
+@pytest.mark.parametrize(
+    "model, why",
+    [
+        (nn.ReLU(), ""),
+        (nn.Sequential(), ""),
+        (nn.LSTM(2, 2), ""),
+        (
+            nn.LazyLinear(3),
+            "; LazyLinear is lazy and has no weight yet; run the model once ",
+        ),
+        (nn.Linear(3, 3, device="meta"), "; Linear.weight is on the meta device, without"),
+        (nn.Embedding(0, 3), "; weight has no values"),
+        (not_a_number(), "; weight holds NaN, infinity or a value beyond 1e38; replace it"),
+        (
+            nn.Linear(2, 2, dtype=torch.complex64),
+            "; Linear.weight is a Parameter of comple",
+        ),
+    ],
+    ids=lambda one: type(one).__name__,
+)
+def test_a_model_with_nothing_to_look_at_is_refused_with_the_reason(model, why):
     with pytest.raises(ValueError) as caught:
         layer_view(model)
-    assert str(caught.value) == (
-        f"the model has {count} layers that can be quantized; expected two or more to "
-        "choose from"
-    )
-    with pytest.raises(ValueError, match="layer is 'tail'; expected one of '0', '1'"):
-        layer_view(nn.Sequential(nn.Linear(2, 2), nn.Linear(2, 2)), "tail")
+    assert str(caught.value).startswith(NOTHING + why)
+    assert "keep_float" not in str(caught.value), "the panel has no such argument"
+    if not why:
+        assert str(caught.value) == NOTHING
+
+
+class Mixed(nn.Module):
+    """A layer that is looked at, and others that are not."""
+
+    def __init__(self):
+        super().__init__()
+        self.lstm, self.norm, self.head = nn.LSTM(4, 4), nn.LayerNorm(4), nn.Linear(4, 1)
+        self.act = nn.ReLU()
+        self.odd = nn.utils.parametrizations.weight_norm(nn.Linear(4, 4))
+
+    def forward(self, x):
+        return self.head(self.act(self.odd(self.norm(self.lstm(x)[0]))))
+
+
+@pytest.mark.parametrize(
+    "wanted, says",
+    [
+        ("tail", "layer is 'tail', which the model does not have; expected one of 'head'"),
+        (3, "layer is 3, which the model does not have; expected one of 'head'"),
+        (
+            "lstm",
+            "layer is 'lstm' (LSTM): recurrent layers are not treated; expected one of "
+            "'head'",
+        ),
+        (
+            "norm",
+            "layer is 'norm' (LayerNorm): vectors alone, which engines keep in float; "
+            "expected one of 'head'",
+        ),
+        (
+            "act",
+            "layer is 'act' (ReLU): it holds no weights, or they are folded into another; "
+            "expected one of 'head'",
+        ),
+        (
+            "odd",
+            "layer is 'odd': odd computes its weight at each run, so values written to it "
+            "would be lost; call torch.nn.utils.parametrize.remove_parametrizations("
+            "model.get_submodule('odd'), 'weight') first; or expected one of 'head'",
+        ),
+    ],
+)
+def test_a_name_that_is_no_layer_to_look_at_is_told_why(wanted, says):
+    with pytest.raises(ValueError) as caught:
+        layer_view(Mixed(), wanted)
+    assert str(caught.value) == says
+    many = nn.Sequential(*[nn.Linear(2, 2) for _ in range(11)])
+    with pytest.raises(ValueError, match=r"expected one of '0', '1', .* '7' and 3 more$"):
+        layer_view(many, "x")
+
+
+def test_what_is_left_out_is_told():
+    with pytest.warns(UserWarning, match="left out: odd computes its weight at each run"):
+        layer_view(Mixed())
+
+
+ALONE = {
+    "Linear": (nn.Linear(5, 3), 3, torch.bfloat16),
+    "Embedding": (nn.Embedding(9, 4), 9, torch.bfloat16),
+    "Conv1d": (nn.Conv1d(3, 4, 3), 4, torch.float16),
+    "Conv3d": (nn.Conv3d(1, 4, 3), 4, torch.float64),
+    "ConvTranspose2d": (nn.ConvTranspose2d(4, 6, 3, groups=2), 6, torch.bfloat16),
+    "0": (nn.Sequential(nn.Linear(5, 3), nn.ReLU()), 3, torch.float32),
+}
+
+
+@pytest.mark.parametrize("name", ALONE)
+def test_a_model_of_one_layer_is_looked_at_without_a_menu(name):
+    model, channels, dtype = ALONE[name]
+    weight = next(model.parameters()).detach()
+    panel = layer_view(model.to(dtype))
+    assert [control["name"] for control in panel.controls] == [
+        *("bits", "granularity", "observer", "clip")
+    ]
+    assert panel.chart.text.startswith(f"{name}: {weight.numel()} weights at 3 bits per te")
+    assert f"The worst of the {channels} channels" in panel.chart.text
+    alone = "" if name != "0" else "0"
+    for wanted in (alone, name, f"{alone}.weight".removeprefix(".")):
+        assert layer_view(model, wanted).controls == panel.controls
+
+
+@pytest.mark.parametrize("granularity", ["tensor", "channel", "group"])
+def test_a_single_layer_is_drawn_over_the_whole_range_of_each_control(granularity):
+    panel = layer_view(ALONE["ConvTranspose2d"][0])
+    for observer in ("minmax", "percentile", "mse", "entropy", BY_HAND):
+        for bits, clip in ((2, 20), (8, 100)):
+            changed = {"observer": observer, "granularity": granularity}
+            panel.values = {"bits": bits, "clip": clip, **changed}
+            assert f"{bits} bits per {granularity}, " in panel.chart.text
+            assert "inf" not in panel.chart.text and "nan" not in panel.chart.svg
+
+
+def test_one_output_channel_is_not_the_worst_of_one():
+    panel = layer_view(nn.Sequential(nn.Linear(8, 4), nn.Linear(4, 1)), "1")
+    assert " dB. There is one channel. Mean squared error" in panel.chart.text
+    assert "worst" not in panel.chart.text
+
+
+def test_attention_alone_has_a_name_for_each_of_its_weights():
+    panel = layer_view(nn.MultiheadAttention(4, 2))
+    assert panel.controls[0]["options"] == ["in_proj_weight", "out_proj"]
+    assert panel.chart.text.startswith("in_proj_weight: 48 weights at")
+    assert layer_view(nn.MultiheadAttention(4, 2), "").values["layer"] == "in_proj_weight"
+
+
+def test_tied_weights_stand_once_and_are_found_by_each_name():
+    model = nn.Sequential(nn.Embedding(9, 4), *[nn.Linear(4, 9, bias=False)] * 2)
+    model.append(nn.Linear(4, 9, bias=False))
+    for layer in model[1:]:
+        layer.weight = model[0].weight
+    model.append(nn.Linear(9, 9))
+    panel = layer_view(model, "3")
+    names = ["0 (tied, 3 layers)", "4"]
+    assert panel.controls[0]["options"] == names
+    for wanted in ("0", "1", "3", "3.weight"):
+        assert layer_view(model, wanted).values["layer"] == names[0]
+    assert panel.chart.text.startswith("0 (tied, 3 layers): 36 weights")
+
+
+INNER = "a" * 40
+
+
+@pytest.mark.parametrize(
+    "names, labels",
+    [
+        ([f"{INNER}.b", f"{INNER}.c"], [f"…{'a' * 33}.b", f"…{'a' * 33}.c"]),
+        ([f"b.{INNER}", f"c.{INNER}"], [f"b.{INNER}", f"c.{INNER}"]),
+    ],
+)
+def test_long_names_show_their_ends_unless_these_are_alike(names, labels):
+    model = nn.Module()
+    for name in names:
+        outer, inner = name.split(".")
+        if outer not in dict(model.named_children()):
+            model.add_module(outer, nn.Module())
+        model.get_submodule(outer).add_module(inner, nn.Linear(2, 2))
+    panel = layer_view(model, names[1])
+    assert panel.controls[0]["options"] == labels and panel.values["layer"] == labels[1]
+    assert panel.chart.text.startswith(f"{labels[1]}: ")
+
+
+def test_the_landscape_of_a_large_weight_is_that_of_every_kth_channel(weight, monkeypatch):
+    monkeypatch.setattr(clipping, "MOST", 70)  # of 200 weights: one channel in 3
+    for granularity in ("tensor", "channel", "group"):
+        steps = steps_by_hand(weight, granularity)[::3].double()
+        found = clipping.landscape.__wrapped__(weight, BITS, granularity)
+        for share, split in zip(SHARES, found, strict=True):
+            some = weight[::3].double()
+            rounded = (some / steps / share * 100).round().clamp(-TOP, TOP)
+            errors = some - rounded * steps * share / 100
+            assert split.whole == pytest.approx(errors.square().mean().item(), rel=1e-4)
+        chart = draw({"big": weight.clone()}, "big", BITS, granularity, "minmax", 50)
+        assert chart.text.endswith("%, judged on one channel in 3.")
+        # The error itself is that of all.
+        whole = sum(split_by_hand(weight, granularity, 1))
+        assert f"Mean squared error {whole:.3g}: " in chart.text
+
+
+def test_a_long_name_is_cut_in_the_picture_alone(weight):
+    long = "base.model.transformer.encoder.layers.11.attention.self.query_key_value"
+    chart = draw({long: weight}, long, BITS, "channel", "minmax", 50)
+    assert_texts_apart(chart)
+    assert f">…{long[-39:]}, 3 bits per channel<" in chart.svg
+    assert chart.text.startswith(f"{long}: ")
 
 
 def test_the_worst_channel_is_the_one_that_was_damaged():
@@ -173,6 +367,9 @@ def test_the_worst_channel_is_the_one_that_was_damaged():
     damaged[3] += 0.5
     channel, decibels = worst_channel(weight, damaged)
     assert channel == 3 and decibels == pytest.approx(sqnr_db(weight[3], damaged[3]))
+    assert worst_channel(weight, weight) == (0, math.inf)
+    with pytest.raises(ValueError, match="expected the same"):
+        worst_channel(weight, weight[:4])
 
 
 @pytest.mark.parametrize("granularity", ["tensor", "channel"])
