@@ -177,6 +177,62 @@ class Ticks(_Control):
 
 
 @dataclass(frozen=True)
+class Sliders(_Control):
+    """A small slider for each of some names, folded away until somebody opens them.
+
+    The value is a tuple of numbers, one for each name. The fold says how many of them
+    stand on another than the first stop.
+
+    Attributes:
+        each: what comes before a name where a slider is read out, as in "Bits of head".
+        stops: on which each can stand.
+        texts: how these are written.
+
+    Raises:
+        ValueError: there is no name, or one stands twice; there are not at least two
+            stops, or not a text for each; the value is not one stop for each name.
+    """
+
+    name: str
+    label: str
+    each: str
+    names: tuple[str, ...]
+    stops: tuple[int, ...]
+    texts: tuple[str, ...]
+    value: tuple[int, ...]
+    group: str = ""
+    kind: str = "sliders"
+
+    def __post_init__(self):
+        """Refuse names or stops that nobody could tell apart."""
+        if not self.names or len(set(self.names)) < len(self.names):
+            raise ValueError(
+                f"{self.name} has the names {self.names}; expected one or more, each once"
+            )
+        different = len(set(self.stops))
+        if different < 2 or not different == len(self.stops) == len(self.texts):
+            raise ValueError(
+                f"{self.name} has the stops {self.stops} and the texts {self.texts}; "
+                "expected two stops or more, each once, and a text for each"
+            )
+        super().__post_init__()
+
+    def accept(self, value: object) -> None:
+        """Return if the value is a list or tuple of one stop for each name."""
+        listed = isinstance(value, list | tuple) and len(value) == len(self.names)
+        if not listed or any(
+            type(one) is not int or one not in self.stops for one in value
+        ):
+            raise ValueError(f"{self.name} is {value!r}; expected {self.offers}")
+
+    @property
+    def offers(self) -> str:
+        """What the sliders offer, in words."""
+        stops = ", ".join(map(str, self.stops))
+        return f"{len(self.names)} numbers, each one of {stops}"
+
+
+@dataclass(frozen=True)
 class Check(_Control):
     """A box that is ticked or not.
 
@@ -196,4 +252,4 @@ class Check(_Control):
         return (False, True)
 
 
-Control = Range | Stops | Choice | Check | Ticks
+Control = Range | Stops | Choice | Check | Ticks | Sliders

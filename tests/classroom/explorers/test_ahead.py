@@ -11,7 +11,7 @@ from IPython.core.events import EventManager, available_events
 
 from helpers.classroom.explorers import trade_off as module
 from helpers.classroom.explorers.ahead import Ahead, neighbours
-from helpers.classroom.explorers.trade_off import PIN, SHOW, setting_of, trade_off
+from helpers.classroom.explorers.trade_off import PIN, SHOW, trade_off
 from helpers.classroom.panel import Check, Choice, Menu, Range, Stops, Ticks
 from helpers.quantization import Evaluator
 from tests.quantization.settings import SETTINGS
@@ -184,7 +184,7 @@ def state_of(panel):
 
 def settings(panel, name, *values):
     choices = {k: v for k, v in panel.values.items() if k != "guess"}
-    return {setting_of(**{**choices, name: value}) for value in values}
+    return {state_of(panel).setting(**{**choices, name: value}) for value in values}
 
 
 def test_a_move_has_its_neighbours_evaluated_and_only_these(panel):

@@ -6,14 +6,9 @@ import pytest
 import torch
 from torch import nn
 
-from helpers.classroom.explorers.trade_off import (
-    BITS,
-    CALIBRATION,
-    PIN,
-    RESET,
-    SHOW,
-    trade_off,
-)
+from helpers.classroom.explorers.trade_off import PIN, RESET, SHOW, trade_off
+from helpers.classroom.explorers.trade_off_controls import BITS
+from helpers.classroom.explorers.trade_off_state import CALIBRATION
 from helpers.quantization import (
     GRANULARITIES,
     OBSERVERS,
@@ -306,7 +301,7 @@ def test_a_deep_model_has_its_noisiest_layers_drawn_and_all_in_the_words():
     images, labels = torch.rand(40, 1, 6, 6), torch.randint(0, 3, (40,))
     panel = trade_off(model, images, labels, images)
     assert len(panel.controls[-1]["options"]) == 16
-    noise = panel.chart.text.split("in dB: ")[1].rstrip(".").split(", ")
+    noise = panel.chart.text.split("in dB: ")[1].partition(". ")[0].split(", ")
     assert len(noise) == 16
     drawn = re.findall(r">(\d\d\.\d)</text>", panel.chart.svg)
     worst = sorted(float(one.split()[1]) for one in noise)[:13]
