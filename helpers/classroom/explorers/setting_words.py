@@ -30,10 +30,11 @@ def setting_words(
         said = _each_in_words(weights, dtype, names)
     else:
         said = _weights_words(weights, dtype)
-    activations = "activations: " + _scheme_words(setting.activations, dtype)
+    activations = _scheme_words(setting.activations, dtype)
     if setting.activations:
+        activations += _scale_words(setting.activations)
         activations += f", from {setting.calibration} {unit}"
-    return f"weights: {said}", activations
+    return f"weights: {said}", f"activations: {activations}"
 
 
 def ratio_words(found: Evaluation) -> str:
@@ -81,7 +82,7 @@ def setting_code(
         names = "".join(f'"{name}", ' for name in setting.keep_float)
         arguments.append(f"keep_float=({names.strip()})")
     line = f"quantize_model({', '.join(arguments)})"
-    if len(line) <= 76:
+    if len(line) <= 76 and "\n" not in line:
         return line
     return "\n".join(["quantize_model(", *(f"    {a}," for a in arguments), ")"])
 
@@ -105,20 +106,20 @@ def others(setting: Setting) -> list[str]:
 
 
 def _each_in_words(weights: Mapping[str, Scheme], dtype: str, layers: Sequence[str]) -> str:
-    (usual, named), *different = by_scheme(weights).items() or [(None, [])]
-    if usual is None:
+    rest = [name for name in layers if name not in weights]
+    groups = [*by_scheme(weights).items(), *([(None, rest)] if rest else [])]
+    if not groups:
         return dtype
-    said, rest = [], [name for name in layers if name not in weights]
+    groups.sort(key=lambda group: len(group[1]), reverse=True)
+    (usual, named), *different = groups
+    first, said = _weights_words(usual, dtype), []
+    if not layers:  # what else there is cannot be said by name
+        first = f"{first} in {listed(named)}"
+        different.append((None, ["all others"]))
     for scheme, names in different:
-        alike = replace(scheme, bits=usual.bits) == usual
+        alike = usual and scheme and replace(scheme, bits=usual.bits) == usual
         how = f"{scheme.bits} bits" if alike else _weights_words(scheme, dtype)
         said.append(f"{how} in {listed(names)}")
-    if rest:
-        said.append(f"{dtype} in {listed(rest)}")
-    first = _weights_words(usual, dtype)
-    if not layers:
-        first += f" in {listed(named)}"
-        said.append(f"{dtype} in all others")
     return ", but ".join(filter(None, (first, "; ".join(said))))
 
 
@@ -127,7 +128,12 @@ def _weights_words(scheme: Scheme | None, dtype: str) -> str:
     if scheme is None:
         return said
     group = f" of {scheme.group_size}" if scheme.granularity == "group" else ""
-    return f"{said}, per {scheme.granularity}{group}"
+    return f"{said}, per {scheme.granularity}{group}{_scale_words(scheme)}"
+
+
+def _scale_words(scheme: Scheme) -> str:
+    is_usual = scheme.scale_dtype == "float32"
+    return "" if is_usual else f", scales of {scheme.scale_dtype}"
 
 
 def _scheme_words(scheme: Scheme | None, dtype: str) -> str:
@@ -139,8 +145,6 @@ def _scheme_words(scheme: Scheme | None, dtype: str) -> str:
         words[:2] = [f"{scheme.bits} bits of {scheme.format}"]
     if scheme.signed_range != "narrow":
         words.insert(2, f"{scheme.signed_range} signed range")
-    if scheme.scale_dtype != "float32":
-        words.append(f"scales of {scheme.scale_dtype}")
     return ", ".join(words)
 
 
