@@ -5,7 +5,6 @@ from collections.abc import Mapping
 
 from helpers.classroom.explorers.budget_game import BudgetGame
 from helpers.classroom.explorers.setting_words import (
-    listed,
     ratio_words,
     setting_code,
     setting_words,
@@ -87,7 +86,9 @@ def _own_words(setting: Setting) -> str:
     if not isinstance(setting.weights, Mapping):
         return ""
     bits = sorted({scheme.bits for scheme in setting.weights.values()})
-    return f", layers of {listed(list(map(str, bits)))} bits"
+    if len(bits) > 2:
+        bits = [f"{bits[0]} to {bits[-1]}"]
+    return f", layers of {' and '.join(map(str, bits))} bits" if bits else ""
 
 
 def table(trail: Trail) -> tuple[tuple[str, ...], ...]:

@@ -47,7 +47,7 @@ def move(panel, **values):
 
 
 def ends(control):
-    """Each slider alone at its ends, all of them there, and each on another stop."""
+    """Each slider alone at its ends, all of them in float, and each on another stop."""
     stops, start = control["stops"], control["value"]
     alone = [
         (*start[:k], stop, *start[k + 1 :])
@@ -55,7 +55,7 @@ def ends(control):
         for stop in (stops[1], stops[-1])
     ]
     mixed = tuple(stops[k % len(stops)] for k in range(len(start)))
-    return [*alone, *((stop,) * len(start) for stop in stops), mixed, tuple(start)]
+    return [*alone, (stops[-1],) * len(start), mixed, tuple(start)]
 
 
 def settings(panel):
