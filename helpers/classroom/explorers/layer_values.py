@@ -1,7 +1,7 @@
 """One layer's weights and inputs: how they are spread, and where a setting clips them."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import torch
@@ -80,12 +80,29 @@ class Spread:
     beyond: float = 0.0
 
 
-class LayerValues:
-    """The weights and the inputs of a model's layers; each is looked at once.
+@dataclass(frozen=True)
+class Look:
+    """What there is to see of one layer in one setting.
 
     Attributes:
-        seen_rows: how many rows the inputs come from.
+        layer: its name.
+        scheme: of its weights; None if they are float.
+        activation_bits: of its inputs; None if they are float.
+        weights: how they are spread, and where they are clipped.
+        inputs: the same, or a sentence on why there is nothing to see.
+        rows: how many rows the inputs come from.
     """
+
+    layer: str
+    scheme: Scheme | None
+    activation_bits: int | None
+    weights: Spread
+    inputs: Spread | str
+    rows: int
+
+
+class LayerValues:
+    """The weights and the inputs of a model's layers; each is looked at once."""
 
     def __init__(self, evaluator: Watched, inputs: Inputs):
         """Take the model; it runs when inputs are first asked for.
@@ -95,9 +112,22 @@ class LayerValues:
             inputs: of the model, such as those to calibrate with; the first are used.
         """
         self._evaluator, self._inputs = evaluator, inputs
-        self.seen_rows = min(ROWS, row_count(inputs))
+        self._rows = min(ROWS, row_count(inputs))
         self._plain: dict[tuple[str, str], Spread] = {}
         self._ends: dict[tuple[str, Scheme], list[tuple[torch.Tensor, ...]]] = {}
+
+    def look(self, layer: str, setting: Setting) -> Look:
+        """Return what there is to see of a layer in a setting."""
+        inputs = self.inputs(layer, setting)
+        clipped = not isinstance(inputs, str) and inputs.clip
+        return Look(
+            layer,
+            scheme_of(setting, layer),
+            setting.activations.bits if clipped else None,
+            self.weights(layer, setting),
+            inputs,
+            self._rows,
+        )
 
     def weights(self, layer: str, setting: Setting) -> Spread:
         """Return how a layer's weights are spread, and where the setting clips them."""
@@ -106,8 +136,10 @@ class LayerValues:
             for some in self._evaluator.weights
             if some.layers[0] == layer
         ]
-        whole = torch.cat([each.flatten() for each in values])
-        found = self._spread("weights", layer, whole, 0.0)
+        found = self._plain.get((layer, "weights"))
+        if found is None:
+            whole = torch.cat([each.flatten() for each in values])
+            found = self._spread("weights", layer, whole, 0.0)
         if (scheme := scheme_of(setting, layer)) is None:
             return found
         if (layer, scheme) not in self._ends:
@@ -125,23 +157,26 @@ class LayerValues:
             return "its inputs are whole numbers, and stay so"
         if not len(held):
             return "its inputs hold no numbers"
-        zeros = (held == 0).float().mean().item()
-        found = self._spread("inputs", layer, held[held != 0], zeros)
+        found = self._plain.get((layer, "inputs"))
+        if found is None:
+            zeros = (held == 0).float().mean().item()
+            found = self._spread("inputs", layer, held[held != 0], zeros)
         qparams = self._evaluator.input_ranges(setting).get(layer)
         if qparams is None or layer in setting.keep_float:
             return found
         return _clipped(found, [held], [_ends(qparams)])
 
     def _spread(self, kind: str, layer: str, values: torch.Tensor, zeros: float) -> Spread:
-        if (layer, kind) not in self._plain:
-            values = values[values.isfinite()]
-            size = len(values)
-            values = values if size else torch.zeros(1)
-            low, high = values.min().item(), values.max().item()
-            counts = torch.histc(values, BINS, low, high) if high > low else [len(values)]
-            counts = tuple(float(count) for count in counts)
-            self._plain[layer, kind] = Spread(counts, low, high, size, zeros)
-        return self._plain[layer, kind]
+        values = values[values.isfinite()]
+        size = len(values)
+        values = values if size else torch.zeros(1)
+        low, high = values.min().item(), values.max().item()
+        counts = [float(size)]
+        if high > low:
+            counts = torch.histc(values, BINS, low, high).tolist()
+        found = Spread(tuple(counts), low, high, size, zeros)
+        self._plain[layer, kind] = found
+        return found
 
     @cached_property
     def _collected(self) -> dict[str, torch.Tensor]:
@@ -181,12 +216,4 @@ def _clipped(found: Spread, values: list, ends: list) -> Spread:
         total += each.numel()
     low = min(low.min().item() for low, _ in ends)
     high = max(high.max().item() for _, high in ends)
-    return Spread(
-        found.counts,
-        found.low,
-        found.high,
-        found.size,
-        found.zeros,
-        (low, high),
-        count / total,
-    )
+    return replace(found, clip=(low, high), beyond=count / total)

@@ -3,55 +3,45 @@
 import textwrap
 
 from helpers.classroom.charts.drawing import COLOURS, label, number
-from helpers.classroom.explorers.layer_values import BINS, LayerValues, Spread, scheme_of
-from helpers.quantization import Scheme, Setting
+from helpers.classroom.explorers.layer_values import BINS, Look, Spread
+from helpers.quantization import Scheme
 
 HALF, HEIGHT = 300, 180  # of one of the two
 LEFT, RIGHT, TOP, BASE = 16, 284, 78, 150  # of its plot
 MOST_LETTERS, LINE = 16, 40  # of a layer's name, and of a line
 
 
-def layer_parts(
-    layer: str, setting: Setting, values: LayerValues, dtype: str
-) -> tuple[list[str], list[str]]:
+def layer_parts(look: Look, dtype: str) -> tuple[list[str], list[str]]:
     """Draw a layer's weights on the left half of the paper, and its inputs on the right.
 
     Args:
-        layer: its name.
-        setting: whose clip lines are drawn.
-        values: of the model.
+        look: what there is to see.
         dtype: of the model as it is.
     """
-    weights, inputs = values.weights(layer, setting), values.inputs(layer, setting)
+    layer = look.layer or "the model"
     name = layer if len(layer) <= MOST_LETTERS else f"…{layer[1 - MOST_LETTERS :]}"
-    name, scheme = name or "the model", scheme_of(setting, layer)
     dtype = dtype if len(dtype) < 10 else "float"
-    bits = f"{scheme.bits} bits" if scheme else dtype
-    left = _plot(0, f"{name}: weights, {bits}", weights, _of_many(scheme))
-    if isinstance(inputs, str):
-        lines = [f"{name}: inputs", *textwrap.wrap(inputs, LINE)]
+    bits = f"{look.scheme.bits} bits" if look.scheme else dtype
+    left = _plot(0, f"{name}: weights, {bits}", look.weights, _of_many(look.scheme))
+    if isinstance(look.inputs, str):
+        lines = [f"{name}: inputs", *textwrap.wrap(look.inputs, LINE)]
         return left, [label(HALF + LEFT, 20 + 18 * k, line) for k, line in enumerate(lines)]
-    bits = dtype if inputs.clip is None else f"{setting.activations.bits} bits"
-    zeros = f"{inputs.zeros:.0%} are zero, and not drawn" if inputs.zeros else ""
-    return left, _plot(HALF, f"{name}: inputs, {bits}", inputs, zeros)
+    bits = f"{look.activation_bits} bits" if look.activation_bits else dtype
+    zeros = look.inputs.zeros
+    note = f"{zeros:.0%} are zero, and not drawn" if zeros else ""
+    return left, _plot(HALF, f"{name}: inputs, {bits}", look.inputs, note)
 
 
-def layer_words(
-    layer: str, setting: Setting, values: LayerValues, unit: str, dtype: str
-) -> str:
+def layer_words(look: Look, unit: str) -> str:
     """Say what the picture shows.
 
     Args:
-        layer: see layer_parts, as for `setting`, `values` and `dtype`.
-        setting: see there.
-        values: see there.
+        look: what there is to see.
         unit: what the rows are called: images, or rows.
-        dtype: see there.
     """
-    weights, inputs = values.weights(layer, setting), values.inputs(layer, setting)
-    many = _of_many(scheme_of(setting, layer))
+    weights, inputs, many = look.weights, look.inputs, _of_many(look.scheme)
     said = (
-        f"{layer or 'The model'}: {weights.size:,} weights from {weights.low:.3g} to "
+        f"{look.layer or 'The model'}: {weights.size:,} weights from {weights.low:.3g} to "
         f"{weights.high:.3g}, {_clip_words(weights)}{f' ({many})' if many else ''}"
     )
     if isinstance(inputs, str):
@@ -60,7 +50,7 @@ def layer_words(
     if inputs.zeros:
         low, high = min(low, 0.0), max(high, 0.0)
     return (
-        f"{said}; inputs, of {values.seen_rows} {unit}, from {low:.3g} to {high:.3g}, "
+        f"{said}; inputs, of {look.rows} {unit}, from {low:.3g} to {high:.3g}, "
         f"{inputs.zeros:.0%} of them zero, {_clip_words(inputs)}."
     )
 

@@ -108,12 +108,12 @@ class TradeOff:
         now = self.evaluate(**choices)
         self.trail.see(now)
         layer = self._layer(choices.get("layer"))
-        about = layer, now.setting, self.values
+        look = self.values.look(layer, now.setting)
         words = in_words(now, self.trail, guess)
-        words += " " + layer_words(*about, self.halves.rows, now.dtype)
+        words += " " + layer_words(look, self.halves.rows)
         if not self.trail.game:
             words += f" {self.halves.sentence}"
-        parts = layer_parts(*about, now.dtype)
+        parts = layer_parts(look, now.dtype)
         chart = trade_off_picture(now, self.trail, self._images, guess, words, parts)
         return replace(
             chart,

@@ -105,7 +105,7 @@ def test_the_model_runs_once_and_on_few_rows():
     for _ in range(3):
         assert values.inputs("1", Setting()).size == 4 * ROWS
         values.weights("1", Setting(Scheme(2)))
-    assert seen == [ROWS] and values.seen_rows == ROWS
+    assert seen == [ROWS] and values.look("1", Setting()).rows == ROWS
 
 
 def test_where_inputs_cannot_be_seen_it_is_said():
@@ -143,9 +143,10 @@ def test_any_values_can_be_drawn(weight, dtype):
         values = LayerValues(watched, inputs)
         for setting in (Setting(), Setting(Scheme(2)), Setting(Scheme(2), Scheme(2), 16)):
             name = str(dtype)[6:]
-            parts = layer_parts("0", setting, values, name)
+            look = values.look("0", setting)
+            parts = layer_parts(look, name)
             text = " ".join([*parts[0], *parts[1]])
-            text += layer_words("0", setting, values, "rows", name)
+            text += layer_words(look, "rows")
             assert "nan" not in text and "inf" not in text and "None" not in text
 
 
@@ -154,14 +155,15 @@ def test_the_words_say_what_the_picture_shows(table):
     setting = Setting(
         Scheme(3, granularity="channel"), Scheme(8, observer="percentile"), 32
     )
-    text = layer_words("2", setting, values, "rows", "float32")
+    text = layer_words(values.look("2", setting), "rows")
     weights, inputs = values.weights("2", setting), values.inputs("2", setting)
     low, high = weights.clip
     assert f"2: {case.model[2].weight.numel()} weights from {weights.low:.3g} to " in text
     assert f"clip at {low:.3g} and {high:.3g}, 0.0% beyond (the lines of the out" in text
     assert f"inputs, of 48 rows, from 0 to {inputs.high:.3g}, {inputs.zeros:.0%} of" in text
     assert f"{inputs.beyond:.1%} beyond." in text and inputs.beyond > 0
-    assert "nothing is clipped" in layer_words("2", Setting(), values, "rows", "float32")
+    words = layer_words(values.look("2", Setting()), "rows")
+    assert words.count("nothing is clipped") == 2
 
 
 def test_watching_gives_what_is_rounded(table):
