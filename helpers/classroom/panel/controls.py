@@ -24,6 +24,12 @@ class _Control:
         if not any(value == o and type(value) is type(o) for o in self.options):
             raise ValueError(f"{self.name} is {value!r}; expected {self.offers}")
 
+    def _require_names(self):
+        if not self.names or len(set(self.names)) < len(self.names):
+            raise ValueError(
+                f"{self.name} has the names {self.names}; expected one or more, each once"
+            )
+
     @property
     def offers(self) -> str:
         """What the control offers, in words."""
@@ -152,10 +158,7 @@ class Ticks(_Control):
 
     def __post_init__(self):
         """Refuse names that nobody could tell apart."""
-        if not self.names or len(set(self.names)) < len(self.names):
-            raise ValueError(
-                f"{self.name} has the names {self.names}; expected one or more, each once"
-            )
+        self._require_names()
         super().__post_init__()
 
     @property
@@ -178,10 +181,7 @@ class Ticks(_Control):
 
 @dataclass(frozen=True)
 class Sliders(_Control):
-    """A small slider for each of some names, folded away until somebody opens them.
-
-    The value is a tuple of numbers, one for each name. The fold says how many of them
-    stand on another than the first stop.
+    """A small slider for each name, all folded away; the value is a number for each.
 
     Attributes:
         each: what comes before a name where a slider is read out, as in "Bits of head".
@@ -189,8 +189,8 @@ class Sliders(_Control):
         texts: how these are written.
 
     Raises:
-        ValueError: there is no name, or one stands twice; there are not at least two
-            stops, or not a text for each; the value is not one stop for each name.
+        ValueError: names or stops are too few or twice there, a stop has no text, or the
+            value is not one stop for each name.
     """
 
     name: str
@@ -205,12 +205,9 @@ class Sliders(_Control):
 
     def __post_init__(self):
         """Refuse names or stops that nobody could tell apart."""
-        if not self.names or len(set(self.names)) < len(self.names):
-            raise ValueError(
-                f"{self.name} has the names {self.names}; expected one or more, each once"
-            )
-        different = len(set(self.stops))
-        if different < 2 or not different == len(self.stops) == len(self.texts):
+        self._require_names()
+        count = len(set(self.stops))
+        if count < 2 or not count == len(self.stops) == len(self.texts):
             raise ValueError(
                 f"{self.name} has the stops {self.stops} and the texts {self.texts}; "
                 "expected two stops or more, each once, and a text for each"
@@ -219,17 +216,14 @@ class Sliders(_Control):
 
     def accept(self, value: object) -> None:
         """Return if the value is a list or tuple of one stop for each name."""
-        listed = isinstance(value, list | tuple) and len(value) == len(self.names)
-        if not listed or any(
-            type(one) is not int or one not in self.stops for one in value
-        ):
+        right = isinstance(value, list | tuple) and len(value) == len(self.names)
+        if not right or any(type(n) is not int or n not in self.stops for n in value):
             raise ValueError(f"{self.name} is {value!r}; expected {self.offers}")
 
     @property
     def offers(self) -> str:
         """What the sliders offer, in words."""
-        stops = ", ".join(map(str, self.stops))
-        return f"{len(self.names)} numbers, each one of {stops}"
+        return f"{len(self.names)} numbers, each one of " + ", ".join(map(str, self.stops))
 
 
 @dataclass(frozen=True)
