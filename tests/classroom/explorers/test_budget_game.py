@@ -108,7 +108,7 @@ def test_the_best_entry_is_the_best_on_the_first_half_then_the_smallest(halves):
     assert other.best.value == 0.5
 
 
-def test_the_winner_is_judged_once_and_then_the_game_is_over(halves, model, digits):
+def test_the_winner_is_judged_once(halves, model, digits, monkeypatch):
     game = BudgetGame(halves, 10_000)
     plain, better = (halves.first(some) for some in (Setting(Scheme(3)), PERCENTILE))
     game.judge(plain)
@@ -123,6 +123,7 @@ def test_the_winner_is_judged_once_and_then_the_game_is_over(halves, model, digi
     for shown in (plain, better):
         assert game.sentence(shown) == said
     before = game.judged
+    monkeypatch.setitem(vars(halves), "last", lambda setting: pytest.fail("judged again"))
     game.enter(halves.first(Setting(Scheme(2))))
     game.judge(plain)
     assert game.judged is before and len(game.entries) == 2

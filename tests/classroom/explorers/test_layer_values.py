@@ -108,6 +108,14 @@ def test_the_model_runs_once_and_on_few_rows():
     assert seen == [ROWS] and values.look("1", Setting()).rows == ROWS
 
 
+def test_of_a_layer_that_runs_twice_the_first_inputs_are_shown():
+    layer, inputs = nn.Linear(4, 4), torch.randn(40, 4)
+    model = nn.Sequential(layer, nn.Sigmoid(), layer)
+    watched = Watched(model, inputs, torch.randint(0, 4, (40,)))
+    found = LayerValues(watched, inputs).inputs("0", Setting())
+    assert (found.low, found.high) == (inputs.min().item(), inputs.max().item())
+
+
 def test_where_inputs_cannot_be_seen_it_is_said():
     tokens = CASES["tokens, recurrent"]
     values = LayerValues(Watched(*tokens[:3], None, tokens.metric), tokens.inputs)
