@@ -38,7 +38,8 @@ def trade_off(
     Args:
         model: the reference model where None.
         inputs: to evaluate on: a tensor (N, ...), a tuple of arguments or a mapping of
-            their names; the test images where None.
+            their names; the test images where None. The game chooses on the first half of
+            the rows and judges on the last, so they should stand in no order.
         labels: one for each of the N rows.
         calibration: as inputs, from which the ranges of the activations are chosen: at
             least 32 rows; the slider goes as far as there are, up to 256. Where None, the

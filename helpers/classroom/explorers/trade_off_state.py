@@ -60,6 +60,7 @@ class TradeOff:
             notes: sentences on what cannot be quantized.
         """
         self.evaluator, self.halves, self.judged = evaluator, halves, 0
+        self._shown: set[Setting] = set()  # on all rows: nobody forgets them
         self.budget, self._called, self._notes = budget, called, notes
         self._tensor = isinstance(calibration, torch.Tensor)
         exact = evaluator.exact
@@ -107,6 +108,8 @@ class TradeOff:
         """Draw what the setting costs, or ask for the guess."""
         now = self.evaluate(**choices)
         self.trail.see(now)
+        if self.trail.guess and now != self.trail.seen[0]:
+            self._shown.add(now.setting)
         layer = self._layer(choices.get("layer"))
         look = self.values.look(layer, now.setting)
         words = in_words(now, self.trail, guess)
@@ -137,7 +140,7 @@ class TradeOff:
     def play(self) -> None:
         """Begin a game, in which only the first half of the rows is shown."""
         self.ahead.stop()
-        seen = len(self.trail.seen) - 1
+        seen = len(self._shown)
         game = BudgetGame(self.halves, self.budget, seen, self.judged)
         notes = *game.notes, *self._notes
         self.trail = Trail(self.halves.first.exact, self._unit, notes, game)
