@@ -113,7 +113,8 @@ class BudgetGame:
         self._said: tuple[str, Evaluation] | None = None  # and on which setting
         self.notes = (
             f"In the game you see the first {halves.choose_on} {halves.rows} only; the "
-            f"best entry is judged once, on the last {halves.others}.",
+            f"best entry is judged once, on the last {halves.others}. The budget is what 3 "
+            "bits per tensor take, rounded up.",
             *_already(seen, games, halves),
         )
 

@@ -114,7 +114,7 @@ class LayerValues:
         self._evaluator, self._inputs = evaluator, inputs
         self._rows = min(ROWS, row_count(inputs))
         self._plain: dict[tuple[str, str], Spread] = {}
-        self._ends: dict[tuple[str, Scheme], list[tuple[torch.Tensor, ...]]] = {}
+        self._clips: dict[tuple[str, Scheme | None], Spread] = {}
 
     def look(self, layer: str, setting: Setting) -> Look:
         """Return what there is to see of a layer in a setting."""
@@ -131,22 +131,22 @@ class LayerValues:
 
     def weights(self, layer: str, setting: Setting) -> Spread:
         """Return how a layer's weights are spread, and where the setting clips them."""
-        values = [
-            some.to_channels(some.parameter.detach()).float()
-            for some in self._evaluator.weights
-            if some.layers[0] == layer
-        ]
-        found = self._plain.get((layer, "weights"))
-        if found is None:
-            whole = torch.cat([each.flatten() for each in values])
-            found = self._spread("weights", layer, whole, 0.0)
-        if (scheme := scheme_of(setting, layer)) is None:
-            return found
-        if (layer, scheme) not in self._ends:
-            self._ends[layer, scheme] = [
-                _ends(choose_qparams(each, scheme)) for each in values
+        key = layer, scheme_of(setting, layer)
+        if key not in self._clips:
+            values = [
+                some.to_channels(some.parameter.detach()).float()
+                for some in self._evaluator.weights
+                if some.layers[0] == layer
             ]
-        return _clipped(found, values, self._ends[layer, scheme])
+            found = self._plain.get((layer, "weights"))
+            if found is None:
+                whole = torch.cat([each.flatten() for each in values])
+                found = self._spread("weights", layer, whole, 0.0)
+            if key[1] is not None:
+                ends = [_ends(choose_qparams(each, key[1])) for each in values]
+                found = _clipped(found, values, ends)
+            self._clips[key] = found
+        return self._clips[key]
 
     def inputs(self, layer: str, setting: Setting) -> Spread | str:
         """Return the same of what reaches a layer, or why there is nothing to see."""

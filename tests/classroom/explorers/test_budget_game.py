@@ -7,7 +7,12 @@ import torch
 from torch import nn
 
 from helpers.classroom.data.digits import CHOOSE_ON
-from helpers.classroom.explorers.budget_game import BudgetGame, Halves, budget_of
+from helpers.classroom.explorers.budget_game import (
+    DIGITS_BUDGET,
+    BudgetGame,
+    Halves,
+    budget_of,
+)
 from helpers.classroom.explorers.trade_off import ENTER, JUDGE, PLAY, RESET, SHOW, trade_off
 from helpers.quantization import (
     METRICS,
@@ -146,6 +151,10 @@ def test_a_budget_is_what_3_bits_take_and_has_two_digits(factor):
     size, budget = packed_bytes(model, Scheme(3)), budget_of(model)
     assert size <= budget <= 1.1 * size + 1
     assert int(str(budget).rstrip("0") or "0") < 100
+
+
+def test_the_budget_of_the_reference_model_follows_the_same_rule(model):
+    assert 0.95 * DIGITS_BUDGET < packed_bytes(model, Scheme(3)) < DIGITS_BUDGET
 
 
 # In the panel
