@@ -17,6 +17,7 @@ from helpers.classroom.charts import Chart
 from helpers.classroom.data.digits import load_digits
 from helpers.classroom.data.networks import load_reference_model
 from helpers.classroom.explorers import fraction_bits
+from helpers.classroom.explorers.budget_game import ENTER, JUDGE
 from helpers.classroom.explorers.crash_timeline import crash_timeline
 from helpers.classroom.explorers.file_size import file_size
 from helpers.classroom.explorers.format_chooser import format_chooser
@@ -119,6 +120,12 @@ def stages(name):
     if name == "trade-off":
         panel.press(SHOW)
         yield labels.state(panel), [labels.change(panel, some) for some in values]
+        panel.press(panel.buttons[-1])  # begins a game
+        yield labels.state(panel), [labels.change(panel, some) for some in values]
+        panel.values = values[0]
+        for press in (ENTER, JUDGE):
+            panel.press(press)
+        yield labels.state(panel), [labels.change(panel, some) for some in values]
     if panel.guess:
         panel.values = values[0]
         slider, question = panel.guess["slider"], panel.chart.guess.question
@@ -126,6 +133,14 @@ def stages(name):
         for place in ("value", "low", "high"):
             said = {"value": slider[place] / 10 ** slider["decimals"], "question": question}
             yield {**start, "guessed": said}, changes if place == "value" else changes[:2]
+
+
+def show(page, state):
+    """Open a panel, and what is folded away among its controls."""
+    page.evaluate("state => window.open_panel(state)", state)
+    page.locator(".sls-controls details").evaluate_all(
+        "nodes => { for (const node of nodes) node.open = true; }"
+    )
 
 
 def scrolls_sideways(page):
@@ -140,7 +155,7 @@ def test_no_words_are_covered_cut_off_or_small_and_nothing_jumps(page, name, mon
     for start, changes in stages(name):
         for width in WIDTHS:
             page.set_viewport_size({"width": width, "height": 900})
-            page.evaluate("state => window.open_panel(state)", start)
+            show(page, start)
             # A picture keeps its proportions: all of them are looked at in one width.
             some = changes if width == WIDTHS[0] else changes[:4]
             found = page.evaluate("changes => window.measured(changes)", some)
@@ -175,7 +190,7 @@ def test_in_the_dark_theme_every_word_can_be_read(dark, name, monkeypatch):
     monkeypatch.setattr(fraction_bits, "measured", lambda bits, rounding: (30 * bits, 719))
     for start, changes in stages(name):
         for change in ({}, changes[-1]):
-            dark.evaluate("state => window.open_panel(state)", {**start, **change})
+            show(dark, {**start, **change})
             assert lab.axe_violations(dark, ".sls-panel", ["color-contrast"]) == []
     paper = "node => getComputedStyle(node).backgroundColor"
     assert dark.locator(".sls-panel").evaluate(paper) == "rgb(33, 33, 33)"

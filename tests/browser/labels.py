@@ -139,6 +139,10 @@ def some_values(panel: Panel, most: int) -> list[dict]:
 def _few(control: Control) -> list:
     if control.kind == "ticks":
         return [(), control.names[:1], control.names]
+    if control.kind == "sliders":
+        stops, count = control.stops, len(control.names)
+        mixed = tuple(stops[k % len(stops)] for k in range(count))
+        return [control.value, (stops[-1],) * count, mixed]
     options = list(control.options)
     step = max(1, len(options) // 10)
     return options[::step] + options[-1:]

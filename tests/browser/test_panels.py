@@ -10,6 +10,8 @@ from playwright.sync_api import expect
 
 from helpers.classroom.data.digits import load_digits
 from helpers.classroom.data.networks import DigitsNet, load_reference_model
+from helpers.quantization import Scheme, quantizable_layers, quantize_model
+from helpers.training import accuracy
 from tests import browser as lab
 from tests.browser import PANEL, test_reopening
 from tests.browser.next_day import LOST
@@ -483,6 +485,37 @@ def test_the_trade_off_explorer_shows_what_an_independent_computation_gives(exec
     expect(words).to_contain_text("Predict first.")
     expect(panel.locator("tbody tr")).to_have_count(0)
     expect(panel.get_by_role("checkbox", name="head")).not_to_be_checked()
+
+
+def test_one_layers_bits_are_moved_and_the_game_is_judged_once(executed):
+    page = executed("09_trade_offs")
+    panel, digits = named(page, "Quantization trade-offs"), load_digits()
+    words, rows = panel.locator(".words"), panel.locator("tbody tr")
+    panel.get_by_role("button", name="Start again").click()
+    panel.get_by_role("button", name="Play: fit 10,000 bytes").click()
+    expect(words).to_contain_text("of 360 images are right")
+    own = panel.get_by_role("slider", name="Bits of head", exact=True)
+    expect(own).to_have_count(0)  # folded away
+    panel.get_by_text("Bits of single layers").click()
+    own.press("ArrowRight")
+    expect(own).to_have_attribute("aria-valuetext", "2")
+    expect(panel.get_by_text("Bits of single layers: 1 set")).to_be_visible()
+    expect(words).to_contain_text("per tensor, but 2 bits in head;")
+    judge = panel.get_by_role("button", name="Judge the winner")
+    expect(judge).to_have_attribute("aria-disabled", "true")
+    panel.get_by_role("button", name="Enter this setting").click()
+    expect(rows).to_have_count(1)
+    expect(words).not_to_contain_text("last 359: ")
+    judge.click()
+    model = load_reference_model()
+    weights = dict.fromkeys(quantizable_layers(model), Scheme(3)) | {"head": Scheme(2)}
+    right = accuracy(quantize_model(model, weights), *digits.judging)
+    expect(words).to_contain_text(f"Entry 1, judged on the last 359: {right:.1%} (")
+    expect(rows).to_contain_text(f"on the last 359: {right:.1%} (")
+    expect(judge).to_have_attribute("aria-disabled", "true")
+    panel.get_by_role("button", name="Start again").click()
+    expect(words).to_contain_text("Predict first.")
+    expect(own).to_have_attribute("aria-valuetext", "as above")
 
 
 def test_the_explorers_live_sentence_is_short_and_the_rest_waits(executed):

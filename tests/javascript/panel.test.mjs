@@ -74,6 +74,12 @@ test("a mark gives way to the value when they would touch", () => {
   assert.ok(!panel.isUnder({ at: 0.125, text: "3" }, 0, "2"));
 });
 
+test("a fold says how many of its sliders have left their first stop", () => {
+  const said = (...values) => panel.summaryOf("Bits", values, [0, 2, 8]);
+  assert.equal(said(0, 0), "Bits");
+  assert.equal(said(2, 0, 8), "Bits: 2 set");
+});
+
 test("neighbours of one group share a heading", () => {
   const some = [{}, { group: "a" }, { group: "a" }, { group: "b" }, { group: "a" }];
   assert.deepEqual(panel.groupsOf(some), [

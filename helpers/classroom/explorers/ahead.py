@@ -6,13 +6,26 @@ from contextlib import suppress
 
 from torch.overrides import TorchFunctionMode
 
-from helpers.classroom.panel.controls import Control, Range, Stops, Ticks
+from helpers.classroom.panel.controls import Control, Range, Sliders, Stops, Ticks
 
 PAUSE = 0.05  # seconds: the answer leaves first, and a key held down begins nothing
 
 
-def neighbours(control: Control, value: object) -> list:
-    """Return the values that one more move of the control can lead to."""
+def neighbours(control: Control, value: object, before: object = None) -> list:
+    """Return the values that one more move of the control can lead to.
+
+    Args:
+        control: that has moved.
+        value: on which it stands.
+        before: on which it stood: of many sliders, those that have moved go on.
+    """
+    if isinstance(control, Sliders):
+        return [
+            (*value[:k], stop, *value[k + 1 :])
+            for k in range(len(value))
+            if before is None or value[k] != before[k]
+            for stop in _beside(control.stops, value[k])
+        ]
     if isinstance(control, Ticks):
         # In the order of the names, as the control accepts them.
         return [
@@ -21,9 +34,13 @@ def neighbours(control: Control, value: object) -> list:
         ]
     options = list(control.options)
     if isinstance(control, Range | Stops):
-        here = options.index(value)
-        return options[max(here - 1, 0) : here] + options[here + 1 : here + 2]
+        return _beside(options, value)
     return [option for option in options if option != value]
+
+
+def _beside(stops: Sequence, value: object) -> list:
+    here = list(stops).index(value)
+    return [*stops[max(here - 1, 0) : here], *stops[here + 1 : here + 2]]
 
 
 class Ahead:
@@ -51,13 +68,16 @@ class Ahead:
         self._controls, self._work, self._pause = controls, work, pause
         self._values = {control.name: control.value for control in controls}
         self._moved: list[Control] = []
+        self._before: Mapping = {}  # the values before the last move
         self._thread, self._unwanted = None, threading.Event()
 
     def begin(self, values: Mapping) -> None:
         """Begin, after the panel has answered for the values."""
         self.stop()
         moved = [c for c in self._controls if values[c.name] != self._values[c.name]]
-        self._moved, self._values = moved or self._moved, dict(values)
+        if moved:
+            self._moved, self._before = moved, self._values
+        self._values = dict(values)
         if self._moved:
             self._unwanted = threading.Event()
             self._thread = threading.Thread(target=self._run, name="ahead")
@@ -73,10 +93,12 @@ class Ahead:
         if self._unwanted.wait(self._pause):
             return
         for control in self._moved:
-            for value in neighbours(control, self._values[control.name]):
+            name = control.name
+            now, before = self._values[name], self._before.get(name)
+            for value in neighbours(control, now, before):
                 # Cancelled or failed: it is computed again when it is asked for.
                 with suppress(Exception), _While(self._is_wanted):
-                    self._work(**{**self._values, control.name: value})
+                    self._work(**{**self._values, name: value})
                 if not self._is_wanted():
                     return
 

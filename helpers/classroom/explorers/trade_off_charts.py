@@ -2,7 +2,7 @@
 
 import math
 import textwrap
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 
 import torch
@@ -12,7 +12,6 @@ from helpers.classroom.charts import Chart, image_strip, stack
 from helpers.classroom.charts.drawing import (
     COLOURS,
     WIDTH,
-    bar,
     label,
     legend,
     mark,
@@ -21,22 +20,27 @@ from helpers.classroom.charts.drawing import (
     sheet,
 )
 from helpers.classroom.charts.sheets import COLUMN, piece, side_by_side
+from helpers.classroom.explorers.layer_values_drawing import HALF, HEIGHT
+from helpers.classroom.explorers.noise_bars import MOST_LETTERS, noise_bars
 from helpers.classroom.explorers.setting_words import ratio_words
 from helpers.classroom.explorers.trail import Trail
 from helpers.classroom.explorers.value_axis import ACCURACY
 from helpers.quantization import Evaluation
 
 LEFT, RIGHT, TOP, BASE = 52, 336, 48, 238  # of the plot
-BAR_LEFT, BAR_RIGHT, MOST_DB = 424, 556, 60.0
 DISC, SQUARE, DIAMOND, RING = 0, 1, 3, 4
-MOST_IMAGES, MOST_LAYERS = 10, 13
-MOST_LETTERS = 12  # of a layer's name: more would run into the plot
+MOST_IMAGES = 10
 LINE = 52  # letters of a note, in one column of the panel
 MOST_PIXELS = 16  # on a side of a picture
 
 
 def trade_off_picture(
-    now: Evaluation, trail: Trail, images: torch.Tensor | None, guess: int, text: str
+    now: Evaluation,
+    trail: Trail,
+    images: torch.Tensor | None,
+    guess: int,
+    text: str,
+    layer: tuple[Sequence[str], Sequence[str]],
 ) -> Chart:
     """Draw what a setting costs; before the first guess, its value is left out.
 
@@ -47,8 +51,9 @@ def trade_off_picture(
             are none to be shown.
         guess: as the slider has it.
         text: the words.
+        layer: what is drawn of a layer's weights and of its inputs; see layer_parts.
     """
-    known = trail.guess is not None
+    known = trail.known
     low, high = map(now.metric.text, now.interval)
     of = f"of {now.count} {trail.unit}"
     lines = [
@@ -60,10 +65,12 @@ def trade_off_picture(
     unknown = "?%" if now.metric.percent else "?"
     parts = [
         headline(now.metric.text(now.value) if known else unknown, lines, now.metric.name),
-        _part(278, (0, 344, plot), (338, 262, _noise(now.sqnr, now.dtype))),
+        _part(278, (0, 344, plot), (338, 262, noise_bars(now))),
     ]
     if images is not None:
         parts.append(_changed(now, images) if known else _room())
+    pair = zip((0, HALF), (HALF, HALF), layer, strict=True)
+    parts.append(_part(HEIGHT, *pair))
     if trail.notes:
         parts.append(_notes(trail.notes))
     return stack(parts, text)
@@ -80,6 +87,8 @@ def headline(value: str, lines: Sequence[str], metric: str = ACCURACY) -> Chart:
 
 
 def _question(now: Evaluation, trail: Trail) -> str:
+    if trail.game:
+        return trail.game.sentence(now)
     if trail.guess is None:
         if now.metric.name == ACCURACY:
             return f"How many of the {now.count} {trail.unit} will be right? Guess first."
@@ -99,7 +108,8 @@ def _size_and_value(now: Evaluation, trail: Trail, guess: int) -> list[str]:
         x = LEFT + 20 + min(max(share, 0), 1.05) * (RIGHT - LEFT - 40)
         return x, BASE - trail.axis.up(point[1]) * (BASE - TOP)
 
-    parts = legend(["seen", "front", "pinned"], 24, (RING, SQUARE, DIAMOND))
+    third = "entered" if trail.game else "pinned"
+    parts = legend(["seen", "front", third], 24, (RING, SQUARE, DIAMOND))
     for halvings in range(steps + 1):
         size = now.float_bytes / 2**halvings
         x, _ = place((size, now.value))
@@ -110,7 +120,13 @@ def _size_and_value(now: Evaluation, trail: Trail, guess: int) -> list[str]:
         grid = f"M{LEFT} {number(y)}H{RIGHT}"
         parts.append(f'<path class="line" d="{grid}" stroke="#ccc" stroke-width="0.6"/>')
     middle = (LEFT + RIGHT) / 2
-    parts.append(label(middle, BASE + 34, "size in kB, each step doubles it", "middle"))
+    words = "size in kB, each step doubles it"
+    if trail.game:
+        words = "size in kB; the upright line is the budget"
+        x = number(place((trail.game.budget, now.value))[0])
+        path = f'd="M{x} {TOP - 6}V{BASE}" stroke="{COLOURS[1]}" stroke-width="2"'
+        parts.append(f"<path {path}/>")
+    parts.append(label(middle, BASE + 34, words, "middle"))
     turned, left = label(0, 0, trail.axis.title, "middle"), 14 if now.metric.percent else 11
     parts.append(
         f'<g transform="translate({left} {(TOP + BASE) / 2:g}) rotate(-90)">{turned}</g>'
@@ -123,7 +139,8 @@ def _size_and_value(now: Evaluation, trail: Trail, guess: int) -> list[str]:
         stairs += [(x, stairs[-1][1]), (x, y)]
     parts.append(polyline(stairs, SQUARE, dash=0))
     parts += [mark(*place(point), SQUARE) for point in front]
-    parts += [mark(*place(some.point), DIAMOND) for some in trail.pinned]
+    pinned = trail.game.entries if trail.game else trail.pinned
+    parts += [mark(*place(some.point), DIAMOND) for some in pinned]
     if now.point != trail.seen[0].point:
         x, y = place(trail.seen[0].point)
         parts.append(label(x + 16, y - 8, now.dtype, "end", 12))
@@ -139,7 +156,7 @@ def _size_and_value(now: Evaluation, trail: Trail, guess: int) -> list[str]:
 def _now(now: Evaluation, trail: Trail, place, taken: Sequence[float]) -> list[str]:
     x, y = place(now.point)
     side, end = (-12, "end") if x > RIGHT - 60 else (12, "start")
-    if trail.guess is None:
+    if not trail.known:
         path = f'd="M{number(x)} {BASE}V{TOP}" stroke="{COLOURS[0]}" stroke-width="2"'
         # Long words, with the bars to the right of the plot.
         side, end = (-6, "end") if x > (LEFT + RIGHT) / 2 else (6, "start")
@@ -164,31 +181,6 @@ def _now(now: Evaluation, trail: Trail, place, taken: Sequence[float]) -> list[s
         mark(x, y, DISC),
         label(x + side, base, "now", end, 14),
     ]
-
-
-def _noise(sqnr: Mapping[str, float], dtype: str) -> list[str]:
-    parts = [label(BAR_LEFT - 72, 28, "SQNR of the weights, dB")]
-    # Where there are too many, the last row counts those that are left out.
-    rows = min(len(sqnr), MOST_LAYERS + 1)
-    pitch = min(22.0, (BASE - TOP + 34) / max(rows, 1))
-    if len(sqnr) > rows:
-        noisiest = sorted(sqnr, key=sqnr.get)[:MOST_LAYERS]
-        more, y = len(sqnr) - MOST_LAYERS, TOP + 5 + pitch * MOST_LAYERS
-        parts.append(label(BAR_LEFT - 72, y, f"and {more} layers with less noise", size=12))
-        sqnr = {name: sqnr[name] for name in sqnr if name in noisiest}
-    for row, (name, decibels) in enumerate(sqnr.items()):
-        y = TOP - 8 + pitch * row
-        # A long name's end tells more than its beginning.
-        short = name if len(name) <= MOST_LETTERS else f"…{name[1 - MOST_LETTERS :]}"
-        parts.append(label(BAR_LEFT - 6, y + 13, short or "the model", "end", 12))
-        if math.isinf(decibels):
-            parts.append(label(BAR_LEFT, y + 13, f"{dtype}, exact", size=12))
-            continue
-        # At 0 dB the noise is as large as the weights: no bar is left.
-        width = min(max(decibels, 0.0) / MOST_DB, 1) * (BAR_RIGHT - BAR_LEFT)
-        parts.append(bar(BAR_LEFT, y + 2, width, pitch - 7, 0))
-        parts.append(label(BAR_LEFT + width + 5, y + 13, f"{decibels:.1f}", size=12))
-    return parts
 
 
 def _changed(now: Evaluation, images: torch.Tensor) -> Chart:

@@ -1,7 +1,9 @@
 """What the trade-off explorer says: words, table and code."""
 
 import math
+from collections.abc import Mapping
 
+from helpers.classroom.explorers.budget_game import BudgetGame
 from helpers.classroom.explorers.setting_words import (
     ratio_words,
     setting_code,
@@ -24,7 +26,7 @@ def in_words(now: Evaluation, trail: Trail, guess: int) -> str:
         for name, value in now.sqnr.items()
     )
     rest = " ".join([size, setting, f"SQNR of the weights in dB: {noise}.", *trail.notes])
-    if trail.guess is None:
+    if not trail.known:
         exact = trail.seen[0]
         asks = "How many will be" if exact.metric.name == ACCURACY else "What will it be"
         return (
@@ -48,6 +50,8 @@ def result(found: Evaluation, trail: Trail) -> str:
 
 
 def _said(now: Evaluation, trail: Trail) -> str:
+    if trail.game:
+        return f"{trail.game.sentence(now)} "
     guess, asked = trail.guess
     if asked != now:
         return ""
@@ -56,24 +60,44 @@ def _said(now: Evaluation, trail: Trail) -> str:
 
 def _in_words(setting: Setting, trail: Trail) -> tuple[str, str]:
     rows = "images" if trail.unit == "images" else "rows"  # a token alone is no input
-    return setting_words(setting, trail.seen[0].dtype, rows)
+    exact = trail.seen[0]
+    return setting_words(setting, exact.dtype, rows, tuple(exact.sqnr))
 
 
 def in_brief(now: Evaluation, trail: Trail) -> str:
     """Say what is read out at each move."""
     right = now.metric.name == ACCURACY
-    if trail.guess is None:
+    if not trail.known:
         asks = f"how many of {now.count} {trail.unit}" if right else now.metric.name
         return f"Predict first: {asks}? {now.bytes:,} bytes."
     value = now.metric.text(now.value)
     found = f"{value} right" if right else f"{now.metric.name} {value}"
     changed = "" if now.changed is None else f" {len(now.changed)} changed,"
-    return f"{_said(now, trail)}{found},{changed} {now.bytes:,} bytes."
+    found = f"{found},{changed} {now.bytes:,} bytes"
+    if not trail.game:
+        return f"{_said(now, trail)}{found}{_own_words(now.setting)}."
+    # In one line, as before a press.
+    news = trail.game.news(now)
+    return f"{news} {found}." if news else f"{found}{_own_words(now.setting)}."
+
+
+def _own_words(setting: Setting) -> str:
+    """Say in a few words that layers have bits of their own."""
+    if not isinstance(setting.weights, Mapping):
+        return ""
+    bits = sorted({scheme.bits for scheme in setting.weights.values()})
+    if len(bits) > 2:
+        bits = [f"{bits[0]} to {bits[-1]}"]
+    return f", layers of {' and '.join(map(str, bits))} bits" if bits else ""
 
 
 def table(trail: Trail) -> tuple[tuple[str, ...], ...]:
-    """Return the pinned settings as rows of texts, the headings first; none if none."""
-    if not trail.pinned:
+    """Return the pinned settings as rows of texts, the headings first; none if none.
+
+    In a game it is the entries.
+    """
+    shown = trail.game.entries if trail.game else trail.pinned
+    if not shown:
         return ()
     rows = [
         (
@@ -82,17 +106,35 @@ def table(trail: Trail) -> tuple[tuple[str, ...], ...]:
             ", ".join(some.setting.keep_float) or "none",
             some.metric.text(some.value),
             f"{some.bytes:,}",
-            ratio_words(some),
+            _place(some, trail.game) if trail.game else ratio_words(some),
         )
-        for k, some in enumerate(trail.pinned, start=1)
+        for k, some in enumerate(shown, start=1)
     ]
     name = trail.seen[0].metric.name
     value = "right" if name == ACCURACY else name
-    return (("Pinned", "setting", "in float", value, "bytes", "that is"), *rows)
+    heads = ("Pinned", "setting", "in float", value, "bytes", "that is")
+    if game := trail.game:
+        value = f"{value}, first {game.halves.choose_on}"
+        heads = ("Entry", "setting", "in float", value, "bytes", "place")
+    return (heads, *rows)
+
+
+def _place(entry: Evaluation, game: BudgetGame) -> str:
+    if entry != game.best:
+        return ""
+    if not game.judged:
+        return "★ best"
+    return f"★ best; on the last {game.halves.others}: {game.result}"
 
 
 def code(now: Evaluation, trail: Trail, calibration: str, tensor: bool = True) -> str:
-    """Return the calls that make the pinned models, or the model of now."""
+    """Return the calls that make the pinned models, or the model of now.
+
+    In a game it is the best entry.
+    """
+    if trail.game and (best := trail.game.best):
+        call = setting_code(best.setting, calibration, tensor)
+        return f"# {_in_short(best)}, {best.bytes:,} bytes\nbest = {call}"
     if not trail.pinned:
         return f"small = {setting_code(now.setting, calibration, tensor)}"
     return "\n".join(

@@ -13,6 +13,7 @@ from helpers.classroom.panel.controls import (
     Control,
     Menu,
     Range,
+    Sliders,
     Stops,
     Ticks,
 )
@@ -31,6 +32,7 @@ __all__ = [
     "Menu",
     "Panel",
     "Range",
+    "Sliders",
     "Stops",
     "Text",
     "Ticks",

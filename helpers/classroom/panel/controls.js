@@ -42,6 +42,12 @@ const PER_LETTER = 0.022; // of the slider's length, for half of a letter and it
 export const isUnder = (mark, at, text) =>
   Math.abs(mark.at - at) < PER_LETTER * (mark.text.length + text.length);
 
+// A fold says how many of its sliders have left their first stop.
+export const summaryOf = (heading, values, [first]) => {
+  const count = values.filter((value) => value !== first).length;
+  return count ? `${heading}: ${count} set` : heading;
+};
+
 // A control is a node, and a function that makes it stand on a value. `moved` is called
 // with the value that the learner gives it.
 
@@ -118,6 +124,45 @@ function choices(type, spec, id, moved) {
   return { node: element("fieldset", { className }, legend, row), set };
 }
 
+// A small slider for each name, folded away at first; the value is the list of numbers.
+function sliders({ names, stops, texts, each, label: heading }, id, moved) {
+  let values = [];
+  const summary = element("summary");
+  const inputs = names.map((name, k) => {
+    const limits = { min: 0, max: stops.length - 1, step: 1 };
+    const input = element("input", { type: "range", id: `${id}-${k}`, ...limits });
+    input.setAttribute("aria-label", `${each} ${name}`);
+    input.addEventListener("input", () => moved(values.with(k, stops[input.value])));
+    return input;
+  });
+  const rows = inputs.map((input, k) => {
+    const shown = element("output", { htmlFor: input.id });
+    shown.setAttribute("aria-live", "off"); // the slider itself says its value
+    const track = element("div", { className: "track" }, input);
+    const node = element("div", { className: "row" }, label(input.id, names[k]), track);
+    node.append(shown);
+    const set = (value) => {
+      const at = stops.indexOf(value);
+      input.value = at;
+      input.setAttribute("aria-valuetext", texts[at]);
+      shown.value = texts[at];
+      track.style.setProperty("--at", at / (stops.length - 1));
+    };
+    return { node, set };
+  });
+  const all = element("div", { className: "rows" }, ...rows.map(({ node }) => node));
+  const set = (given) => {
+    values = [...given];
+    rows.forEach((row, k) => {
+      row.set(values[k]);
+    });
+    const text = summaryOf(heading, values, stops);
+    if (summary.textContent !== text) summary.textContent = text;
+  };
+  const className = "control sliders";
+  return { node: element("details", { className }, summary, all), set };
+}
+
 function choice(spec, id, moved) {
   const { node, set } = choices("radio", spec, id, ([option]) => moved(option));
   return { node, set: (value) => set([value]) };
@@ -152,5 +197,6 @@ export const CONTROLS = {
   check,
   menu,
   choice,
+  sliders,
   text,
 };

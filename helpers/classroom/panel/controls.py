@@ -24,6 +24,12 @@ class _Control:
         if not any(value == o and type(value) is type(o) for o in self.options):
             raise ValueError(f"{self.name} is {value!r}; expected {self.offers}")
 
+    def _require_names(self):
+        if not self.names or len(set(self.names)) < len(self.names):
+            raise ValueError(
+                f"{self.name} has the names {self.names}; expected one or more, each once"
+            )
+
     @property
     def offers(self) -> str:
         """What the control offers, in words."""
@@ -152,10 +158,7 @@ class Ticks(_Control):
 
     def __post_init__(self):
         """Refuse names that nobody could tell apart."""
-        if not self.names or len(set(self.names)) < len(self.names):
-            raise ValueError(
-                f"{self.name} has the names {self.names}; expected one or more, each once"
-            )
+        self._require_names()
         super().__post_init__()
 
     @property
@@ -174,6 +177,53 @@ class Ticks(_Control):
     def offers(self) -> str:
         """What can be ticked, in words."""
         return "some of " + ", ".join(map(repr, self.names)) + ", in this order"
+
+
+@dataclass(frozen=True)
+class Sliders(_Control):
+    """A small slider for each name, all folded away; the value is a number for each.
+
+    Attributes:
+        each: what comes before a name where a slider is read out, as in "Bits of head".
+        stops: on which each can stand.
+        texts: how these are written.
+
+    Raises:
+        ValueError: names or stops are too few or twice there, a stop has no text, or the
+            value is not one stop for each name.
+    """
+
+    name: str
+    label: str
+    each: str
+    names: tuple[str, ...]
+    stops: tuple[int, ...]
+    texts: tuple[str, ...]
+    value: tuple[int, ...]
+    group: str = ""
+    kind: str = "sliders"
+
+    def __post_init__(self):
+        """Refuse names or stops that nobody could tell apart."""
+        self._require_names()
+        count = len(set(self.stops))
+        if count < 2 or not count == len(self.stops) == len(self.texts):
+            raise ValueError(
+                f"{self.name} has the stops {self.stops} and the texts {self.texts}; "
+                "expected two stops or more, each once, and a text for each"
+            )
+        super().__post_init__()
+
+    def accept(self, value: object) -> None:
+        """Return if the value is a list or tuple of one stop for each name."""
+        right = isinstance(value, list | tuple) and len(value) == len(self.names)
+        if not right or any(type(n) is not int or n not in self.stops for n in value):
+            raise ValueError(f"{self.name} is {value!r}; expected {self.offers}")
+
+    @property
+    def offers(self) -> str:
+        """What the sliders offer, in words."""
+        return f"{len(self.names)} numbers, each one of " + ", ".join(map(str, self.stops))
 
 
 @dataclass(frozen=True)
@@ -196,4 +246,4 @@ class Check(_Control):
         return (False, True)
 
 
-Control = Range | Stops | Choice | Check | Ticks
+Control = Range | Stops | Choice | Check | Ticks | Sliders

@@ -7,7 +7,7 @@ from dataclasses import asdict
 from itertools import product
 
 from helpers.classroom.charts import Chart
-from helpers.classroom.panel.controls import Control, Ticks
+from helpers.classroom.panel.controls import Control, Sliders, Ticks
 from helpers.classroom.panel.text import Text
 
 MOST_FRAMES = 2048  # 798 pictures that share their lines take about 310 kB
@@ -43,9 +43,10 @@ def spec_of(control: Control | Text) -> dict:
     """Return what the browser needs to make a control."""
     if isinstance(control, Text):
         return asdict(control)
-    # Of ticks, the browser needs the names, not the sets that they make: of 30 names
-    # there are a billion.
-    options = control.names if isinstance(control, Ticks) else control.options
+    # The browser needs the names, not the sets that their boxes make: of 30 names there
+    # are a billion.
+    named = isinstance(control, Ticks | Sliders)
+    options = control.names if named else control.options
     return {**asdict(control), "options": list(options)}
 
 
@@ -73,10 +74,13 @@ def draw_all(
     A frame holds the numbers of its picture's lines, and the number of its question.
 
     Raises:
-        ValueError: there are too many, or a text, which has no end of values.
+        ValueError: there are too many, or a text, which has no end of values, or sliders
+            by name, which have too many.
     """
     if any(isinstance(control, Text) for control in controls):
         raise ValueError("a text has no end of values; leave out ahead=True")
+    if any(isinstance(control, Sliders) for control in controls):
+        raise ValueError("sliders by name stand in too many ways; leave out ahead=True")
     names = [control.name for control in controls]
     combinations = list(product(*(control.options for control in controls)))
     if len(combinations) > MOST_FRAMES:

@@ -11,12 +11,13 @@ from IPython.core.events import EventManager, available_events
 
 from helpers.classroom.explorers import trade_off as module
 from helpers.classroom.explorers.ahead import Ahead, neighbours
-from helpers.classroom.explorers.trade_off import PIN, SHOW, setting_of, trade_off
-from helpers.classroom.panel import Check, Choice, Menu, Range, Stops, Ticks
+from helpers.classroom.explorers.trade_off import PIN, SHOW, trade_off
+from helpers.classroom.panel import Check, Choice, Menu, Range, Sliders, Stops, Ticks
 from helpers.quantization import Evaluator
 from tests.quantization.settings import SETTINGS
 
 STOPS = Stops("bits", "Bits", (2, 3, 8), 3)
+SLIDERS = Sliders("x", "X", "Of", ("a", "b"), (0, 2, 3), ("all", "2", "3"), (0, 0))
 NAMES = ("a", "b", "c")
 CONTROLS = [STOPS, Choice("way", "Way", NAMES, "a"), Ticks("kept", "Kept", NAMES)]
 START = {"bits": 3, "way": "a", "kept": ()}
@@ -38,6 +39,12 @@ def finish():
             thread.join()
 
 
+@pytest.fixture(autouse=True)
+def nothing_is_left():
+    """Panels of other tests may still be at work."""
+    finish()
+
+
 def is_idle():
     return all(thread.name != "ahead" for thread in threading.enumerate())
 
@@ -57,6 +64,8 @@ def is_idle():
         (Choice("x", "X", NAMES, "a"), "b", ["a", "c"]),
         (Menu("x", "X", NAMES, "a"), "a", ["b", "c"]),
         (Check("x", "X"), True, [False]),
+        (SLIDERS, (0, 0), [(2, 0), (0, 2)]),
+        (SLIDERS, (2, 3), [(0, 3), (3, 3), (2, 2)]),
         (Ticks("x", "X", NAMES), (), [("a",), ("b",), ("c",)]),
         (Ticks("x", "X", NAMES), ("a", "c"), [("c",), ("a", "b", "c"), ("a",)]),
     ],
@@ -85,6 +94,19 @@ def test_only_the_control_that_moved_last_counts():
     ahead.begin({**START, "bits": 8, "kept": ("b",)})  # a button was pressed
     finish()
     assert [values["kept"] for values in asked] == kept
+
+
+def test_of_many_sliders_the_one_that_moved_goes_on():
+    assert neighbours(SLIDERS, (2, 3), (0, 3)) == [(0, 3), (3, 3)]
+    assert neighbours(SLIDERS, (2, 3), (2, 2)) == [(2, 2)]
+    asked = []
+    ahead = Ahead([SLIDERS, STOPS], lambda x, bits: asked.append(x), pause=0)
+    ahead.begin({"x": (0, 2), "bits": 3})
+    finish()
+    assert asked == [(0, 0), (0, 3)]
+    ahead.begin({"x": (0, 2), "bits": 3})  # a button was pressed
+    finish()
+    assert asked == 2 * [(0, 0), (0, 3)]
 
 
 # When it ends
@@ -184,7 +206,7 @@ def state_of(panel):
 
 def settings(panel, name, *values):
     choices = {k: v for k, v in panel.values.items() if k != "guess"}
-    return {setting_of(**{**choices, name: value}) for value in values}
+    return {state_of(panel).setting(**{**choices, name: value}) for value in values}
 
 
 def test_a_move_has_its_neighbours_evaluated_and_only_these(panel):

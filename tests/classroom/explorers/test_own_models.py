@@ -46,11 +46,25 @@ def move(panel, **values):
     return panel.chart
 
 
+def ends(control):
+    """Each slider alone at its ends, all of them in float, and each on another stop."""
+    stops, start = control["stops"], control["value"]
+    alone = [
+        (*start[:k], stop, *start[k + 1 :])
+        for k in range(len(start))
+        for stop in (stops[1], stops[-1])
+    ]
+    mixed = tuple(stops[k % len(stops)] for k in range(len(start)))
+    return [*alone, (stops[-1],) * len(start), mixed, tuple(start)]
+
+
 def settings(panel):
     """Move each control from end to end, the others as they stand."""
     for control in panel.controls:
         if control["kind"] == "ticks":
             options = [(), tuple(control["options"])]
+        elif control["kind"] == "sliders":
+            options = ends(control)
         elif control["kind"] == "range":
             options = [control["low"], control["high"], control["value"]]
         else:

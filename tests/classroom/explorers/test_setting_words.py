@@ -9,7 +9,12 @@ from helpers.classroom.explorers.setting_words import (
     setting_code,
     setting_words,
 )
-from helpers.quantization import Scheme, Setting, quantize_model
+from helpers.quantization import (
+    Scheme,
+    Setting,
+    quantizable_layers,
+    quantize_model,
+)
 from helpers.training import accuracy
 from tests.quantization.settings import SETTINGS, each_setting
 
@@ -49,6 +54,96 @@ def test_a_setting_says_in_words_what_it_does():
     grouped = Setting(Scheme(granularity="group", group_size=16))
     assert (
         setting_words(grouped)[0] == "weights: 8 bits, symmetric, minmax, per group of 16"
+    )
+
+
+@pytest.mark.parametrize(
+    "scheme, words",
+    [
+        (
+            Scheme.preset("Q4_0"),
+            "4 bits, symmetric, ggml signed range, minmax, per",
+        ),
+        (
+            Scheme(signed_range="full"),
+            "8 bits, symmetric, full signed range, minmax, per",
+        ),
+        (Scheme.preset("MXFP4"), "4 bits of e2m1, minmax, per group of 32, scales of e8m0"),
+        (Scheme(4, format="nf4"), "4 bits of nf4, minmax, per tensor"),
+        (
+            Scheme(scale_dtype="bfloat16"),
+            "8 bits, symmetric, minmax, per tensor, scales",
+        ),
+    ],
+    ids=str,
+)
+def test_what_is_not_the_default_of_a_scheme_is_named(scheme, words):
+    said, _ = setting_words(Setting(scheme))
+    assert said.startswith(f"weights: {words}")
+    if scheme.scale_dtype != "float32":
+        assert f"scales of {scheme.scale_dtype}" in said
+
+
+THREE, EIGHT = Scheme(3), Scheme(8)
+LAYERS = ("stem.0", "blocks.1.0", "head")
+USUAL = "3 bits, symmetric, minmax, per tensor"
+
+
+@pytest.mark.parametrize(
+    "weights, kept, words",
+    [
+        ({"stem.0": THREE, "blocks.1.0": THREE, "head": THREE}, (), USUAL),
+        (
+            {"stem.0": THREE, "blocks.1.0": THREE, "head": EIGHT},
+            (),
+            f"{USUAL}, but 8 bits in head",
+        ),
+        ({"stem.0": THREE, "head": THREE}, (), f"{USUAL}, but float32 in blocks.1.0"),
+        ({"stem.0": THREE, "head": THREE}, ("blocks.1.0",), USUAL),
+        ({"head": THREE}, (), f"float32, but {USUAL} in head"),
+        (
+            {"stem.0": THREE, "blocks.1.0": EIGHT},
+            (),
+            f"{USUAL}, but 8 bits in blocks.1.0; float32 in head",
+        ),
+        (
+            {"stem.0": THREE, "blocks.1.0": THREE, "head": Scheme(8, False)},
+            (),
+            f"{USUAL}, but 8 bits, asymmetric, minmax, per tensor in head",
+        ),
+        ({}, (), "float32"),
+    ],
+)
+def test_layers_with_a_scheme_of_their_own_are_named(weights, kept, words):
+    setting = Setting(weights, keep_float=kept)
+    assert setting_words(setting, layers=LAYERS)[0] == f"weights: {words}"
+
+
+def test_where_the_other_layers_are_not_known_all_are_named():
+    weights = {"stem.0": THREE, "blocks.1.0": THREE, "head": EIGHT}
+    assert setting_words(Setting(weights))[0] == (
+        f"weights: {USUAL} in stem.0 and blocks.1.0, but 8 bits in head; float32 in all "
+        "others"
+    )
+
+
+def test_the_code_of_schemes_for_layers_makes_the_same_setting(model):
+    names = tuple(quantizable_layers(model))
+    weights = dict.fromkeys(names, THREE) | {"head": EIGHT, "stem.0": Scheme(4, False)}
+    del weights["blocks.1.0"]
+    setting = Setting(weights, keep_float=("blocks.0.0",))
+    code = setting_code(setting)
+    assert max(map(len, code.splitlines())) <= 88 and code.count("Scheme(") == 3
+    took = {}
+
+    def note(model, weights, keep_float):
+        took.update(weights=weights, keep_float=keep_float)
+
+    eval(code, {"quantize_model": note, "Scheme": Scheme, "model": model})
+    assert Setting(**took) == setting
+    assert setting_code(Setting({"head": EIGHT})) == (
+        'quantize_model(\n    model,\n    weights={\n        "head": Scheme(bits=8),\n'
+        "    },\n)"
     )
 
 

@@ -1,19 +1,16 @@
 """The trade-off explorer without a browser: guess, every control, pins, and the picture."""
 
 import re
+from itertools import pairwise
 
 import pytest
 import torch
 from torch import nn
 
-from helpers.classroom.explorers.trade_off import (
-    BITS,
-    CALIBRATION,
-    PIN,
-    RESET,
-    SHOW,
-    trade_off,
-)
+from helpers.classroom.explorers.layer_values import scheme_of
+from helpers.classroom.explorers.trade_off import PIN, RESET, SHOW, trade_off
+from helpers.classroom.explorers.trade_off_controls import BITS
+from helpers.classroom.explorers.trade_off_state import CALIBRATION
 from helpers.quantization import (
     GRANULARITIES,
     OBSERVERS,
@@ -120,6 +117,115 @@ def test_every_way_to_choose_a_range_is_named(panel, observer, symmetric):
     assert f"activations: 8 bits, {kind}, from 64 images." in text
 
 
+NAMES = ("stem.0", "blocks.0.0", "blocks.0.3", "blocks.1.0", "blocks.1.3", "blocks.2.0")
+NAMES += ("blocks.2.3", "blocks.3.0", "blocks.3.3", "head")
+
+
+def own(**bits):
+    return tuple(bits.get(name.replace(".", "_"), 0) for name in NAMES)
+
+
+@pytest.mark.parametrize("usual", [3, 32])
+@pytest.mark.parametrize("stop", [2, 16, 32])
+def test_a_layers_own_bits_are_its_scheme(panel, model, digits, usual, stop):
+    panel.press(SHOW)
+    text = move(panel, weight_bits=usual, own_bits=own(blocks_1_0=stop, head=4)).text
+    bits = dict.fromkeys(NAMES, usual) | {"blocks.1.0": stop, "head": 4}
+    weights = {name: Scheme(some) for name, some in bits.items() if some != 32}
+    small = quantize_model(model, weights)
+    right = accuracy(small, digits.test_images, digits.test_labels)
+    assert f"{right:.1%} of 719 images are right" in text
+    assert f" {packed_bytes(model, weights):,} bytes, " in text
+    names = {"quantize_model": quantize_model, "Scheme": Scheme, "model": model}
+    exec(panel.chart.code, names)
+    pairs = zip(small.parameters(), names["small"].parameters(), strict=True)
+    assert all(torch.equal(one, other) for one, other in pairs)
+
+
+@pytest.mark.parametrize("usual", BITS)
+def test_every_stop_of_every_small_slider_is_in_the_setting(panel, usual):
+    state = panel._draw.__self__
+    choices = {name: some for name, some in panel.values.items() if name != "guess"}
+    choices["weight_bits"] = usual
+    for k, name in enumerate(NAMES):
+        for stop in (0, *BITS):
+            bits = (*(0,) * k, stop, *(0,) * (9 - k))
+            found = state.setting(**choices | {"own_bits": bits})
+            expected = dict.fromkeys(NAMES, usual) | {name: stop or usual}
+            for layer in NAMES:
+                scheme = scheme_of(found, layer)
+                assert (scheme.bits if scheme else 32) == expected[layer]
+
+
+def test_own_bits_that_are_those_of_all_are_no_other_setting(panel):
+    state = panel._draw.__self__
+    choices = {name: some for name, some in panel.values.items() if name != "guess"}
+    plain = state.setting(**choices)
+    for bits in ((3,) * 10, own(head=3, stem_0=3)):
+        assert state.setting(**choices | {"own_bits": bits}) == plain
+    four = state.setting(**choices | {"own_bits": (4,) * 10})
+    assert four == state.setting(**choices | {"weight_bits": 4})
+    none = state.setting(**choices | {"own_bits": (32,) * 10})
+    assert none == state.setting(**choices | {"weight_bits": 32})
+
+
+def test_what_stays_in_float_stays_whatever_its_own_bits_are(panel):
+    panel.press(SHOW)
+    kept = move(panel, keep_float=("blocks.1.0", "head")).text
+    text = move(panel, own_bits=own(blocks_1_0=2, head=16)).text
+    assert text == kept
+
+
+def test_own_bits_are_named_in_words_in_brief_and_in_the_picture(panel):
+    panel.press(SHOW)
+    assert "dashed" not in panel.chart.svg
+    chart = move(panel, own_bits=own(blocks_1_0=8, head=8, stem_0=32))
+    assert (
+        "Weights: 3 bits, symmetric, minmax, per tensor, but 8 bits in blocks.1.0 and "
+        "head; float32 in stem.0; activations: float32." in chart.text
+    )
+    assert chart.brief.endswith(" bytes, layers of 3 and 8 bits.")
+    assert ">SQNR, dB; dashed: other bits<" in chart.svg
+    assert chart.svg.count('stroke-dasharray="4 2"') == 2
+    assert_texts_apart(chart)
+    panel.press(PIN)
+    assert "but 8 bits in blocks.1.0 and head" in panel.chart.table[1][1]
+
+
+def test_the_layer_that_is_shown_is_no_part_of_the_setting(panel):
+    panel.press(SHOW)
+    before = move(panel, activation_bits=8)
+    for name in NAMES:
+        chart = move(panel, layer=name)
+        assert f">{name}: weights, 3 bits<" in chart.svg
+        assert f">{name}: inputs, 8 bits<" in chart.svg and f" {name}: " in chart.text
+        assert chart.code == before.code and chart.brief == before.brief
+        assert_texts_apart(chart)
+    chart = move(panel, own_bits=own(head=5), granularity="channel", layer="head")
+    assert ">head: weights, 5 bits<" in chart.svg
+    assert ">the lines of the outermost channel<" in chart.svg
+    chart = move(panel, keep_float=("head",))
+    assert ">head: weights, float32<" in chart.svg
+    assert chart.svg.count(">nothing is clipped<") == 2
+
+
+def test_of_many_layers_the_largest_have_sliders():
+    torch.manual_seed(0)
+    sizes = (3, 40, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 4)
+    layers = [nn.Linear(one, two) for one, two in pairwise((*sizes, 3))]
+    inputs, labels = torch.rand(40, 3), torch.randint(0, 3, (40,))
+    panel = trade_off(nn.Sequential(*layers), inputs, labels)
+    [sliders] = [some for some in panel.controls if some["kind"] == "sliders"]
+    assert sliders["label"] == "Bits of the 12 largest layers"
+    products = [one * two for one, two in pairwise((*sizes, 3))]
+    largest = sorted(range(15), key=products.__getitem__, reverse=True)[:12]
+    assert sliders["names"] == tuple(map(str, sorted(largest)))
+    panel.press(SHOW)
+    last = (*(0,) * 11, 2)
+    text = move(panel, own_bits=last).text
+    assert f", but 2 bits in {sliders['names'][-1]}; act" in text
+
+
 def test_all_layers_in_float_are_the_float_model(panel):
     panel.press(SHOW)
     names = panel.controls[-1]["options"]
@@ -143,6 +249,8 @@ def test_each_control_changes_the_picture(panel):
             {"observer": "percentile"},
             {"activation_bits": 16},
             {"calibration": 32},
+            {"own_bits": (16, *(0,) * 9)},
+            {"layer": "head"},
             {"keep_float": ("stem.0",)},
         ):
             seen.append(move(panel, **change).svg)
@@ -306,7 +414,7 @@ def test_a_deep_model_has_its_noisiest_layers_drawn_and_all_in_the_words():
     images, labels = torch.rand(40, 1, 6, 6), torch.randint(0, 3, (40,))
     panel = trade_off(model, images, labels, images)
     assert len(panel.controls[-1]["options"]) == 16
-    noise = panel.chart.text.split("in dB: ")[1].rstrip(".").split(", ")
+    noise = panel.chart.text.split("in dB: ")[1].partition(". ")[0].split(", ")
     assert len(noise) == 16
     drawn = re.findall(r">(\d\d\.\d)</text>", panel.chart.svg)
     worst = sorted(float(one.split()[1]) for one in noise)[:13]

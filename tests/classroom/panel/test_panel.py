@@ -19,6 +19,7 @@ from helpers.classroom.panel import (
     Menu,
     Panel,
     Range,
+    Sliders,
     Stops,
     Text,
     Ticks,
@@ -454,6 +455,58 @@ def test_stops_and_ticks_that_make_no_sense_are_refused(build, says):
     with pytest.raises(ValueError) as caught:
         build()
     assert str(caught.value) == says
+
+
+def own_bits(**other):
+    given = {"name": "own", "label": "Bits", "each": "Bits of", "names": ("a", "b")}
+    given |= {"stops": (0, 2, 32), "texts": ("as above", "2", "float"), "value": (0, 0)}
+    return Sliders(**given | other)
+
+
+def test_sliders_by_name_hold_a_number_for_each():
+    panel = Panel("t", [own_bits()], say)
+    [spec] = panel.controls
+    assert (spec["options"], spec["stops"]) == (["a", "b"], (0, 2, 32))
+    assert spec["each"] == "Bits of" and spec["texts"] == ("as above", "2", "float")
+    # The browser sends a list; draw gets a tuple, which can be a key of a dict.
+    panel.set_state({"values": {"own": [0, 32]}})
+    assert panel.values == {"own": (0, 32)}
+    assert panel.frame["key"] == "[[0,32]]"
+
+
+@pytest.mark.parametrize("value", [(0,), (0, 0, 0), (0, 3), (0, True), (0, 2.0), "ab", 0])
+def test_sliders_by_name_refuse_where_they_cannot_stand(value):
+    panel = Panel("t", [own_bits()], say)
+    with pytest.raises(ValueError) as caught:
+        panel.values = {"own": value}
+    assert (
+        str(caught.value) == f"own is {value!r}; expected 2 numbers, each one of 0, 2, 32"
+    )
+    assert panel.values == {"own": (0, 0)}
+
+
+@pytest.mark.parametrize(
+    "wrong, says",
+    [
+        (
+            {"names": ("a", "a")},
+            "own has the names ('a', 'a'); expected one or more, each ",
+        ),
+        ({"names": (), "value": ()}, "own has the names (); expected one or more, each on"),
+        ({"stops": (0, 2)}, "own has the stops (0, 2) and the texts ('as above', '2', 'f"),
+        ({"stops": (0, 2, 2)}, "own has the stops (0, 2, 2) and the texts ('as above',"),
+        ({"value": (0, 3)}, "own is (0, 3); expected 2 numbers, each one of 0, 2, 32"),
+    ],
+)
+def test_sliders_by_name_that_make_no_sense_are_refused(wrong, says):
+    with pytest.raises(ValueError) as caught:
+        own_bits(**wrong)
+    assert str(caught.value).startswith(says)
+
+
+def test_sliders_by_name_are_not_drawn_ahead():
+    with pytest.raises(ValueError, match="too many ways; leave out ahead=True"):
+        Panel("t", [own_bits()], say, ahead=True)
 
 
 # Buttons, tables, code
