@@ -24,6 +24,8 @@ NOTEBOOKS = ROOT / "notebooks"
 VIEW = "application/vnd.jupyter.widget-view+json"
 # In a notebook's metadata: whose outputs those of its ignored cells are.
 MEASURED = "measured"
+# In a heading's metadata: JupyterLab shows it with the cells below it folded away.
+FOLDED = "jp-MarkdownHeadingCollapsed"
 
 
 def client(notebook: nbformat.NotebookNode) -> NotebookClient:
@@ -79,7 +81,7 @@ def normalise(
             {
                 key: value
                 for key, value in cell.metadata.items()
-                if key in ("tags", "jupyter", "slideshow")
+                if key in ("tags", "jupyter", "slideshow", FOLDED)
             }
         )
         cell.source = cell.source.rstrip()

@@ -4,6 +4,7 @@ Save, Load, Ship 0.2.0: helpers/quantization/folding.py · repairs: CHANGELOG.md
 """
 
 import copy
+import threading
 import warnings
 from collections import Counter
 from collections.abc import Iterator
@@ -24,6 +25,7 @@ from helpers.quantization.layers import (
     weight_names,
 )
 
+_ONE_AT_A_TIME = threading.Lock()
 UNSEEN = "its place in the flow of the data could not be found"
 _PAIRS = {
     kind: (norm, nn.SyncBatchNorm)
@@ -123,7 +125,8 @@ def _copied(model: nn.Module) -> nn.Module:
 def _graphs(module: nn.Module, prefix: str) -> Iterator[list[tuple[str, fx.Node]]]:
     """Yield for each part that can be followed its calls: (module's name, node)."""
     try:
-        graph = fx.Tracer().trace(module)
+        with _ONE_AT_A_TIME:
+            graph = _Tracer().trace(module)
     except Exception:  # whatever a model's own code may raise on a proxy
         for name, child in module.named_children():
             yield from _graphs(child, f"{prefix}{name}.")
@@ -135,6 +138,19 @@ def _graphs(module: nn.Module, prefix: str) -> Iterator[list[tuple[str, fx.Node]
         elif node.op == "get_attr":  # someone reads a layer's weight: counted as a run
             found.append((prefix + node.target.rpartition(".")[0], node))
     yield [(name.removesuffix("."), node) for name, node in found]
+
+
+class _Tracer(fx.Tracer):
+    """Follows one thread: torch.fx replaces the call of every module in the process."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.thread = threading.get_ident()
+
+    def call_module(self, m: Any, forward: Any, args: Any, kwargs: Any) -> Any:
+        if threading.get_ident() != self.thread:
+            return forward(*args, **kwargs)
+        return super().call_module(m, forward, args, kwargs)
 
 
 def _layer_before(

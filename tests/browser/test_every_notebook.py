@@ -32,6 +32,11 @@ def opened(request, jupyter):
         "() => [...window.jupyterapp.shell.currentWidget.content.model.cells]"
         ".forEach((cell) => { cell.trusted = true; })"
     )
+    # What is folded below a heading has to fit as well.
+    page.evaluate(
+        "() => window.jupyterapp.shell.currentWidget.content.widgets"
+        ".forEach((cell) => { if (cell.headingCollapsed) cell.headingCollapsed = false; })"
+    )
     # Read in a high window: it takes a third of the steps.
     lab.resize(page, 1280, 2700)
     text = "".join(screen.inner_text() for screen in screens(page))

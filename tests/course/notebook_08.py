@@ -97,7 +97,7 @@ MEASUREMENTS = {
 CELLS = (
     "set-up by-hand zero-point unsigned zero-decibel zero-hard-swish torch-same torch-ties "
     "bits bits-gap bits-lowest outlier outlier-clipped outlier-observers granularity bytes "
-    "claim-a line layer exercise-2 solution-2"
+    "claim-a saved saved-size coverage line layer exercise-2 solution-2"
 )
 EDITS = (
     Edit("bits", "text/html", r"\d\d\.\d", "12.3"),
@@ -113,7 +113,16 @@ ROUNDS = (
             "outlier-clipped outlier-observers",
         ),
         Mutation(
-            "quantization/packing", "bits / 8)", "bits / 4)", "granularity bytes claim-a"
+            "quantization/packing",
+            "bits / 8)",
+            "bits / 4)",
+            "granularity bytes claim-a saved saved-size",
+        ),
+        Mutation(
+            "quantization/coverage",
+            "share = counts[name] / total",
+            "share = counts[name] / (2 * total)",
+            "coverage",
         ),
         Mutation(
             "classroom/explorers/number_line_drawing", "REACH = 2.5", "REACH = 3.5", "line"
@@ -139,6 +148,12 @@ ROUNDS = (
             "scheme = Scheme(bits=bits",
             "scheme = Scheme(bits=bits + 1",
             "line",
+        ),
+        Mutation(
+            "quantization/packing",
+            "words[:, bits:] = words[:, bits - 1 : bits]",
+            "words[:, bits:] = words[:, bits - 2 : bits - 1]",
+            "saved",
         ),
     ),
 )

@@ -3,6 +3,7 @@
 import re
 from pathlib import Path
 
+from tests.make_notebooks import FOLDED
 from tests.notebook_rules.course_map import table
 from tests.notebook_rules.reading import (
     code,
@@ -20,6 +21,7 @@ HEADINGS = (
     "?",  # one section or more, each a question
     "Break it",
     "Try it",
+    "Further",  # optional reading, folded
     "Exercises",
     "What you saw",
 )
@@ -73,14 +75,17 @@ def headings(notebook, path: Path) -> list[str]:
     faults, found = [], []
     for some in sections(notebook):
         if not (some.is_question and found[-1:] == ["?"]):
-            found.append("?" if some.is_question else some.heading)
-    may_lack = MAY_LACK.get(path.name[:2], set())
+            kind = "Further" if some.is_further else some.heading
+            found.append("?" if some.is_question else kind)
+    may_lack = MAY_LACK.get(path.name[:2], set()) | {"Further"}
     expected = [some for some in HEADINGS if some in found or some not in may_lack]
     if found != expected:
         faults.append(f"headings are {found}; expected {expected} ('?': questions)")
     for cell in prose(notebook.cells):
         if re.search(r"\n##? ", without_code(cell.source)):
             faults.append(f"{cell.id}: a heading is to be the first line of its cell")
+        if bool(cell.metadata.get(FOLDED)) != cell.source.startswith("## Further: "):
+            faults.append(f"{cell.id}: '## Further: ...' is to be folded, and nothing else")
     return faults
 
 
@@ -101,6 +106,9 @@ def predict_and_read(notebook, path: Path) -> list[str]:
     """Every question asks for a guess, runs, and says what the output showed."""
     faults = []
     for some in sections(notebook):
+        for part in some.text.split("\n### ")[1:] if some.is_further else ():
+            missing = [w for w in ("*Predict:*", "*Read:*") if w not in part]
+            faults += [f"{part.splitlines()[0]!r}: no {word}" for word in missing]
         if some.is_question and code(some.cells):
             missing = [w for w in ("*Predict:*", "*Read:*") if w not in some.text]
             faults += [f"{some.heading!r}: no {word}" for word in missing]

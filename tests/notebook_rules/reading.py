@@ -57,6 +57,11 @@ class Section:
     def is_question(self) -> bool:
         return self.heading.endswith("?")
 
+    @property
+    def is_further(self) -> bool:
+        """Whether it is optional reading."""
+        return self.heading.startswith("Further: ")
+
 
 def sections(notebook) -> list[Section]:
     found = [Section("")]

@@ -10,7 +10,7 @@ import pytest
 
 from tests import notebook_rules as rules
 from tests.course import known
-from tests.make_notebooks import normalise
+from tests.make_notebooks import FOLDED, normalise
 
 START, STATE_DICTS = (
     rules.FOLDER / name for name in ("00_start_here.ipynb", "01_state_dicts.ipynb")
@@ -106,6 +106,10 @@ class Copy:
     def tag(self, id, *tags):
         self[id].metadata["tags"] = list(tags)
 
+    def fold(self, id):
+        """Fold the cells below a heading."""
+        self[id].metadata[FOLDED] = True
+
     def unfold(self, id, key):
         del self[id].metadata["jupyter"][key]
 
@@ -141,12 +145,20 @@ FAULTS = [
     ("headings", lambda c: c.swap("break", "exercises"), "headings are"),
     ("headings", lambda c: c.put("inside", r"\?$|\?\n", "\n"), "What is inside a state"),
     ("headings", lambda c: c.say("tied-read", "## More?"), "tied-read: a heading is to be"),
+    ("headings", lambda c: c.put("eval", "## .*", "## Further: more"), "'Further'"),
+    ("headings", lambda c: c.fold("eval"), "eval: '## Further: ...' is to be folded"),
+    ("headings", lambda c: c.put("try", "^", "## Further: x\n\n"), "try: '## Further"),
     ("set_up", lambda c: c.print("set-up", "ready\n"), "expected one line of versions"),
     ("set_up", lambda c: c.put("set-up", r"seed_everything\(0\)", ""), "no seed"),
     ("set_up", lambda c: c.swap("set-up", "simple"), "one code cell, with the id"),
     ("predict_and_read", lambda c: c.put("eval", "Predict", "P"), "no *Predict:*"),
     ("predict_and_read", lambda c: c.put("eval-read", "Read", "R"), "no *Read:*"),
     ("predict_and_read", lambda c: c.drop("scaler", "outside-proof"), "nothing is run"),
+    (
+        "predict_and_read",
+        lambda c: c.put("exercises", "## .*", "## Further: x\n\n### Or y"),
+        "'Or y': no *Predict:*",
+    ),
     ("recap", lambda c: c.put("recap", "1,961 bytes.*", "few bytes"), "no number"),
     ("recap", lambda c: c.put("recap", r"(?m)^- .*\n", ""), "5 promises, 4 bullets"),
     ("recap", lambda c: c.put("promises", r"(?ms)^- .*", "- x"), "1 promises; expected 3"),
