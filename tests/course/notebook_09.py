@@ -63,7 +63,10 @@ WRONG_ANSWERS = {
         (Scheme(bits=4), "12,392 bytes, 2,392 too many: use fewer bits"),
         (Scheme(bits=3, granularity="channel"), "give the whole tensor one"),
         (Scheme(bits=3), "one outlier sets the step"),
-        (Scheme(bits=3, observer="mse"), "92.2% right: close. Set the range yourself"),
+        (
+            Scheme(bits=3, observer="mse"),
+            "93.1% of the first 360 right: close. Set",
+        ),
         (Scheme(bits=2, granularity="channel"), "2 bits leave three levels"),
         (percentile(99), "too few weights are clipped; go lower"),
         (percentile(90), "too many weights are clipped; go higher"),
@@ -88,7 +91,7 @@ WRONG_ANSWERS = {
         ((0.978, 0.994), "without brackets behind its name"),
     ],
     "09.3": [
-        (("stem.0", "blocks.0.0"), "33.1% right: these are the two worst"),
+        (("stem.0", "blocks.0.0"), "of the first 360 right: these are the two worst"),
         (("blocks.0.0", "head"), "one of the two is well chosen"),
         (("head", "stem.0"), "try each layer alone first"),
         (("blocks.0.0",), "expected two layers, each once; got 1: blocks.0.0."),
@@ -101,6 +104,7 @@ WRONG_ANSWERS = {
 # Right answers that look different.
 RIGHT_ANSWERS = [
     ("09.1", percentile(95.9)),
+    ("09.1", percentile(95)),
     ("09.2", exact),
     ("09.2", lambda right, total: exact(right, total, NormalDist().inv_cdf(0.975))),
     ("09.3", {"blocks.1.3", "blocks.0.0"}),
@@ -180,8 +184,8 @@ MEASUREMENTS = {
 # What a small copy is made of: enough to catch every row below, and quick to run.
 CELLS = (
     "set-up explorer explorer-table claim-loss noise paired front sensitivity "
-    "sensitivity-table keep-two onnx-files onnx-operators straight-through wrong-scale "
-    "misspelled real-table exercise-1 solution-1"
+    "sensitivity-table keep-two mixed-loss mixed mixed-judge onnx-files onnx-operators "
+    "straight-through wrong-scale misspelled real-table exercise-1 solution-1"
 )
 EDITS = (
     Edit("explorer-table", "text/html", r"\d\d\.\d", "12.3"),
@@ -195,7 +199,8 @@ ROUNDS = (
             "quantization/packing",
             "math.ceil(count * bits / 8)",
             "count",
-            "explorer explorer-table front sensitivity keep-two solution-1",
+            "explorer explorer-table front sensitivity keep-two mixed mixed-judge "
+            "solution-1",
         ),
         Mutation(
             "quantization/layers", "which is not a layer", "which is lost", "misspelled"
@@ -220,7 +225,8 @@ ROUNDS = (
             "qmax = 2 ** (scheme.bits - 1) - 1",
             "qmax = 2 ** (scheme.bits - 1)",
             "explorer explorer-table noise paired front sensitivity sensitivity-table "
-            "keep-two straight-through wrong-scale solution-1",
+            "keep-two mixed-loss mixed mixed-judge straight-through wrong-scale "
+            "solution-1",
         ),
     ),
 )
