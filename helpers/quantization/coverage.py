@@ -120,10 +120,10 @@ def _memory(model: nn.Module) -> tuple[dict[str, int], dict[str, set[str]], _Spa
     for path, layer in model.named_modules():
         # What a parametrization keeps belongs to the layer whose weight it computes.
         name = f".{path}".partition(".parametrizations")[0].removeprefix(".")
-        for key, tensor in _tensors(layer):
+        for _, tensor in _tensors(layer):
             users.setdefault(name, set())
             plain = type(tensor) in (torch.Tensor, nn.Parameter) and not tensor.is_meta
-            place = tensor.data_ptr() if plain and tensor.numel() else f"{path}.{key}"
+            place = tensor.data_ptr() if plain and tensor.numel() else f"{id(tensor)}"
             owner = first.setdefault(place, name)
             held[name] = held.get(name, 0) + (tensor_bytes(tensor) if owner == name else 0)
             if owner != name:

@@ -21,9 +21,7 @@ from helpers.quantization.models import calibrate, quantize_model
 from helpers.quantization.noise import sqnr_db
 from helpers.quantization.packing import packed_bytes
 from helpers.quantization.schemes import QParams, Scheme, require_scheme
-from helpers.quantization.scoring import judge, require_same_answers, weight_in
-
-FEW = 16  # rows on which the folded model has to answer as the model itself does
+from helpers.quantization.scoring import FEW, judge, require_sound_copy, weight_in
 
 
 @dataclass(frozen=True)
@@ -167,7 +165,7 @@ class Evaluator:
             )
         self._inputs, self._labels, self._calibration = inputs, labels, calibration
         self.metric, _, self._classes = judge(self._model, inputs, labels, metric)
-        require_same_answers(model, self._model, rows(inputs, 0, FEW))
+        require_sound_copy(model, self._model, rows(inputs, 0, FEW), self._weights)
         self._ranges: dict[tuple[Scheme, int], dict[str, QParams]] = {}
         self._found: dict[Setting, Evaluation] = {}
         self._float_bytes = packed_bytes(self._model, None)

@@ -22,7 +22,6 @@ from helpers.quantization.layers import (
     CONVOLUTIONS,
     TRANSPOSED,
     is_quantizable,
-    quantizable_layers,
     refusal,
     weight_names,
 )
@@ -116,17 +115,41 @@ def _copied(model: nn.Module) -> nn.Module:
     try:
         copied = copy.deepcopy(model)
     except Exception as error:
-        layers = quantizable_layers(model).items()
-        found = (refusal(name, m, key) for name, m in layers for key in weight_names(m))
+        found = (_cure(name, module) for name, module in model.named_modules())
         reason = next(filter(None, found), f"{type(error).__name__}: {error}")
         raise ValueError(f"the model cannot be copied: {reason}") from error
-    firsts: dict[tuple, nn.Parameter | None] = {}
-    for old, new in zip(model.modules(), copied.modules(), strict=True):
-        for name, weight in old._parameters.items():
-            if type(weight) is nn.Parameter and not weight.is_meta and weight.numel():
-                place = (weight.data_ptr(), weight.shape, weight.stride())
-                new._parameters[name] = firsts.setdefault(place, new._parameters[name])
+    firsts: dict[int, tuple[str, nn.Parameter]] = {}
+    pairs = zip(model.named_modules(), copied.modules(), strict=True)
+    for (path, old), new in pairs:
+        if (forward := vars(old).get("forward")) and forward is vars(new).get("forward"):
+            raise ValueError(
+                f"{path or 'the model'} has a forward of its own, set from outside (as "
+                "torch.compile does), with which a copy would run the original; delete it "
+                "first: del module.forward"
+            )
+        for key, weight in old._parameters.items():
+            if type(weight) is nn.Parameter and not weight.is_meta and weight.data_ptr():
+                name = ".".join(filter(None, (path, key)))
+                first, same = firsts.setdefault(weight.data_ptr(), (name, weight))
+                if same.shape != weight.shape or same.stride() != weight.stride():
+                    raise ValueError(
+                        f"{first} and {name} are one memory in two shapes, which a copy "
+                        f"would hold twice; let {name} be a clone of its own"
+                    )
+                new._parameters[key] = copied.get_parameter(first)
     return copied
+
+
+def _cure(name: str, module: nn.Module) -> str:
+    """Say how a module is made one that can be copied; "" where it is not known."""
+    keys = weight_names(module) if is_quantizable(module) else ()
+    if reason := next(filter(None, (refusal(name, module, key) for key in keys)), ""):
+        return reason
+    for mask in module._buffers:
+        if (key := mask.removesuffix("_mask")) + "_orig" in module._parameters:
+            call = f"torch.nn.utils.prune.remove(model.get_submodule({name!r}), {key!r})"
+            return f"{name} computes its {key} at each run; call {call} first"
+    return ""
 
 
 def _layer_before(
@@ -162,7 +185,7 @@ def _layer_before(
     ):
         return None, f"{name}, before it, has hooks, a computed weight or its own forward"
     if isinstance(layer, nn.Linear) and layer.out_features != norm.num_features:
-        return None, f"it normalizes another axis than {name}, before it, has last"
+        return None, f"it normalizes another axis than the last of {name}, before it"
     if isinstance(layer, TRANSPOSED) and layer.groups > 1:
         return None, f"{name}, before it, is a transposed convolution in groups"
     return layer, ""

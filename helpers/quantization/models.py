@@ -13,10 +13,11 @@ from torch import nn
 
 from helpers.quantization.folding import fold_batch_norm
 from helpers.quantization.hooks import forward_hooks
-from helpers.quantization.inputs import Inputs, row_count, run
+from helpers.quantization.inputs import Inputs, row_count, rows, run
 from helpers.quantization.layers import kept_layers, quantizable_layers, weight_schemes
 from helpers.quantization.observers import choose_qparams, fake_quantize
 from helpers.quantization.schemes import QParams, Scheme, round_trip
+from helpers.quantization.scoring import FEW, require_sound_copy
 
 
 def quantize_model(
@@ -33,7 +34,8 @@ def quantize_model(
     them in 32 bits. The original is not touched.
 
     A weight that several layers share is rounded once. A model of another dtype, such as
-    bfloat16, keeps it, and its levels are rounded to it.
+    bfloat16, keeps it, and its levels are rounded to it. Whether the model uses what was
+    written is checked where there are inputs: here to calibrate, in `Evaluator` to judge.
 
     Args:
         model: any model; which of its layers are treated says `quantizable_layers`.
@@ -48,11 +50,12 @@ def quantize_model(
             that several layers share stays where one of them is named.
 
     Raises:
-        ValueError: a name in keep_float is not a layer's; a weight cannot be replaced by
+        ValueError: a name is not a layer's; a weight cannot be replaced by
             rounded values (it is computed, or already quantized: see `layer_weights`),
             or holds NaN, infinity or a value beyond 1e38; activations are asked for
             without calibration inputs, or not per tensor, or the inputs do not reach
-            each layer once.
+            each layer once, or are answered otherwise after the folding, or by weights that
+            are not the copy's own.
 
     Warns:
         UserWarning: more than a quarter of the model's weights stay in float, since they
@@ -71,7 +74,10 @@ def quantize_model(
         # Calibrated on the float model, as engines do, so before the weights change.
         ranges = calibration
         if not _are_ranges(ranges):
-            ranges = calibrate(quantized, activations, ranges)
+            ranges = calibrate(quantized, activations, ranges, keep_float)
+            assert calibration is not None  # or it had been refused
+            some = rows(calibration, 0, FEW)
+            require_sound_copy(model, quantized, some, [weight for weight, _ in found])
         for name, layer in _layers_with_inputs(quantized).items():
             if name in keep_float:
                 continue
@@ -86,11 +92,16 @@ def quantize_model(
                 with _error_prefix(f"weights of {weight.layers[0]}"):
                     rounded = fake_quantize(weight.to_channels(weight.parameter), scheme)
                     weight.parameter.copy_(weight.from_channels(rounded))
+                    if weight.parameter.isinf().any():
+                        raise ValueError(f"a level is beyond {weight.parameter.dtype}")
     return quantized
 
 
 def calibrate(
-    model: nn.Module, scheme: Scheme, inputs: Inputs | None
+    model: nn.Module,
+    scheme: Scheme,
+    inputs: Inputs | None,
+    keep_float: Iterable[str] = (),
 ) -> dict[str, QParams]:
     """Choose scale and zero point for the input of every layer.
 
@@ -99,6 +110,7 @@ def calibrate(
         scheme: of the activations, per tensor.
         inputs: of the model, such as 64 images: a tensor (N, ...), a tuple of arguments,
             or a mapping of their names.
+        keep_float: names of layers whose input is not looked at.
 
     Returns:
         name of the layer -> its input's scale and zero point; without layers that the
@@ -135,7 +147,9 @@ def calibrate(
         with _error_prefix(f"input of {name}"):
             ranges[name] = choose_qparams(inputs[0], scheme)
 
-    layers = _layers_with_inputs(model, nn.MultiheadAttention)
+    kept = kept_layers(model, keep_float)
+    found = _layers_with_inputs(model, nn.MultiheadAttention).items()
+    layers = {name: layer for name, layer in found if name not in kept}
     with torch.no_grad(), forward_hooks(layers, choose_range):
         run(model, inputs)
     return ranges

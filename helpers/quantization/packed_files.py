@@ -5,6 +5,7 @@ Save, Load, Ship 0.2.0: helpers/quantization/packed_files.py · repairs: CHANGEL
 
 import json
 import os
+import zlib
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict
@@ -89,6 +90,7 @@ def save_quantized(
         "ties": {name: one for name, one in first.items() if name != one},
         "ranges": None if ranges is None else {n: _plain(r) for n, r in ranges.items()},
     }
+    header["crc32"] = _checksum(tensors)
     text = json.dumps(header, separators=(",", ":"))
     data = safetensors.torch.save(tensors, {KEY: text})
     with atomic_write(path, len(data)) as file:
@@ -98,7 +100,7 @@ def save_quantized(
 def load_quantized(path: str | os.PathLike, model: nn.Module) -> nn.Module:
     """Return a copy of the model, in eval mode, with what `save_quantized` wrote.
 
-    Its answers are those of `quantize_model`, bit for bit. An example is there.
+    Its weights are those of `quantize_model`, bit for bit. An example is there.
 
     Args:
         path: the file.
@@ -169,6 +171,8 @@ def _read(path: str | os.PathLike) -> tuple[dict[str, Any], dict[str, torch.Tens
         raise ValueError(f"{path} is a safetensors file, but not of save_quantized")
     with _named(f"{path} has a damaged header"):
         header = json.loads(text)
+        if header.get("crc32", _checksum(tensors)) != _checksum(tensors):
+            raise ValueError("its tensors are not those that were saved")
         if header["version"] == VERSION:
             scheme = header["scheme"]  # one for all weights, or for each its own
             schemes = {n: Scheme(**scheme.get(n, scheme)) for n in header["weights"]}
@@ -186,6 +190,13 @@ def _unpacked(
         parts = {part: tensors.pop(each) for part, each in whole.items()}
         with _named(f"{path} has a damaged weight {name}"):
             found[name] = unpack_weight(parts, shape, header["scheme"][name])
+    return found
+
+
+def _checksum(tensors: Mapping[str, torch.Tensor]) -> int:
+    found = 0
+    for _, tensor in sorted(tensors.items()):
+        found = zlib.crc32(tensor.reshape(-1).view(torch.uint8).numpy().data, found)
     return found
 
 

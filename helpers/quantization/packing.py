@@ -65,10 +65,10 @@ def held_bytes(model: nn.Module) -> int:
     144
     """
     found: dict[object, int] = {}
-    for name, tensor in model.state_dict().items():
+    for tensor in model.state_dict(keep_vars=True).values():
         if isinstance(tensor, torch.Tensor):
-            plain = type(tensor) is torch.Tensor and not tensor.is_meta and tensor.numel()
-            key = tensor.data_ptr() if plain else name
+            plain = type(tensor) in (torch.Tensor, nn.Parameter) and tensor.numel()
+            key = tensor.data_ptr() if plain and not tensor.is_meta else f"{id(tensor)}"
             found[key] = max(found.get(key, 0), tensor_bytes(tensor))
     return sum(found.values())
 

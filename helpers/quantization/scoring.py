@@ -15,6 +15,7 @@ from helpers.quantization.layers import LayerWeight
 from helpers.quantization.metrics import Metric, choose_metric
 
 CHUNK = 180  # rows at once: what they leave behind fits a processor's cache
+FEW = 16  # rows on which the folded model has to answer as the model itself does
 MOST_LABELS = 4096  # at once: a model may return a number for each of 50,000 words
 
 
@@ -93,27 +94,43 @@ def weight_in(model: nn.Module, weight: LayerWeight) -> torch.Tensor:
 
 
 @torch.no_grad()
-def require_same_answers(model: nn.Module, folded: nn.Module, inputs: Inputs) -> None:
-    """Refuse a copy of a model that does not answer as the model itself.
+def require_sound_copy(
+    model: nn.Module, folded: nn.Module, inputs: Inputs, weights: Iterable[LayerWeight] = ()
+) -> None:
+    """Refuse a folded copy that does not answer as the model, or not by its own weights.
 
     Raises:
-        ValueError: it does not, up to the rounding of the outputs' dtype.
+        ValueError: its answers differ by more than the rounding of the outputs' dtype, or
+            stay what they are whatever its weights are.
 
-    >>> require_same_answers(nn.Linear(2, 3), nn.Linear(2, 3), torch.ones(4, 2))
+    >>> require_sound_copy(nn.Linear(2, 3), nn.Linear(2, 3), torch.ones(4, 2))
     Traceback (most recent call last):
     ValueError: folding its batch norms changed the model's answers, or it answers \
-otherwise each time; expected a model that depends on its inputs alone
+otherwise each time; expected a model that depends on its inputs alone. A norm whose \
+class has a forward of its own is not folded
     """
     own = _tensors(run(copy.deepcopy(model).eval(), inputs))
-    for one, other in zip(own, _tensors(run(folded, inputs)), strict=True):
+    answers = [*_tensors(run(folded, inputs))]
+    for one, other in zip(own, answers, strict=True):
         if not one.is_floating_point() or not one.numel():
             continue
         near = torch.finfo(one.dtype).eps ** 0.5 * one.nan_to_num(0, 0, 0).abs().max()
         if not torch.allclose(one, other, rtol=0, atol=float(near), equal_nan=True):
             raise ValueError(
                 "folding its batch norms changed the model's answers, or it answers "
-                "otherwise each time; expected a model that depends on its inputs alone"
+                "otherwise each time; expected a model that depends on its inputs alone. A "
+                "norm whose class has a forward of its own is not folded"
             )
+    changed, weights = copy.deepcopy(folded), list(weights)
+    for weight in weights:
+        weight_in(changed, weight).add_(1)
+    others = _tensors(run(changed, inputs)) if weights else ()
+    if weights and all(map(torch.equal, answers, others)):
+        raise ValueError(
+            "a copy of the model answers the same whatever its weights are: it does not "
+            "run them, makes them anew each time it runs, or holds functions that go on "
+            "using the original"
+        )
 
 
 def _tensors(outputs: Any) -> Iterator[torch.Tensor]:

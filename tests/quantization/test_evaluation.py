@@ -280,14 +280,55 @@ class Recomputing(nn.Module):
 def test_a_forward_that_makes_a_weight_anew_is_refused():
     rows, labels = torch.randn(40, 5), torch.arange(40) % 3
     words = "layer.weight is written anew each time the model runs, so its rounded values"
-    for measure in (
-        lambda model: Evaluator(model, rows, labels)(Setting(Scheme(2))),
-        lambda model: layer_sensitivity(model, Scheme(2), rows, labels),
+    same = "a copy of the model answers the same whatever its weights are: it does not run"
+    for measure, says in (
+        (lambda model: layer_sensitivity(model, Scheme(2), rows, labels), words),
+        (lambda model: Evaluator(model, rows, labels), same),
+        (lambda model: quantize_model(model, Scheme(2), Scheme(), rows), same),
     ):
         model = Recomputing()
         model(rows)
-        with pytest.raises(ValueError, match=words):
+        with pytest.raises(ValueError, match=says):
             measure(model)
+
+
+class Holding(nn.Module):
+    """Keeps functions that go on using the model that they were made for."""
+
+    def __init__(self):
+        super().__init__()
+        self.layer = nn.Linear(5, 3)
+        self.steps = [lambda x: self.layer(x)]
+
+    def forward(self, x):
+        return self.steps[0](x)
+
+
+def test_a_copy_that_goes_on_using_the_original_is_refused():
+    rows, labels = torch.randn(40, 5), torch.arange(40) % 3
+    with pytest.raises(ValueError, match="holds functions that go on using the original"):
+        Evaluator(Holding(), rows, labels)
+
+
+def test_a_setting_takes_schemes_alone():
+    with pytest.raises(TypeError, match="scheme is of type int; expected one such as"):
+        Setting(activations=8)
+
+
+def test_an_answer_of_nan_is_never_right():
+    model, rows = nn.Linear(4, 3), torch.ones(8, 4)
+    rows[5:] = torch.nan
+    assert Evaluator(model, rows, model(rows).argmax(1)).exact.value == 5 / 8
+    one = nn.Linear(4, 1)
+    labels = (one(rows).flatten() > 0).long()
+    assert Evaluator(one, rows, labels, metric="binary").exact.value == 5 / 8
+
+
+def test_shares_are_not_taken_for_logits():
+    model, rows = nn.Sequential(nn.Linear(4, 1), nn.Sigmoid()), torch.randn(50, 4)
+    labels = (model(rows).flatten() > 0.5).long()
+    with pytest.raises(ValueError, match=r"lie between 0 and 1 like shares.*Metric\("):
+        Evaluator(model, rows, labels, metric="binary")
 
 
 class Random(nn.Module):

@@ -1,8 +1,7 @@
 """Batch norms folded into their convolutions."""
 
 import copy
-import threading
-import time
+from types import MethodType
 
 import pytest
 import torch
@@ -235,46 +234,128 @@ def test_a_model_that_cannot_be_copied_is_named():
         fold_batch_norm(model)
 
 
-class Meanwhile(nn.Sequential):
-    """Calls a function whenever it runs, also where it is followed."""
+class Conv(nn.Conv2d):
+    """Adds nothing to its class but defaults."""
 
-    def forward(self, x):
-        self.does()
-        return super().forward(x)
-
-
-def test_models_of_other_threads_run_while_one_is_followed():
-    whole, other, answers = Meanwhile(*small()), nn.Linear(2, 3), []
-
-    def elsewhere():
-        thread = threading.Thread(target=lambda: answers.append(other(torch.ones(4, 2))))
-        thread.start()
-        thread.join()
-
-    Meanwhile.does = staticmethod(elsewhere)
-    assert isinstance(fold_batch_norm(whole)[1], nn.Identity)
-    assert torch.equal(answers[0], other(torch.ones(4, 2)))
+    def __init__(self, *channels):
+        super().__init__(*channels, 3, bias=False)
 
 
-def test_two_threads_that_fold_leave_pytorch_as_it_was():
-    first, folded, call = Meanwhile(*small()), [], nn.Module.__call__
+class Standardized(nn.Conv2d):
+    """Computes with another weight than the one that it holds."""
 
-    def long():  # so that it would end after the first
-        time.sleep(0.1)
-
-    def elsewhere():
-        Meanwhile.does = staticmethod(long)
-        thread.start()
-        time.sleep(0.05)
-
-    second = Meanwhile(*small())
-    thread = threading.Thread(target=lambda: folded.append(fold_batch_norm(second)))
-    Meanwhile.does = staticmethod(elsewhere)
-    folded.append(fold_batch_norm(first))
-    thread.join()
-    assert nn.Module.__call__ is call
-    assert all(isinstance(model[1], nn.Identity) for model in folded) and len(folded) == 2
+    def _conv_forward(self, x, weight, bias):
+        return super()._conv_forward(x, weight - weight.mean(), bias)
 
 
-def small():
-    return nn.Conv2d(1, 2, 3), nn.BatchNorm2d(2)
+class Norm(nn.BatchNorm2d):
+    """Adds nothing."""
+
+
+class Between(nn.Module):
+    """A layer and a norm, between which something may happen; see `path`."""
+
+    def __init__(self, layer=None, norm=None):
+        super().__init__()
+        self.layer, self.norm = layer or nn.Conv2d(1, 2, 3), norm or nn.BatchNorm2d(2)
+
+    def forward(self, x, context=None):
+        return self.path(x, context)
+
+    def path(self, x, context):
+        return self.norm(self.layer(x))
+
+
+class Doubled(Between):
+    def path(self, x, context):
+        h = self.layer(x)
+        return self.norm(h) + (h if context is None else context)
+
+
+class Skipped(Between):
+    def path(self, x, context):
+        h = self.layer(x)
+        return h if context is None else self.norm(h) + context
+
+
+class Scaled(Between):
+    def path(self, x, context):
+        h = self.norm(self.layer(x))
+        return h if context is None else h * context
+
+
+class Needed(Between):
+    def path(self, x, context):
+        return self.norm(self.layer(x)) * context.relu()
+
+
+ALIKE = [
+    (Between(Conv(1, 2)), True),
+    (Between(norm=Norm(2)), True),
+    (Between(Standardized(1, 2, 3)), False),
+    (nn.Sequential(Conv(1, 2), nn.Dropout2d(), nn.Identity(), Norm(2)), True),
+    (Doubled(), False),
+    (Skipped(), False),
+    (Scaled(), True),
+    (Needed(), True),
+]
+
+
+@pytest.mark.parametrize(("net", "folds"), ALIKE, ids=map(str, range(len(ALIKE))))
+def test_a_norm_is_folded_where_every_path_allows_it(net, folds):
+    images = torch.rand(5, 1, 8, 8)
+    for norm in net.modules():
+        if isinstance(norm, nn.BatchNorm2d):
+            nn.init.uniform_(norm.running_mean), nn.init.uniform_(norm.running_var, 1, 2)
+    folded, left = fold(net)
+    assert bool(left) != folds
+    calls = [(images, torch.ones(1))]
+    if not isinstance(net, Needed):
+        calls.append((images,))
+    if isinstance(net, nn.Sequential):
+        calls = [(images,)]
+    for call in calls:
+        with torch.no_grad():
+            assert torch.allclose(folded(*call), net.eval()(*call), atol=1e-5)
+
+
+def test_a_norm_of_another_axis_stays():
+    net = nn.Sequential(nn.Linear(16, 32), nn.BatchNorm1d(10))
+    assert fold(net)[1] == {"1": "it normalizes another axis than the last of 0, before it"}
+
+
+def test_a_compiled_model_is_folded_inside():
+    net = nn.Sequential(nn.Conv2d(1, 2, 3), nn.BatchNorm2d(2)).eval()
+    images = torch.rand(5, 1, 8, 8)
+    folded = fold_batch_norm(torch.compile(net, backend="eager"))
+    with torch.no_grad():
+        assert torch.allclose(folded(images), net(images), atol=1e-5)
+    assert isinstance(folded._orig_mod[1], nn.Identity)
+    assert isinstance(net[1], nn.BatchNorm2d)
+
+
+def test_a_forward_that_was_set_from_outside_is_refused_or_not_followed():
+    net = nn.Sequential(nn.Conv2d(1, 2, 3), nn.BatchNorm2d(2)).eval()
+    images = torch.rand(5, 1, 8, 8)
+    net.forward = MethodType(lambda self, x: self[1](self[0](x)) + self[0](x), net)
+    with pytest.warns(UserWarning, match="could not be followed"), torch.no_grad():
+        assert torch.equal(fold_batch_norm(net)(images), net(images))
+    for made in (torch.compile(net.forward, backend="eager"), lambda x: x):
+        net.forward = made
+        with pytest.raises(ValueError, match=r"^the model has a forward of its own, set"):
+            fold_batch_norm(net)
+
+
+def test_one_memory_in_two_shapes_is_refused():
+    net = nn.Sequential(nn.Linear(32, 8), nn.Linear(8, 32))
+    net[1].weight = nn.Parameter(net[0].weight.t())
+    with pytest.raises(ValueError, match=r"^0.weight and 1.weight are one memory in two"):
+        packed_bytes(net, None)
+
+
+def test_what_pruning_left_in_other_layers_is_named_with_its_cure():
+    net = nn.Sequential(nn.Linear(4, 4), nn.LSTM(4, 4))
+    prune.l1_unstructured(net[1], "weight_hh_l0", amount=0.5)
+    net[1](torch.rand(2, 1, 4))
+    with pytest.raises(ValueError, match=r"prune.remove\(model.get_submodule\('1'\), 'wei"):
+        fold_batch_norm(net)

@@ -337,3 +337,47 @@ def test_what_a_mapping_names_is_treated_or_refused_and_nothing_else():
         packed_bytes(net, {"2": Scheme(2)})
     with pytest.raises(TypeError, match=r"^scheme is of type int; expected one such as"):
         quantize_model(net, {"0": 2})
+
+
+def test_other_arguments_of_a_layer_stay(model):
+    class Up(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.down = nn.Conv2d(1, 4, 3, stride=2, padding=1)
+            self.up = nn.ConvTranspose2d(4, 1, 3, stride=2, padding=1)
+
+        def forward(self, x):
+            return self.up(self.down(x), x.shape[2:])
+
+    images = torch.rand(2, 1, 8, 8)
+    assert quantize_model(Up(), None, Scheme(), images)(images).shape == images.shape
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+@pytest.mark.parametrize("scheme", [Scheme(8, False), Scheme(16), Scheme(8, format="e4m3")])
+def test_inputs_of_16_bits_are_rounded_in_float32(dtype, scheme):
+    layer, x = nn.Linear(40, 5, bias=False).to(dtype), torch.randn(30, 40).to(dtype)
+    found = quantize_model(nn.Sequential(layer), None, scheme, x)(x)
+    assert torch.equal(found, layer(fake_quantize(x, scheme).to(dtype)))
+
+
+def test_the_input_of_a_layer_that_is_kept_is_not_looked_at():
+    class Keywords(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.first, self.last = nn.Linear(4, 4), nn.Linear(4, 2)
+
+        def forward(self, x):
+            return self.last(self.first(input=x))
+
+    x = torch.rand(5, 4)
+    with pytest.raises(ValueError, match="name it in keep_float"):
+        quantize_model(Keywords(), None, Scheme(), x)
+    assert quantize_model(Keywords(), None, Scheme(), x, ["first"])(x).shape == (5, 2)
+
+
+def test_a_level_beyond_the_models_own_dtype_is_refused():
+    net = nn.Sequential(nn.Linear(4, 4)).half()
+    nn.init.constant_(net[0].weight, -65504)
+    with pytest.raises(ValueError, match=r"^weights of 0: a level is beyond torch.float16"):
+        quantize_model(net, Scheme(2, scale_dtype="bfloat16"))

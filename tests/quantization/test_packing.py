@@ -161,3 +161,10 @@ def test_zeros_and_what_is_too_small_for_nvfp4():
     assert torch.equal(fake_quantize(zeros, scheme), zeros)
     with pytest.raises(ValueError, match="too small for scale_dtype 'e4m3'"):
         pack_weight(torch.full((2, 32), 1e-37), scheme)
+
+
+def test_a_tie_on_the_meta_device_is_counted_once():
+    with torch.device("meta"):
+        net = nn.Sequential(nn.Embedding(20, 16), nn.Linear(16, 20, bias=False))
+    net[1].weight = net[0].weight
+    assert packed_bytes(net, None) == 4 * 20 * 16
