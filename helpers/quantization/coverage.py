@@ -6,7 +6,7 @@ Save, Load, Ship 0.2.0: helpers/quantization/coverage.py · repairs: CHANGELOG.m
 import math
 import warnings
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack
 from typing import Any
 
@@ -28,6 +28,15 @@ from helpers.quantization.layers import (
 )
 from helpers.quantization.packing import tensor_bytes
 
+_ATEN = torch.ops.aten
+# Products that PyTorch's own registry of flops leaves out: the multiplications of each.
+_PRODUCTS: dict[Any, Callable[..., int]] = {
+    _ATEN.mv: lambda matrix, vector: matrix.numel(),
+    _ATEN.addmv: lambda bias, matrix, vector, **_: matrix.numel(),
+    # Bilinear: of the inputs (N, i) and (N, j) with the weight (o, i, j).
+    _ATEN._trilinear: lambda x, weight, *_: len(x) * weight.numel(),
+}
+_COPIES = (_ATEN.clone, _ATEN._to_copy)
 UNSTORED = "(no stored weight)"
 _RECURRENT = (nn.RNNBase, nn.RNNCellBase)
 _COLUMNS = ["layer", "kind", "bytes", "multiplications", "quantized", "why"]
@@ -168,15 +177,25 @@ class _Counting(TorchDispatchMode):
         super().__init__()
         self.spans = spans
         self.counts: Counter[str] = Counter()
+        self.copies: list[torch.Tensor] = []
 
     def __torch_dispatch__(
         self, func: Any, types: Any, args: tuple = (), kwargs: Any = None
     ) -> Any:
         kwargs = kwargs or {}
         out = func(*args, **kwargs)
-        if count := flop_registry.get(func._overloadpacket):
+        packet = func._overloadpacket
+        if count := flop_registry.get(packet):
             # A flop is half a multiplication: each comes with an addition.
             self.counts[self._owner(args)] += count(*args, **kwargs, out_val=out) // 2
+        elif product := _PRODUCTS.get(packet):
+            self.counts[self._owner(args)] += product(*args, **kwargs)
+        # A copy of a weight, in another dtype or order, stands for it.
+        elif packet in _COPIES and (owner := self._owner(args)) != UNSTORED:
+            self.copies.append(out)  # kept, so that its memory is nobody else's
+            start, storage = out.data_ptr(), out.untyped_storage().data_ptr()
+            span = (start, start + out.nbytes, owner)
+            self.spans.setdefault(storage, []).append(span)
         return out
 
     def _owner(self, args: tuple) -> str:

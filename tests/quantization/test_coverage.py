@@ -169,3 +169,37 @@ def test_a_weight_of_torchao_counts_what_it_holds():
     assert table["bytes"].sum() == packed_bytes(model, None) < 64 * 32 * 4
     assert table["quantized"].tolist() == [False, True]
     assert "not a plain float tensor" in table["why"][0]
+
+
+class Products(nn.Module):
+    """Multiplies with its weight in some way, and with a Linear: half and half."""
+
+    def __init__(self, weight, way, size=1):
+        super().__init__()
+        self.weight, self.way = nn.Parameter(torch.rand(weight)), way
+        self.last = nn.Linear(6, size, bias=False)
+
+    def forward(self, x):
+        return self.last(self.way(x, self.weight))
+
+
+def in_16_bits(x, weight):
+    with torch.autocast("cpu", torch.bfloat16):
+        return nn.functional.linear(x, weight).float()
+
+
+@pytest.mark.parametrize(
+    ("weight", "shape", "size", "way"),
+    [
+        ((6, 4), (4,), 4, lambda x, w: torch.mv(w, x)),
+        ((6, 4), (4,), 4, lambda x, w: torch.addmv(torch.ones(6), w, x)),
+        ((6, 4), (5, 4), 4, in_16_bits),
+        ((3, 4, 6), (5, 4), 4, lambda x, w: torch.einsum("nd,edf->nef", x, w)),
+        ((6, 4, 4), (5, 4), 16, lambda x, w: nn.functional.bilinear(x, x, w)),
+    ],
+    ids=["mv", "addmv", "autocast", "einsum", "bilinear"],
+)
+def test_products_of_any_kind_are_counted_for_the_weight(weight, shape, size, way):
+    table = coverage(Products(weight, way, size), torch.rand(shape))
+    assert table["multiplications"].tolist() == [0.5, 0.5]
+    assert table["layer"].tolist() == ["", "last"]
