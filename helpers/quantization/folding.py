@@ -43,8 +43,10 @@ def fold_batch_norm(model: nn.Module) -> nn.Module:
     weights a * w. Who follows whom is found by following the data (torch.fx), however the
     model is written: the layer and the norm run once each, and nothing but the norm reads
     the layer's output. An Identity takes the place of the norm. Where the model cannot be
-    followed (its path depends on values), the parts inside it are, one by one. The
-    original is not touched. `coverage` says why a norm stays.
+    followed (its path depends on values), the parts inside it are, one by one: code
+    that then calls a part's layer without its norm gets the folded layer's output, as
+    methods other than `forward` do. The original is not touched. `coverage` says why a
+    norm stays.
 
     Raises:
         TypeError: the model is not a module.

@@ -40,8 +40,9 @@ class Scheme:
         group_size: values in a group, at least 2; the last group of a channel may be short.
         observer: how the range is chosen. "minmax" clips nothing, "percentile" clips the
             largest values, "mse" tries shorter and shorter ranges and takes the one with
-            the smallest mean squared error, and "entropy" the one whose histogram loses
-            least, as TensorRT does for activations (rows of few values are not clipped).
+            the smallest mean squared error (a scale of "e4m3" is rounded afterwards), and
+            "entropy" the one whose histogram loses least, as TensorRT does for activations
+            (rows of few values are not clipped).
         percentile: for that observer, which share of the values stays inside, 50 to 100.
             Asymmetric, as many are clipped at each end.
         scale_dtype: what a scale is rounded to: "float32", "float16" or "bfloat16"; for

@@ -32,7 +32,8 @@ def judge(
     Args:
         model: in eval mode; no row's outputs depend on other rows.
         inputs: a tensor (N, ...), a tuple of arguments or a mapping of their names.
-        labels: a tensor of N rows, or whatever a metric of your own takes.
+        labels: a tensor of N rows, or whatever a metric of your own takes. For "perplexity"
+            they are the tokens that the outputs predict, so already shifted by one.
         metric: your own, or one of METRICS by name. None is the only one that suits, if
             it is certain: "accuracy" for whole numbers (N,) and outputs (N, classes),
             "binary" for 0, 1 and one logit a row, "r_squared" for floats.
