@@ -58,9 +58,9 @@ WRONG_ANSWERS = {
         (0.98, "did you mean 98?"),
         (40, "between 50 and 100; got 40"),
         (90, "too many weights are clipped: go higher"),
-        (97, "97 gives 6.7 dB; too many weights are clipped"),
-        (99, "99 gives 7.2 dB; go lower"),
-        (99.9, "99.9 gives 4.0 dB; go lower"),
+        (97, "97 gives 6.70 dB; too many weights are clipped"),
+        (99, "99 gives 7.19 dB; go lower"),
+        (99.9, "99.9 gives 4.02 dB; go lower"),
         ("99", "such as 99.9"),
     ],
 }

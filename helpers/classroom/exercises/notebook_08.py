@@ -96,9 +96,9 @@ def better_percentile(answer: object) -> str | None:
     if found > 7.4:
         return None
     if answer == 100:
-        return f"100 clips nothing: that is min-max, with {found:.1f} dB. Go lower."
+        return f"100 clips nothing: that is min-max, with {found:.2f} dB. Go lower."
     way = "too many weights are clipped: go higher" if answer < 98 else "go lower"
-    return f"{answer:g} gives {found:.1f} dB; {way}."
+    return f"{answer:g} gives {found:.2f} dB; {way}."
 
 
 EXERCISES = {

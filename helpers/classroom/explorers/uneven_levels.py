@@ -104,7 +104,7 @@ def uneven_levels(weight: torch.Tensor | None = None, name: str = "the weights")
     ends = {"high": FARTHEST, "decimals": 2}
     controls = [
         Choice("format", "Format", tuple(FORMATS), "fp4 e2m1"),
-        Range("hundredths", "Value", -FARTHEST, value=80, step=10, **ends),
+        Range("hundredths", "Value", -FARTHEST, value=80, step=20, **ends),
         Choice("range", "Observed", tuple(observed), "-2 to 2"),
     ]
     slider = Range("guess", "My guess", 0, value=100, step=5, **ends)
