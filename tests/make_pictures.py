@@ -6,7 +6,8 @@ from pathlib import Path
 
 from playwright.sync_api import Page
 
-from helpers.classroom.explorers.trade_off import BITS, SHOW
+from helpers.classroom.explorers.trade_off import SHOW
+from helpers.classroom.explorers.trade_off_controls import BITS
 from tests import browser as lab
 
 FOLDER = lab.ROOT / "pictures"

@@ -4,6 +4,7 @@ Save, Load, Ship 0.2.0: helpers/quantization/scoring.py · repairs: CHANGELOG.md
 """
 
 import copy
+import math
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
@@ -124,8 +125,11 @@ class has a forward of its own is not folded
             )
     changed, weights = copy.deepcopy(folded), list(weights)
     for weight in weights:
-        weight_in(changed, weight).add_(1)
-    others = _tensors(run(changed, inputs)) if weights else ()
+        weight_in(changed, weight).fill_(math.nan)
+    try:
+        others = [*_tensors(run(changed, inputs))] if weights else []
+    except Exception:  # of a model that looks at its values: it has seen them
+        return
     if weights and all(map(torch.equal, answers, others)):
         raise ValueError(
             "a copy of the model answers the same whatever its weights are: it does not "
