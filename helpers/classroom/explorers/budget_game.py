@@ -73,8 +73,15 @@ class Halves:
         return self.count - self.choose_on
 
     @property
+    def playable(self) -> bool:
+        """Whether there are rows to choose on, and others to judge on."""
+        return self.count > 1
+
+    @property
     def sentence(self) -> str:
-        """What is used when, while no game is played."""
+        """What is used when, while no game is played; empty where none can be."""
+        if not self.playable:
+            return ""
         return (
             f"All {self.count} {self.rows} count here; what chooses looks at the first "
             f"{self.choose_on} of them, and what was chosen is judged once, on the last "

@@ -18,6 +18,7 @@ from helpers.quantization import (
 from helpers.quantization.hooks import forward_hooks
 from helpers.quantization.inputs import Inputs, row_count, rows, run
 from helpers.quantization.layers import LayerWeight
+from helpers.quantization.level_sets import level_set
 
 ROWS = 64  # whose inputs are looked at
 MOST = 50_000  # values of a layer's inputs, evenly taken from all
@@ -68,7 +69,8 @@ class Spread:
         size: how many values there are.
         zeros: which share of them is zero.
         clip: the outermost levels (low, high); None where the values stay in float.
-        beyond: which share of the values lies beyond its own outermost levels.
+        clipped: which share of the values lies more than half a step beyond its own
+            outermost levels; nearer ones are rounded to them, as between two levels.
     """
 
     counts: tuple[float, ...]
@@ -77,7 +79,7 @@ class Spread:
     size: int
     zeros: float
     clip: tuple[float, float] | None = None
-    beyond: float = 0.0
+    clipped: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -143,8 +145,8 @@ class LayerValues:
                 whole = torch.cat([each.flatten() for each in values])
                 found = self._spread("weights", layer, whole, 0.0)
             if key[1] is not None:
-                ends = [_ends(choose_qparams(each, key[1])) for each in values]
-                found = _clipped(found, values, ends)
+                chosen = [choose_qparams(each, key[1]) for each in values]
+                found = _clipped(found, values, chosen)
             self._clips[key] = found
         return self._clips[key]
 
@@ -164,7 +166,7 @@ class LayerValues:
         qparams = self._evaluator.input_ranges(setting).get(layer)
         if qparams is None or layer in setting.keep_float:
             return found
-        return _clipped(found, [held], [_ends(qparams)])
+        return _clipped(found, [held], [qparams])
 
     def _spread(self, kind: str, layer: str, values: torch.Tensor, zeros: float) -> Spread:
         values = values[values.isfinite()]
@@ -199,21 +201,28 @@ class LayerValues:
         return found
 
 
-def _ends(qparams: QParams) -> tuple[torch.Tensor, torch.Tensor]:
-    """Return the outermost levels of integers; each has the scale's shape."""
-    scale, zero, qmin, qmax, _ = qparams
-    pair = torch.stack([(qmin - zero) * scale, (qmax - zero) * scale])
-    return pair.amin(dim=0), pair.amax(dim=0)
+def _outermost(qparams: QParams) -> tuple[tuple, tuple]:
+    """Return the outermost levels and half of the steps there, divided by the scale."""
+    _, zero, qmin, qmax, form = qparams
+    if form == "integer":
+        return (qmin - zero, qmax - zero), (0.5, 0.5)
+    levels = level_set(form, qparams.scale.device).levels
+    steps = levels.diff()
+    return (levels[0], levels[-1]), (steps[0] / 2, steps[-1] / 2)
 
 
-def _clipped(found: Spread, values: list, ends: list) -> Spread:
-    """Add where values are clipped: the outermost of all channels' or groups' levels."""
+def _clipped(found: Spread, values: list[torch.Tensor], chosen: list[QParams]) -> Spread:
+    """Add what is clipped, and where: the outermost of all channels' or groups' levels."""
     count = total = 0
-    for each, (low, high) in zip(values, ends, strict=True):
-        # The largest value may exceed its own level by a float's last digits.
-        slack = 1e-5 * (high - low)
-        count += ((each < low - slack) | (each > high + slack)).sum().item()
+    ends = []
+    for each, qparams in zip(values, chosen, strict=True):
+        (low, high), (below, above) = _outermost(qparams)
+        units = each / qparams.scale
+        # A float's last digits must not decide on what lies exactly half a step beyond.
+        slack = (high - low) * 2.0**-22
+        outside = (units < low - below - slack) | (units > high + above + slack)
+        count += outside.sum().item()
         total += each.numel()
-    low = min(low.min().item() for low, _ in ends)
-    high = max(high.max().item() for _, high in ends)
-    return replace(found, clip=(low, high), beyond=count / total)
+        ends += [low * qparams.scale, high * qparams.scale]
+    clip = min(end.min().item() for end in ends), max(end.max().item() for end in ends)
+    return replace(found, clip=clip, clipped=count / total)

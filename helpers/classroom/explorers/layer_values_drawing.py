@@ -1,4 +1,4 @@
-"""The picture of one layer's weights and inputs, with the lines where they are clipped."""
+"""The picture of one layer's weights and inputs, with lines at the outermost levels."""
 
 import textwrap
 
@@ -66,7 +66,10 @@ def _clip_words(found: Spread) -> str:
     if found.clip is None:
         return "nothing is clipped"
     low, high = found.clip
-    return f"clip at {low:.3g} and {high:.3g}, {found.beyond:.1%} beyond"
+    share = f"{found.clipped:.1%}" if found.clipped else "none"
+    if 0 < found.clipped < 0.0005:
+        share = "<0.1%"
+    return f"levels {low:.3g} to {high:.3g}, {share} clipped"
 
 
 def _plot(start: int, title: str, found: Spread, note: str) -> list[str]:

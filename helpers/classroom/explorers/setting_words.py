@@ -7,6 +7,7 @@ from dataclasses import fields, replace
 from helpers.quantization import Evaluation, Scheme, Setting
 
 LINE = 84  # letters of a line of code
+MOST_KEPT = 4  # layers that are named
 
 
 def setting_words(
@@ -22,8 +23,10 @@ def setting_words(
         dtype: of the model as it is.
         unit: what the calibration consists of.
         layers: all that can be quantized, so that those which a mapping leaves out can be
-            named.
+            named; where all stay in float, nothing else is said.
     """
+    if layers and set(layers) <= set(setting.keep_float):
+        setting = Setting()
     weights = setting.weights
     if isinstance(weights, Mapping):
         names = [name for name in layers if name not in setting.keep_float]
@@ -35,6 +38,22 @@ def setting_words(
         activations += _scale_words(setting.activations)
         activations += f", from {setting.calibration} {unit}"
     return f"weights: {said}", f"activations: {activations}"
+
+
+def kept_words(setting: Setting, layers: Sequence[str]) -> str:
+    """Name the layers that stay in float, where others do not.
+
+    Args:
+        setting: what is to be done.
+        layers: all that can be quantized.
+    """
+    kept = [name for name in layers if name in setting.keep_float]
+    is_quantized = setting.weights or setting.activations
+    if not kept or len(kept) == len(layers) or not is_quantized:
+        return ""
+    if len(kept) > MOST_KEPT:
+        kept[MOST_KEPT - 1 :] = [f"{len(kept) - MOST_KEPT + 1} others"]
+    return f"in float: {listed(kept)}"
 
 
 def ratio_words(found: Evaluation) -> str:
@@ -55,7 +74,8 @@ def observer_words(scheme: Scheme) -> str:
 
 def listed(names: Sequence[str]) -> str:
     """Write names as a list: "a", "a and b", "a, b and c"."""
-    return " and ".join(filter(None, (", ".join(names[:-1]), names[-1])))
+    said = [name or "the model" for name in names]
+    return " and ".join(filter(None, (", ".join(said[:-1]), said[-1])))
 
 
 def setting_code(

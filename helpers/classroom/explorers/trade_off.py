@@ -104,7 +104,7 @@ def trade_off(
         PIN: lambda: state.pin(**panel.values),
         RESET: start_again,
     }
-    if halves.count > 1:
+    if halves.playable:
         exhibit[PLAY.format(state.budget)] = play
     game = {ENTER: enter, JUDGE: judge, RESET: start_again}
     panel = Panel(

@@ -116,5 +116,5 @@ def controls_of(
         Choice("observer", "Range by", OBSERVERS, "minmax", both),
         Check("symmetric", "Symmetric", True, both),
         *alone,
-        Ticks("keep_float", "Layers that stay in float", evaluator.layers),
+        Ticks("keep_float", "Layers that stay in float", tuple(names)),
     ]

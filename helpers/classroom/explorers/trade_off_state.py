@@ -87,8 +87,10 @@ class TradeOff:
 
     def setting(self, own_bits: Sequence[int] = (), layer: str = "", **choices) -> Setting:
         """Return the setting that the controls stand on; the layer shown is none of it."""
+        kept = tuple(map(self._layer, choices.pop("keep_float")))
         return setting_of(
             **choices,
+            keep_float=kept,
             float_bits=self.float_bits,
             own_bits=dict(zip(self._largest, own_bits, strict=False)),
             layers=self.evaluator.layers,
@@ -114,7 +116,7 @@ class TradeOff:
         look = self.values.look(layer, now.setting)
         words = in_words(now, self.trail, guess)
         words += " " + layer_words(look, self.halves.rows)
-        if not self.trail.game:
+        if not self.trail.game and self.halves.playable:
             words += f" {self.halves.sentence}"
         parts = layer_parts(look, now.dtype)
         chart = trade_off_picture(now, self.trail, self._images, guess, words, parts)

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 
 from helpers.classroom.explorers.budget_game import BudgetGame
 from helpers.classroom.explorers.setting_words import (
+    kept_words,
     ratio_words,
     setting_code,
     setting_words,
@@ -19,10 +20,12 @@ SHOW = "Show the answer"  # the button
 def in_words(now: Evaluation, trail: Trail, guess: int) -> str:
     """Say what the picture shows."""
     weights, activations = _in_words(now.setting, trail)
-    setting = f"{weights[0].upper()}{weights[1:]}; {activations}."
+    kept = kept_words(now.setting, tuple(trail.seen[0].sqnr))
+    done = "; ".join(filter(None, (weights, activations, kept)))
+    setting = f"{done[0].upper()}{done[1:]}."
     size = f"{now.bytes:,} bytes, {ratio_words(now)}."
     noise = ", ".join(
-        f"{name} {'exact' if math.isinf(value) else f'{value:.1f}'}"
+        f"{name or 'the model'} {'exact' if math.isinf(value) else f'{value:.1f}'}"
         for name, value in now.sqnr.items()
     )
     rest = " ".join([size, setting, f"SQNR of the weights in dB: {noise}.", *trail.notes])
@@ -103,7 +106,7 @@ def table(trail: Trail) -> tuple[tuple[str, ...], ...]:
         (
             str(k),
             "; ".join(_in_words(some.setting, trail)),
-            ", ".join(some.setting.keep_float) or "none",
+            ", ".join(name or "the model" for name in some.setting.keep_float) or "none",
             some.metric.text(some.value),
             f"{some.bytes:,}",
             _place(some, trail.game) if trail.game else ratio_words(some),

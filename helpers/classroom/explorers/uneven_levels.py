@@ -85,8 +85,8 @@ def draw(
 def uneven_levels(weight: torch.Tensor | None = None, name: str = "the weights") -> Panel:
     """Return the panel: a format, a value and the range, held in the browser.
 
-    It asks where the second highest level lies before it shows any. All formats here are
-    symmetric, and their bits are fixed, so there is no control for either.
+    It asks where the second highest level lies before it shows any. No format here has a
+    zero point, and each has its own number of bits, so there is no control for either.
 
     Args:
         weight: a layer's weights, between -2.5 and 2.5, whose range can be chosen in

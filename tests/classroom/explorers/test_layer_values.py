@@ -10,13 +10,20 @@ from helpers.classroom.explorers.layer_values import (
     BINS,
     ROWS,
     LayerValues,
+    Spread,
     Watched,
+    _clipped,
     scheme_of,
 )
-from helpers.classroom.explorers.layer_values_drawing import layer_parts, layer_words
+from helpers.classroom.explorers.layer_values_drawing import (
+    _clip_words,
+    layer_parts,
+    layer_words,
+)
 from helpers.quantization import (
     GRANULARITIES,
     OBSERVERS,
+    QParams,
     Scheme,
     Setting,
     calibrate,
@@ -49,9 +56,71 @@ def test_the_lines_are_the_outermost_levels(table, symmetric, granularity, obser
         assert found.clip == (levels.min().item(), levels.max().item())
         assert (found.low, found.high) == (weight.min().item(), weight.max().item())
         assert len(found.counts) == BINS and sum(found.counts) == weight.numel()
-        slack = 1e-4 * (levels.max() - levels.min())
-        beyond = (weight < levels[..., 0] - slack) | (weight > levels[..., -1] + slack)
-        assert found.beyond == beyond.double().mean().item()
+        half = (levels[..., 1] - levels[..., 0]) * 0.50001
+        outside = (weight < levels[..., 0] - half) | (weight > levels[..., -1] + half)
+        assert found.clipped == outside.double().mean().item()
+
+
+@pytest.mark.parametrize("symmetric", [True, False])
+@pytest.mark.parametrize("granularity", GRANULARITIES)
+def test_of_minmax_nothing_is_said_to_be_clipped(table, symmetric, granularity):
+    _, values, case = table
+    for bits in range(2, 17):
+        # On all rows whose inputs are looked at.
+        both = Scheme(bits, symmetric, granularity), Scheme(bits, symmetric)
+        setting = Setting(*both, calibration=len(case.calibration))
+        for layer in WHERE:
+            words = layer_words(values.look(layer, setting), "rows")
+            assert words.count(", none clipped") == 2, (bits, words)
+
+
+@pytest.mark.parametrize("symmetric", [True, False])
+@pytest.mark.parametrize("observer", ["percentile", "mse", "entropy"])
+@pytest.mark.parametrize("bits", [2, 4, 8])
+def test_what_is_clipped_is_what_the_clamp_changes(table, symmetric, observer, bits):
+    _, values, case = table
+    scheme = Scheme(bits, symmetric, "channel", observer=observer)
+    for layer in WHERE:
+        weight = case.model.get_submodule(layer).weight.detach()
+        scale, zero, qmin, qmax, _ = choose_qparams(weight, scheme)
+        free = torch.round(weight / scale) + zero
+        changed = ((free < qmin) | (free > qmax)).double().mean().item()
+        assert values.weights(layer, Setting(scheme)).clipped == changed
+        assert changed or bits < 8 or observer != "percentile"
+
+
+def test_exactly_half_a_step_beyond_is_rounded_not_clipped():
+    model, inputs = nn.Sequential(nn.Linear(3, 2)), torch.randn(40, 3)
+    with torch.no_grad():
+        model[0].weight.copy_(torch.tensor([[-1.0, 0.0, 1.0], [0.5, 0.0, -0.5]]))
+    labels = torch.randint(0, 2, (40,))
+    values = LayerValues(Watched(model, inputs, labels), inputs)
+    for scheme in (Scheme(2, symmetric=False), Scheme(3, signed_range="full")):
+        found = values.weights("0", Setting(scheme))
+        assert max(map(abs, found.clip)) != 1 and found.clipped == 0
+
+
+@pytest.mark.parametrize("form, last, half", [("e2m1", 6, 1), ("e4m3", 448, 16)])
+def test_floats_are_clipped_beyond_half_of_their_last_step(form, last, half):
+    bits = 4 if form == "e2m1" else 8
+    codes = QParams(torch.tensor(0.5), torch.tensor(0), 0, 2**bits - 1, form)
+    near, far = (last + half) / 2, (last + half) / 2 * 1.001
+    some = torch.tensor([0.0, near, -near, far, -far])
+    found = _clipped(Spread((1.0,), 0.0, 1.0, 5, 0.0), [some], [codes])
+    assert found.clipped == 2 / 5 and found.clip == (-last / 2, last / 2)
+    table = torch.linspace(-1, 1, 64)[None]
+    for name in ("e2m1", "e4m3", "e5m2", "nf4"):
+        scheme = Scheme(4 if name in ("e2m1", "nf4") else 8, format=name)
+        qparams = choose_qparams(table, scheme)
+        none = _clipped(Spread((1.0,), 0.0, 1.0, 64, 0.0), [table], [qparams])
+        assert none.clipped == 0 and none.clip == pytest.approx((-1, 1))
+
+
+def test_a_share_that_would_round_to_nothing_is_not_called_nothing():
+    found = Spread((1.0,), 0.0, 1.0, 9, 0.0, (-1.0, 1.0))
+    for share, words in ((0.0, "none"), (1e-5, "<0.1%"), (0.0006, "0.1%"), (0.5, "50.0%")):
+        said = _clip_words(replace(found, clipped=share))
+        assert said == f"levels -1 to 1, {words} clipped"
 
 
 @pytest.mark.parametrize("symmetric", [True, False])
@@ -167,9 +236,9 @@ def test_the_words_say_what_the_picture_shows(table):
     weights, inputs = values.weights("2", setting), values.inputs("2", setting)
     low, high = weights.clip
     assert f"2: {case.model[2].weight.numel()} weights from {weights.low:.3g} to " in text
-    assert f"clip at {low:.3g} and {high:.3g}, 0.0% beyond (the lines of the out" in text
+    assert f"levels {low:.3g} to {high:.3g}, none clipped (the lines of the out" in text
     assert f"inputs, of 48 rows, from 0 to {inputs.high:.3g}, {inputs.zeros:.0%} of" in text
-    assert f"{inputs.beyond:.1%} beyond." in text and inputs.beyond > 0
+    assert f"{inputs.clipped:.1%} clipped." in text and inputs.clipped > 0
     words = layer_words(values.look("2", Setting()), "rows")
     assert words.count("nothing is clipped") == 2
 

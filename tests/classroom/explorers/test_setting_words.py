@@ -5,6 +5,7 @@ from dataclasses import replace
 import pytest
 
 from helpers.classroom.explorers.setting_words import (
+    kept_words,
     ratio_words,
     setting_code,
     setting_words,
@@ -117,6 +118,40 @@ USUAL = "3 bits, symmetric, minmax, per tensor"
 def test_layers_with_a_scheme_of_their_own_are_named(weights, kept, words):
     setting = Setting(weights, keep_float=kept)
     assert setting_words(setting, layers=LAYERS)[0] == f"weights: {words}"
+
+
+@pytest.mark.parametrize("activations", [None, EIGHT])
+@pytest.mark.parametrize("weights", [THREE, {"head": THREE}, None])
+def test_where_all_layers_stay_in_float_nothing_else_is_said(weights, activations):
+    setting = Setting(weights, activations, keep_float=LAYERS)
+    said = ("weights: float32", "activations: float32")
+    assert setting_words(setting, layers=LAYERS) == said
+    assert kept_words(setting, LAYERS) == ""
+    assert setting_words(replace(setting, keep_float=()), layers=LAYERS) != said or not (
+        weights or activations
+    )
+
+
+def test_layers_that_stay_in_float_are_named_and_many_are_counted():
+    assert kept_words(Setting(THREE), LAYERS) == ""
+    assert kept_words(Setting(keep_float=("head",)), LAYERS) == ""
+    kept = Setting(THREE, keep_float=("head", "stem.0"))
+    assert kept_words(kept, LAYERS) == "in float: stem.0 and head"
+    inputs = Setting(None, EIGHT, keep_float=("head",))
+    assert kept_words(inputs, LAYERS) == "in float: head"
+    itself = Setting({"": THREE, "out_proj": EIGHT}, keep_float=("",))
+    assert kept_words(itself, ("", "out_proj")) == "in float: the model"
+    assert setting_words(replace(itself, keep_float=()))[0].startswith(
+        f"weights: {USUAL} in the model, but 8 bits in out_proj; "
+    )
+    names = [f"layer{k}" for k in range(9)]
+    for count, words in (
+        (4, "layer0, layer1, layer2 and layer3"),
+        (5, "layer0, layer1, layer2 and 2 others"),
+        (8, "layer0, layer1, layer2 and 5 others"),
+    ):
+        many = Setting(THREE, keep_float=tuple(names[:count]))
+        assert kept_words(many, names) == f"in float: {words}"
 
 
 def test_where_the_other_layers_are_not_known_all_are_named():

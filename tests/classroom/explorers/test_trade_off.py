@@ -235,6 +235,38 @@ def test_all_layers_in_float_are_the_float_model(panel):
     assert move(panel, keep_float=("head",)).text.count("exact") == 1
 
 
+def test_the_words_say_what_stays_in_float(panel):
+    panel.press(SHOW)
+    usual = "Weights: 3 bits, symmetric, minmax, per tensor"
+    text = move(panel, keep_float=("stem.0",)).text
+    assert f"{usual}; activations: float32; in float: stem.0." in text
+    text = move(panel, own_bits=own(blocks_0_0=32)).text
+    assert f"{usual}, but float32 in blocks.0.0; activations: float32; in" in text
+    assert "; in float: stem.0." in text
+    text = move(panel, keep_float=NAMES, activation_bits=8).text
+    assert "Weights: float32; activations: float32." in text and "in float:" not in text
+
+
+@pytest.mark.parametrize("rows", [1, 2])
+def test_a_game_that_is_not_offered_is_not_spoken_of_and_a_lone_layer_has_a_name(rows):
+    torch.manual_seed(0)
+    inputs, labels = torch.rand(rows, 4), torch.zeros(rows, dtype=torch.long)
+    panel = trade_off(nn.Linear(4, 3), inputs, labels)
+    assert any("Play" in name for name in panel.buttons) == (rows > 1)
+    text = panel.chart.text
+    assert ("what chooses looks at" in text) == (rows > 1)
+    assert text.endswith(".") and "SQNR of the weights in dB: the model " in text
+    panel.press(SHOW)
+    panel.press(PIN)
+    [ticks] = [some for some in panel.controls if some["name"] == "keep_float"]
+    assert ticks["options"] == ["the model"]
+    text = move(panel, keep_float=("the model",)).text
+    assert "Weights: float32; " in text and "dB: the model exact." in text
+    panel.press(PIN)
+    assert [row[2] for row in panel.chart.table[1:]] == ["none", "the model"]
+    assert 'keep_float=("",)' in panel.chart.code
+
+
 def test_each_control_changes_the_picture(panel):
     for asked in (False, True):
         if asked:
