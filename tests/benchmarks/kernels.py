@@ -28,4 +28,4 @@ def main() -> None:
         gains = ", ".join(
             f"{kind} {ceiling.speedup(kind):.2f}" for kind in ("int8", "int4")
         )
-        print(f"at most, by counting: {gains}, on {ceiling.machine}")
+        print(f"by counting: {gains}, on {ceiling.machine}")

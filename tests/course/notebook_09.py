@@ -1,6 +1,7 @@
 """What the tests know of notebook 09: its usual wrong answers, claims and bites."""
 
 import math
+from dataclasses import replace
 from statistics import NormalDist
 
 import pandas as pd
@@ -65,12 +66,25 @@ WRONG_ANSWERS = {
         (Scheme(bits=3), "one outlier sets the step"),
         (
             Scheme(bits=3, observer="mse"),
-            "93.1% of the first 360 right: close. Set",
+            "93.1% of the first 360 right: set the range yourself, with a",
         ),
-        (Scheme(bits=2, granularity="channel"), "2 bits leave three levels"),
+        (
+            Scheme(bits=3, observer="entropy"),
+            "84.4% of the first 360 right: set the range yourself, with a percentile.",
+        ),
+        (Scheme(bits=2, granularity="channel"), "2 bits leave three or four levels"),
+        (
+            Scheme(2, granularity="channel", symmetric=False),
+            "right: 2 bits leave three or four levels",
+        ),
+        (
+            Scheme(2, granularity="channel", signed_range="ggml"),
+            "right: 2 bits leave three or four levels",
+        ),
         (percentile(99), "too few weights are clipped; go lower"),
         (percentile(90), "too many weights are clipped; go higher"),
         (percentile(96, symmetric=False), "try symmetric"),
+        (replace(percentile(96), signed_range="full"), "a level more than the other"),
         (96, "expected a Scheme"),
     ],
     "09.2": [

@@ -61,8 +61,10 @@ def measure(model: nn.Module) -> dict[str, float]:
 def mixed_schemes(model: nn.Module) -> dict[str, Scheme]:
     """Return layer -> scheme: each has bits of its own, and the model MOST_BYTES at most.
 
-    From 8 bits everywhere, one bit after the other goes where it costs least cross-entropy
-    of the first 360 test images for each byte that it saves; notebook 09 writes it out.
+    From 8 bits everywhere, one bit after the other goes where it seems to cost least
+    cross-entropy of the first 360 test images for each byte that it saves. To save time,
+    only the layer that looks cheapest is measured anew, so other costs may be too low or
+    too high. Notebook 09 writes it out.
     """
     images, labels = load_digits().choosing
     folded = fold_batch_norm(model).requires_grad_(False)
@@ -83,7 +85,7 @@ def mixed_schemes(model: nn.Module) -> dict[str, Scheme]:
         layer = min(costs, key=costs.__getitem__)
         fewer = bits | {layer: bits[layer] - 1}
         costs[layer] = ((then := loss(fewer)) - now) / layers[layer].weight.numel()
-        # A cost from before others lost bits may be too low: only the lowest pays.
+        # To save time, the other costs are from before: too low or too high, perhaps.
         if costs[layer] == min(costs.values()):
             bits, now = fewer, then
             if bits[layer] == min(MSE):

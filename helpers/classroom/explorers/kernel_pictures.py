@@ -46,8 +46,8 @@ def draw(
     now = Ceiling(width, width, batch, machine)
     core = "of this core" if runs else "of a typical core"
     counted = (
-        f"By counting, int8 is at most {now.speedup('int8'):.1f} times as fast as float32, "
-        f"int4 {now.speedup('int4'):.1f}; {_waiting(now)}"
+        f"By counting, with both at their roofs, int8 is {now.speedup('int8'):.1f} times "
+        f"as fast as float32, int4 {now.speedup('int4'):.1f}; {_waiting(now)}"
     )
     roofs = f"Roofline {core}: {in_words(machine)} {counted}."
     if batch in runs:

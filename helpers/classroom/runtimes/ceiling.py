@@ -100,5 +100,5 @@ class Ceiling:
         return self.operations / self.attainable(kind) / 1e6
 
     def speedup(self, kind: str) -> float:
-        """How many times as fast as float32 at most, both at their ceilings."""
+        """How many times as fast as float32, with both at their ceilings."""
         return self.attainable(kind) / self.attainable("float32")
