@@ -63,7 +63,7 @@ def setting_of(
     return Setting(weights, activations, calibration, tuple(keep_float))
 
 
-def largest(evaluator: Watched) -> tuple[str, ...]:
+def layers_with_sliders(evaluator: Watched) -> tuple[str, ...]:
     """Return the largest layers, of which each has a slider, in the model's order."""
     some = sorted(evaluator.layers, key=evaluator.bytes_of, reverse=True)[:MOST_SLIDERS]
     return tuple(name for name in evaluator.layers if name in some)
@@ -82,7 +82,7 @@ def controls_of(
         float_bits: those that stand for float.
     """
     integers = tuple(bits for bits in INTEGERS if bits < float_bits)
-    bits, some = (*integers, float_bits), largest(evaluator)
+    bits, some = (*integers, float_bits), layers_with_sliders(evaluator)
     activations, both = [], WEIGHTS
     if counts:
         both, start = BOTH, min(64, counts[-1])

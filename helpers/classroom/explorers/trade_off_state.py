@@ -14,7 +14,7 @@ from helpers.classroom.explorers.own_inputs import are_images, unit_of
 from helpers.classroom.explorers.trade_off_charts import trade_off_picture
 from helpers.classroom.explorers.trade_off_controls import (
     controls_of,
-    largest,
+    layers_with_sliders,
     setting_of,
 )
 from helpers.classroom.explorers.trade_off_words import code, in_brief, in_words, table
@@ -72,7 +72,7 @@ class TradeOff:
         # Of a model of 16 bits, 32 would be no float.
         names = exact.dtype.split(" and ")
         self.float_bits = 8 * max(getattr(torch, name).itemsize for name in names)
-        self._largest = largest(evaluator)
+        self._largest = layers_with_sliders(evaluator)
         self.values = LayerValues(evaluator, inputs if calibration is None else calibration)
         self.reset()
         self.ahead = Ahead(

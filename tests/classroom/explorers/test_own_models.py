@@ -331,6 +331,6 @@ def test_a_model_that_is_one_layer_can_be_explored():
     panel = trade_off(model, inputs, labels, inputs)
     panel.press(SHOW)
     assert ">the model</text>" in panel.chart.svg
-    assert_texts_apart(move(panel, keep_float=("",)))
+    assert_texts_apart(move(panel, keep_float=("the model",)))
     assert METRICS["accuracy"].text(1.0) in panel.chart.text
     assert_texts_apart(sensitivity(model, None, inputs, labels).chart)
