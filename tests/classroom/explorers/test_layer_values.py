@@ -98,6 +98,12 @@ def test_exactly_half_a_step_beyond_is_rounded_not_clipped():
     for scheme in (Scheme(2, symmetric=False), Scheme(3, signed_range="full")):
         found = values.weights("0", Setting(scheme))
         assert max(map(abs, found.clip)) != 1 and found.clipped == 0
+    for bits in range(2, 17):
+        for end in torch.rand(50, generator=torch.Generator().manual_seed(bits)):
+            both = torch.stack([-end, end])
+            qparams = choose_qparams(both, Scheme(bits, symmetric=False))
+            found = _clipped(Spread((1.0,), 0.0, 1.0, 2, 0.0), [both], [qparams])
+            assert found.clipped == 0, (bits, end)
 
 
 @pytest.mark.parametrize("form, last, half", [("e2m1", 6, 1), ("e4m3", 448, 16)])
