@@ -59,11 +59,11 @@ class Setting:
             )
         if self.activations is not None:
             require_scheme(self.activations)
-        if self.activations and self.activations.granularity != "tensor":
-            raise ValueError(
-                "activations are quantized per tensor; got "
-                f"granularity={self.activations.granularity!r}"
-            )
+            if self.activations.granularity != "tensor":
+                raise ValueError(
+                    "activations are quantized per tensor; got "
+                    f"granularity={self.activations.granularity!r}"
+                )
 
     def __hash__(self) -> int:
         """Return the same number for equal settings."""

@@ -112,8 +112,7 @@ def come_back(page: Page, name: str, file: Path) -> None:
         reopen(page, name)
         assert views(page) == before
     answers(page, file)
-    # 08 holds two number lines and a third panel, the largest of the course.
-    assert file.stat().st_size < 1.7e6, file.stat().st_size
+    assert file.stat().st_size < 1.5e6, file.stat().st_size
 
 
 def follow_advice(page: Page, file: Path) -> None:

@@ -27,7 +27,7 @@ test("a picture drawn ahead is shown; otherwise the newest that Python has drawn
 
 test("a picture is a text, or the numbers of lines that pictures share", () => {
   const lines = ["<svg>", "<a/>", "<b/>", "</svg>"];
-  assert.equal(panel.svgOf({ svg: [0, 2, 3] }, lines), "<svg>\n<b/>\n</svg>");
+  assert.equal(panel.svgOf({ svg: "0 2 3" }, lines), "<svg>\n<b/>\n</svg>");
   assert.equal(panel.svgOf({ svg: "<svg/>" }, lines), "<svg/>");
 });
 

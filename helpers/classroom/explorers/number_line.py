@@ -70,11 +70,7 @@ def number_line(weight: torch.Tensor | None = None, name: str = "the weights") -
     Raises:
         ValueError: a weight lies outside, or there are fewer than three.
     """
-    observed = dict(RANGES)
-    if weight is not None:
-        del observed["-1 to 1"]
-        values = require_on_the_line(weight)
-        observed[drawing.shortened(name, drawing.NAME)] = values
+    observed = with_weights(RANGES, weight, name)
     ends = {"low": -FARTHEST, "high": FARTHEST, "step": 10}
     controls = [
         Stops("bits", "Bits", (2, 3, 4, 8), 3),
@@ -91,6 +87,20 @@ def number_line(weight: torch.Tensor | None = None, name: str = "the weights") -
         beside=True,
         guess=Guess(slider),
     )
+
+
+def with_weights(
+    ranges: dict[str, tuple[float, float]], weight: torch.Tensor | None, name: str
+) -> dict[str, tuple[float, ...]]:
+    """Return the ranges, with a layer's weights, where there are any, for -1 to 1.
+
+    Raises:
+        ValueError: see require_on_the_line.
+    """
+    if weight is None:
+        return dict(ranges)
+    others = {key: ends for key, ends in ranges.items() if key != "-1 to 1"}
+    return others | {drawing.shortened(name, drawing.NAME): require_on_the_line(weight)}
 
 
 def require_on_the_line(weight: torch.Tensor) -> tuple[float, ...]:

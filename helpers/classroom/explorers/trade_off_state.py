@@ -116,8 +116,8 @@ class TradeOff:
         look = self.values.look(layer, now.setting)
         words = in_words(now, self.trail, guess)
         words += " " + layer_words(look, self.halves.rows)
-        if not self.trail.game and self.halves.playable:
-            words += f" {self.halves.sentence}"
+        if not self.trail.game and (split := self.halves.sentence):
+            words += f" {split}"
         parts = layer_parts(look, now.dtype)
         chart = trade_off_picture(now, self.trail, self._images, guess, words, parts)
         return replace(

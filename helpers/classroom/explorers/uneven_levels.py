@@ -9,7 +9,7 @@ from helpers.classroom.charts import Asked, Chart, covered
 from helpers.classroom.charts.drawing import picture
 from helpers.classroom.explorers import number_line_drawing as shared
 from helpers.classroom.explorers import uneven_levels_drawing as drawing
-from helpers.classroom.explorers.number_line import FARTHEST, require_on_the_line
+from helpers.classroom.explorers.number_line import FARTHEST, with_weights
 from helpers.classroom.panel import Choice, Guess, Panel, Range
 from helpers.quantization import (
     QParams,
@@ -96,11 +96,7 @@ def uneven_levels(weight: torch.Tensor | None = None, name: str = "the weights")
     Raises:
         ValueError: a weight lies outside, or there are fewer than three.
     """
-    observed = dict(RANGES)
-    if weight is not None:
-        del observed["-1 to 1"]
-        values = require_on_the_line(weight)
-        observed[shared.shortened(name, shared.NAME)] = values
+    observed = with_weights(RANGES, weight, name)
     ends = {"high": FARTHEST, "decimals": 2}
     controls = [
         Choice("format", "Format", tuple(FORMATS), "fp4 e2m1"),

@@ -7,7 +7,12 @@ export const addressOf = (path) =>
 
 // Pictures drawn ahead share their lines, and are sent as the lines' numbers.
 export const svgOf = (frame, lines) =>
-  Array.isArray(frame.svg) ? frame.svg.map((k) => lines[k]).join("\n") : frame.svg;
+  frame.svg.startsWith("<")
+    ? frame.svg
+    : frame.svg
+        .split(" ")
+        .map((k) => lines[k])
+        .join("\n");
 
 export const longest = (texts) =>
   texts.reduce((most, text) => (text.length > most.length ? text : most), "");

@@ -101,12 +101,14 @@ def draw_all(
     return charts, frames, list(lines)
 
 
-def _shared(svg: str, lines: dict[str, int]) -> list[int]:
+def _shared(svg: str, lines: dict[str, int]) -> str:
     """Return the picture as the numbers of its lines, adding new ones to `lines`.
 
     Pictures drawn ahead differ in a few lines only: axes, labels and most marks are in
-    all of them, and are sent once.
+    all of them, and are sent once. The numbers are one text, since JupyterLab saves each
+    entry of a list in a line of its own.
     """
     # Each picture's name differs; in a panel, the words beside the picture serve.
     svg = re.sub(r'\nrole="img" aria-label="[^"]*"', "\n", svg)
-    return [lines.setdefault(line, len(lines)) for line in svg.splitlines()]
+    numbers = (lines.setdefault(line, len(lines)) for line in svg.splitlines())
+    return " ".join(map(str, numbers))

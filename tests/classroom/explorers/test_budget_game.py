@@ -33,11 +33,6 @@ DIGITS = PLAY.format(10_000)
 PERCENTILE = Setting(Scheme(3, observer="percentile"))
 
 
-@pytest.fixture(scope="module")
-def reused():
-    return trade_off()
-
-
 @pytest.fixture
 def panel(reused):
     reused.press(RESET)

@@ -119,7 +119,7 @@ def test_in_every_picture_the_integers_have_room():
     for key, frame in panel.frames.items():
         bits, hundredths, name, symmetric = json.loads(key)
         scale, zero, low, high = by_hand(*RANGES[name], bits, symmetric)
-        svg = "\n".join(panel.lines[k] for k in frame["svg"])
+        svg = "\n".join(panel.lines[int(k)] for k in frame["svg"].split())
         found = re.findall(r'x="([\d.]+)" y="192"[^>]*>(-?\d+)<', svg)
         places = sorted((float(x), int(q)) for x, q in found)
         for (left, one), (right, other) in pairwise(places):

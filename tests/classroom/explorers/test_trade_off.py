@@ -22,12 +22,6 @@ from helpers.training import accuracy
 from tests.classroom.charts.test_charts import assert_texts_apart
 
 
-@pytest.fixture(scope="module")
-def reused():
-    """One panel for many tests: nothing is measured twice. Each starts it again."""
-    return trade_off()
-
-
 @pytest.fixture
 def panel(reused):
     reused.press(RESET)

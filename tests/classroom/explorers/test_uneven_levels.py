@@ -91,7 +91,9 @@ def test_every_move_is_said_as_a_pocket_calculator_has_it(panel):
         assert even == pytest.approx(nearest(value, evens(observed)), abs=2e-4)
         assert bool(beyond) == (abs(value) > reach(observed) + 1e-6)
         there = found[0].partition(". Back")[0]
-        assert there in [panel.lines[k] for k in panel.frames[key]["svg"]], "drawn, too"
+        assert there in [panel.lines[int(k)] for k in panel.frames[key]["svg"].split()], (
+            "drawn, too"
+        )
 
 
 def decibels(levels):
