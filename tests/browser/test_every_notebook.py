@@ -209,6 +209,9 @@ def test_every_control_changes_its_picture_by_keyboard(executed):
             handle.focus()
             at_start = handle.evaluate("node => node.value === node.min")
             arrow = "ArrowRight" if at_start else "ArrowLeft"
+            if handle.evaluate("node => node.closest('.sliders') !== null"):
+                # Its first stop may be what all layers have: that changes nothing.
+                arrow = "End"
             keys = {"range": arrow, "menu": "ArrowDown"}
             page.keyboard.press(keys.get(kind, "Space"))
             page.wait_for_function(
